@@ -1,0 +1,11 @@
+//! The pure core of the Metered Realtime client.
+
+#![forbid(unsafe_code)]
+
+mod ids;
+pub mod media;
+pub mod protocol;
+
+pub use ids::{
+    Channel, DataChannelId, IdProblem, InvalidId, PeerId, RequestId, SocketId, StreamId, TokenRequestId, TrackId,
+};

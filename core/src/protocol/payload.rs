@@ -1,0 +1,258 @@
+//! User data and metadata as they travel: raw JSON, checked once, decoded by whoever wants it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// JSON text that has been checked, borrowed from where it stands: from a frame, a [`Payload`] or a [`Metadata`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RawJson<'a>(&'a str);
+
+impl<'a> RawJson<'a> {
+    /// The value as JSON text.
+    pub fn get(self) -> &'a str {
+        self.0
+    }
+
+    /// Whether the value is a JSON object.
+    pub fn is_object(self) -> bool {
+        self.0.starts_with('{')
+    }
+}
+
+impl<'a> From<&'a RawValue> for RawJson<'a> {
+    fn from(raw: &'a RawValue) -> Self {
+        Self(raw.get())
+    }
+}
+
+impl fmt::Debug for RawJson<'_> {
+    /// The size only: what users say to each other is not for logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RawJson({} bytes)", self.0.len())
+    }
+}
+
+/// One JSON value of the user's: what [`send`](crate::peer::MeteredPeer::send) takes and `data` events give.
+///
+/// It is kept as JSON text and shared, not copied, when cloned.
+///
+/// ```
+/// use metered_realtime_core::protocol::Payload;
+/// let payload = Payload::encode(&("chat", 7))?;
+/// assert_eq!(payload.get(), r#"["chat",7]"#);
+/// let (topic, n): (String, u8) = payload.decode()?;
+/// assert_eq!((topic.as_str(), n), ("chat", 7));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Payload(Arc<str>);
+
+/// A value could not be turned into JSON, or JSON text could not be read.
+///
+/// Its text names the place, never the content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not valid JSON for this type (line {line}, column {column})")]
+pub struct PayloadError {
+    /// Line of the JSON text, from 1; 0 when there is none.
+    pub line: usize,
+    /// Column of the JSON text, from 1; 0 when there is none.
+    pub column: usize,
+}
+
+impl From<serde_json::Error> for PayloadError {
+    fn from(error: serde_json::Error) -> Self {
+        Self { line: error.line(), column: error.column() }
+    }
+}
+
+impl Payload {
+    /// Turns a value into JSON.
+    ///
+    /// # Errors
+    /// [`PayloadError`] if `value` cannot be JSON: a map with keys that are not strings, or a `Serialize` that fails.
+    pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, PayloadError> {
+        Ok(Self(serde_json::to_string(value)?.into()))
+    }
+
+    /// Takes text that is JSON already, and checks that it is.
+    ///
+    /// # Errors
+    /// [`PayloadError`] says where the text stops being JSON.
+    pub fn from_json(text: &str) -> Result<Self, PayloadError> {
+        let raw: &RawValue = serde_json::from_str(text)?;
+        Ok(RawJson::from(raw).into())
+    }
+
+    /// The value as JSON text.
+    pub fn get(&self) -> &str {
+        &self.0
+    }
+
+    /// Reads the value as a `T`. Fields of an object that `T` does not have are ignored.
+    ///
+    /// # Errors
+    /// [`PayloadError`] if the value is not a `T`.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
+        Ok(serde_json::from_str(&self.0)?)
+    }
+
+    /// The size that counts against `maxMessageSize`, in bytes.
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The value, borrowed.
+    pub fn as_raw(&self) -> RawJson<'_> {
+        RawJson(&self.0)
+    }
+}
+
+impl From<RawJson<'_>> for Payload {
+    fn from(raw: RawJson<'_>) -> Self {
+        Self(raw.0.into())
+    }
+}
+
+impl fmt::Debug for Payload {
+    /// The size only: what users say to each other is not for logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Payload({} bytes)", self.0.len())
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+/// One JSON object that goes with a peer or a track: `peerMetadata`, `metadata`, track metadata.
+///
+/// ```
+/// use metered_realtime_core::protocol::Metadata;
+/// let metadata = Metadata::from_json(r#"{"role":"camera","n":1}"#)?;
+/// assert_eq!(metadata.get_str("role").as_deref(), Some("camera"));
+/// assert_eq!(metadata.get_str("n"), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Metadata(Payload);
+
+/// The value is not a JSON object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("metadata must be a JSON object")]
+pub struct NotAnObject;
+
+impl Metadata {
+    /// Turns a struct or a map into metadata.
+    ///
+    /// # Errors
+    /// [`NotAnObject`] if it does not become a JSON object.
+    pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, NotAnObject> {
+        Payload::encode(value).map_err(|_| NotAnObject)?.try_into()
+    }
+
+    /// Takes text that is a JSON object already, and checks that it is.
+    ///
+    /// # Errors
+    /// [`NotAnObject`] if it is anything else.
+    pub fn from_json(text: &str) -> Result<Self, NotAnObject> {
+        Payload::from_json(text).map_err(|_| NotAnObject)?.try_into()
+    }
+
+    /// The object as JSON text.
+    pub fn get(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Reads the object as a `T`.
+    ///
+    /// # Errors
+    /// [`PayloadError`] if it is not a `T`.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
+        self.0.decode()
+    }
+
+    /// The string under `key`, if there is one.
+    pub fn get_str(&self, key: &str) -> Option<String> {
+        let object: serde_json::Map<String, serde_json::Value> = self.decode().ok()?;
+        object.get(key)?.as_str().map(str::to_owned)
+    }
+
+    /// The size in bytes of JSON.
+    pub fn size(&self) -> usize {
+        self.0.size()
+    }
+
+    /// The object, borrowed.
+    pub fn as_raw(&self) -> RawJson<'_> {
+        self.0.as_raw()
+    }
+}
+
+impl TryFrom<Payload> for Metadata {
+    type Error = NotAnObject;
+
+    fn try_from(payload: Payload) -> Result<Self, NotAnObject> {
+        if payload.as_raw().is_object() { Ok(Self(payload)) } else { Err(NotAnObject) }
+    }
+}
+
+impl TryFrom<RawJson<'_>> for Metadata {
+    type Error = NotAnObject;
+
+    fn try_from(raw: RawJson<'_>) -> Result<Self, NotAnObject> {
+        Payload::from(raw).try_into()
+    }
+}
+
+impl fmt::Debug for Metadata {
+    /// The size only: metadata may hold TURN credentials and personal data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Metadata({} bytes)", self.size())
+    }
+}
+
+impl Serialize for Metadata {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        RawJson::from(&*raw).try_into().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn surrounding_space_is_not_part_of_a_payload() {
+        assert_eq!(Payload::from_json(" {\"a\": 1} ").unwrap().get(), "{\"a\": 1}");
+        assert!(Metadata::from_json(" {} ").is_ok());
+    }
+
+    #[test]
+    fn not_json_is_refused_with_its_place() {
+        assert_eq!(Payload::from_json("{nope}").unwrap_err(), PayloadError { line: 1, column: 2 });
+        assert!(Payload::from_json("1 2").is_err());
+        for text in ["[]", "null", "1", "\"{}\""] {
+            assert_eq!(Metadata::from_json(text), Err(NotAnObject));
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_content() {
+        let metadata = Metadata::from_json(r#"{"credential":"hunter2"}"#).unwrap();
+        assert_eq!(format!("{metadata:?}"), "Metadata(24 bytes)");
+    }
+}
