@@ -2,23 +2,23 @@
 
 use std::fmt;
 
-use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::limits;
 use super::payload::Metadata;
+use crate::Secret;
 
 /// One STUN or TURN server. `Debug` shows neither username nor credential.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct IceServer {
     /// Its URLs: `stun:`, `stuns:`, `turn:` or `turns:` (RFC 7064, RFC 7065).
     pub urls: Vec<String>,
     /// The username, for TURN.
     pub username: Option<String>,
     /// The credential, for TURN.
-    pub credential: Option<SecretString>,
+    pub credential: Option<Secret>,
 }
 
 impl fmt::Debug for IceServer {
@@ -26,19 +26,8 @@ impl fmt::Debug for IceServer {
         f.debug_struct("IceServer")
             .field("urls", &self.urls)
             .field("username", &self.username.as_ref().map(|_| "***"))
-            .field("credential", &self.credential.as_ref().map(|_| "***"))
+            .field("credential", &self.credential)
             .finish()
-    }
-}
-
-impl PartialEq for IceServer {
-    fn eq(&self, other: &Self) -> bool {
-        fn exposed(credential: &Option<SecretString>) -> Option<&str> {
-            credential.as_ref().map(ExposeSecret::expose_secret)
-        }
-        self.urls == other.urls
-            && self.username == other.username
-            && exposed(&self.credential) == exposed(&other.credential)
     }
 }
 
@@ -92,7 +81,7 @@ impl Entry {
         Some(IceServer {
             urls,
             username: short_string(self.username)?,
-            credential: short_string(self.credential)?.map(SecretString::from),
+            credential: short_string(self.credential)?.map(Secret::from),
         })
     }
 }

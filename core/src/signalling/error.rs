@@ -1,0 +1,162 @@
+//! How things fail, one type per kind of operation, with fields to branch on.
+
+use std::fmt;
+
+use crate::ids::InvalidId;
+use crate::protocol::{CloseCode, ErrorCode};
+
+/// An option that cannot be: which, what it was, and what is allowed. Credentials are shown as `***`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("option {option} is {value}; allowed: {allowed}")]
+pub struct InvalidOption {
+    /// The option's name.
+    pub option: &'static str,
+    /// The value it had.
+    pub value: String,
+    /// What is allowed.
+    pub allowed: &'static str,
+}
+
+/// Words that came with a close frame. Text of the server's: `Display` and `Debug` of errors leave it out, and showing
+/// it is up to whoever asks with [`as_untrusted`](CloseReason::as_untrusted).
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct CloseReason(Box<str>);
+
+impl CloseReason {
+    /// The most a close frame can carry, in bytes (RFC 6455, section 5.5).
+    pub const MAX_BYTES: usize = 123;
+
+    /// Keeps as much of the text as a close frame can carry.
+    pub fn new(text: &str) -> Self {
+        let mut end = text.len().min(Self::MAX_BYTES);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        Self(text.get(..end).unwrap_or_default().into())
+    }
+
+    /// The text as the other side wrote it.
+    pub fn as_untrusted(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CloseReason({} bytes)", self.0.len())
+    }
+}
+
+/// Why there is no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum TokenError {
+    /// The provider said so.
+    #[error("token provider failed")]
+    Failed,
+    /// The provider did not answer in time.
+    #[error("token provider failed: no answer in time")]
+    Timeout,
+    /// The provider's answer was empty.
+    #[error("token provider failed: the token is empty")]
+    Empty,
+}
+
+/// Why the first connection did not come about.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The server closed the connection before its `welcome`.
+    #[error("the server refused the connection ({code})")]
+    Closed {
+        /// The close code; its [`name`](CloseCode::name) tells what to do.
+        code: CloseCode,
+        /// The server's words.
+        reason: CloseReason,
+    },
+    /// The server could not be reached, or the connection broke before its `welcome`.
+    #[error("the server could not be reached")]
+    Unreachable,
+    /// The server did not send a `welcome` in time.
+    #[error("no welcome from the server in time")]
+    WelcomeTimeout,
+    /// There was no token to connect with.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The user closed the client meanwhile.
+    #[error("closed by the user")]
+    ClosedByUser,
+}
+
+impl ConnectError {
+    /// The close code, where there is one: 4000 for a `welcome` that did not come in time.
+    pub fn close_code(&self) -> Option<CloseCode> {
+        match self {
+            Self::Closed { code, .. } => Some(*code),
+            Self::WelcomeTimeout => Some(CloseCode::CLIENT_INACTIVITY),
+            Self::Unreachable => Some(CloseCode::ABNORMAL),
+            Self::Token(_) | Self::ClosedByUser => None,
+        }
+    }
+}
+
+/// How a request failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// There is no connection; the request never left.
+    #[error("not connected")]
+    NotConnected,
+    /// The connection ended before the answer; the request may have arrived.
+    #[error("disconnected before the server answered")]
+    Disconnected,
+    /// The server said no.
+    #[error("the server refused the request ({code})")]
+    Rejected {
+        /// Why.
+        code: ErrorCode,
+    },
+    /// The server did not answer in time.
+    #[error("the server did not answer in time")]
+    AckTimeout,
+    /// The payload is larger than the server takes.
+    #[error("the payload has {size} bytes; at most {cap} are allowed")]
+    Oversized {
+        /// Size of the payload as JSON, in bytes.
+        size: usize,
+        /// The server's limit, in bytes.
+        cap: usize,
+    },
+    /// An argument breaks a rule.
+    #[error(transparent)]
+    InvalidArgument(#[from] InvalidId),
+}
+
+/// The method cannot be called in this state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{method} is not possible while {state}")]
+pub struct StateError<S: fmt::Display> {
+    /// The method.
+    pub method: &'static str,
+    /// The state at the time.
+    pub state: S,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_reasons_are_cut_at_a_character() {
+        let reason = CloseReason::new(&"é".repeat(100));
+        assert_eq!(reason.as_untrusted().len(), 122);
+        assert_eq!(format!("{reason:?}"), "CloseReason(122 bytes)");
+    }
+
+    #[test]
+    fn texts_hold_nothing_of_the_servers() {
+        let error = ConnectError::Closed { code: CloseCode(4001), reason: CloseReason::new("<script>") };
+        assert_eq!(error.to_string(), "the server refused the connection (4001 invalid_token)");
+        assert!(!format!("{error:?}").contains("script"));
+        let error = RequestError::Rejected { code: "<script>".into() };
+        assert!(!error.to_string().contains("script"));
+    }
+}
