@@ -1,0 +1,213 @@
+//! How things fail in a room, one type per kind of operation, with fields to branch on.
+
+use super::PeerState;
+use crate::ids::{InvalidId, PeerId, TrackId};
+use crate::protocol::{CloseCode, ErrorCode};
+use crate::rtc::ReplaceTrackError as ConnectionReplaceError;
+use crate::signalling::{CloseReason, ConnectError, RequestError, StateError, TokenError};
+
+/// Why a room was not joined. The peer is idle again afterwards, and may try again, unless it was closed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JoinError {
+    /// The peer is not idle.
+    #[error(transparent)]
+    InvalidState(#[from] StateError<PeerState>),
+    /// The channel belongs to the server.
+    #[error("the channel is reserved for the server")]
+    ReservedChannel,
+    /// The channel's name breaks a rule.
+    #[error(transparent)]
+    InvalidChannel(#[from] InvalidId),
+    /// The connection did not come about.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The server did not let us into the channel.
+    #[error("could not subscribe to the channel: {0}")]
+    Subscribe(#[source] RequestError),
+}
+
+impl JoinError {
+    /// The close code, where the connection was closed with one.
+    pub fn close_code(&self) -> Option<CloseCode> {
+        match self {
+            Self::Connect(error) => error.close_code(),
+            _ => None,
+        }
+    }
+}
+
+/// Why a message was not delivered to the server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// No room has been joined.
+    #[error("not joined")]
+    NotJoined,
+    /// The message is addressed to ourselves.
+    #[error("a message to oneself")]
+    SelfSend,
+    /// The peer id breaks a rule.
+    #[error(transparent)]
+    InvalidArgs(#[from] InvalidId),
+    /// The payload is larger than the server takes.
+    #[error("the payload has {size} bytes; at most {cap} are allowed")]
+    Oversized {
+        /// Size of the payload as JSON, in bytes.
+        size: usize,
+        /// The server's limit, in bytes.
+        cap: usize,
+    },
+    /// The connection is down at the moment; the message never left.
+    #[error("not connected")]
+    NotConnected,
+    /// The connection ended before the answer; the message may have arrived.
+    #[error("disconnected before the server answered")]
+    Disconnected,
+    /// The server said no.
+    #[error("the server refused the message ({code})")]
+    Rejected {
+        /// Why.
+        code: ErrorCode,
+    },
+    /// The server did not answer in time.
+    #[error("the server did not answer in time")]
+    AckTimeout,
+}
+
+impl SendError {
+    /// The stable name of the kind of error.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotJoined => "not_joined",
+            Self::SelfSend => "self_send",
+            Self::InvalidArgs(_) => "invalid_args",
+            Self::Oversized { .. } => "oversized",
+            Self::NotConnected => "not_connected",
+            Self::Disconnected => "disconnected",
+            Self::Rejected { .. } => "rejected",
+            Self::AckTimeout => "ack_timeout",
+        }
+    }
+}
+
+impl From<RequestError> for SendError {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::NotConnected => Self::NotConnected,
+            RequestError::Disconnected => Self::Disconnected,
+            RequestError::Rejected { code } => Self::Rejected { code },
+            RequestError::AckTimeout => Self::AckTimeout,
+            RequestError::Oversized { size, cap } => Self::Oversized { size, cap },
+            RequestError::InvalidArgument(error) => Self::InvalidArgs(error),
+        }
+    }
+}
+
+/// Why a track was not added or removed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrackError {
+    /// The peer is leaving or closed.
+    #[error(transparent)]
+    InvalidState(#[from] StateError<PeerState>),
+    /// The track is tracked already, with another stream.
+    #[error("track {track} is attached with another stream already")]
+    TrackAlreadyAttached {
+        /// The track.
+        track: TrackId,
+    },
+    /// The metadata message would be larger than the server takes.
+    #[error("the track metadata has {size} bytes; at most {cap} are allowed")]
+    MetadataTooLarge {
+        /// Size of the message as JSON, in bytes.
+        size: usize,
+        /// The server's limit, in bytes.
+        cap: usize,
+    },
+}
+
+/// Why a track was not replaced, or not everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplaceTrackError {
+    /// Not possible while reconnecting, leaving or closed.
+    #[error(transparent)]
+    InvalidState(#[from] StateError<PeerState>),
+    /// The track to replace is not tracked.
+    #[error("track {track} is not tracked")]
+    NotTracked {
+        /// The track.
+        track: TrackId,
+    },
+    /// The new track is of another kind, or is tracked already.
+    #[error("track {track} cannot take the other's place")]
+    Unsuitable {
+        /// The new track.
+        track: TrackId,
+    },
+    /// It went well for some peers and not for others.
+    #[error("replaced for {} peers, failed for {}", succeeded.len(), failed.len())]
+    Partial {
+        /// Who gets the new track.
+        succeeded: Vec<PeerId>,
+        /// Who still gets the old one.
+        failed: Vec<ReplaceTrackFailure>,
+    },
+}
+
+/// One peer for which a track was not replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplaceTrackFailure {
+    /// The peer.
+    pub peer: PeerId,
+    /// Why.
+    pub error: ConnectionReplaceError,
+}
+
+/// The peer is not in the room.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no such peer in the room")]
+pub struct UnknownPeer;
+
+/// What ends a room peer for good, or calls for the user. It comes before the state `closed`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FatalError {
+    /// The connection was closed with a code that allows no reconnect, or the attempts ran out.
+    #[error("the connection is closed for good ({code})")]
+    Closed {
+        /// The code.
+        code: CloseCode,
+        /// The server's words.
+        reason: CloseReason,
+    },
+    /// The server reported that it will not serve us in this room.
+    #[error("the server reported {code}")]
+    Server {
+        /// Which error.
+        code: ErrorCode,
+    },
+    /// The token provider has failed three times in a row or more. Attempts go on; the peer is not closed.
+    #[error("token provider failed {failures} times in a row")]
+    TokenProvider {
+        /// How many times in a row.
+        failures: u32,
+        /// The latest failure.
+        error: TokenError,
+    },
+    /// The server never said, after a reconnect, who is in the channel.
+    #[error("no presence came after the reconnect")]
+    ReconcileTimeout,
+}
+
+impl FatalError {
+    /// The stable symbolic name: `invalid_token`, `channel_not_authorized`, `account_suspended`, `admin_disconnect`, …
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Closed { code, .. } => code.name().unwrap_or("closed"),
+            Self::Server { code } => code.as_str(),
+            Self::TokenProvider { .. } => "token_provider_failed",
+            Self::ReconcileTimeout => "reconcile_timeout",
+        }
+    }
+}

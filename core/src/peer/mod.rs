@@ -1,0 +1,29 @@
+//! A peer in a room: who is there, messages through the server, and a WebRTC connection to each.
+//!
+//! [`MeteredPeer`] owns a [`Signalling`](crate::signalling::Signalling) and one
+//! [`Connection`](crate::rtc::Connection) for every remote peer, and speaks for all of them: feed it what comes from
+//! the WebSocket and the UDP sockets, drain [`MeteredPeer::poll_output`] after every call that takes `now`, and wait
+//! until [`MeteredPeer::poll_timeout`] or the next input.
+
+mod error;
+mod held;
+mod machine;
+mod options;
+mod output;
+mod remote;
+mod roster;
+mod signals;
+mod tracks;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{
+    FatalError, JoinError, ReplaceTrackError, ReplaceTrackFailure, SendError, TrackError, UnknownPeer,
+};
+pub use machine::{MeteredPeer, PeerCounters};
+pub use options::{JoinOptions, MeteredPeerOptions};
+pub use output::{
+    Event, MeteredData, MeteredDataKind, Output, PeerState, RemoteEvent, RemoteTrackInfo,
+};
+pub use tracks::LocalTrack;

@@ -1,0 +1,236 @@
+//! What comes out of the machine.
+
+use std::fmt;
+
+use super::error::{FatalError, JoinError, SendError};
+use crate::ids::{Channel, DataChannelId, PeerId, RequestId, StreamId, TrackId};
+use crate::media::{MediaKind, ReceivedFrame};
+use crate::protocol::{Metadata, Payload};
+use crate::rtc::{ChannelInfo, ChannelMessage, ConnectionState, DataChannelError, NegotiationError, Transmit};
+use crate::signalling::Action;
+
+/// What the machine wants done, tells, or has finished.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Something to do for the signalling connection.
+    Signalling(Action),
+    /// Bind one UDP socket for each local address, and report them with
+    /// [`local_addresses`](super::MeteredPeer::local_addresses). Comes once, with the first `join`.
+    BindSockets {
+        /// Whether loopback addresses are wanted too.
+        loopback: bool,
+    },
+    /// Send one datagram.
+    Transmit(Transmit),
+    /// Something to tell the user.
+    Event(Event),
+    /// `join` is done. Comes once for every join that was begun.
+    JoinDone {
+        /// Which.
+        request: RequestId,
+        /// How it went.
+        result: Result<(), JoinError>,
+    },
+    /// `send` or `send_to` is done. Comes once for each that was begun.
+    SendDone {
+        /// Which.
+        request: RequestId,
+        /// How it went.
+        result: Result<(), SendError>,
+    },
+    /// A data channel's `send` is done: the message is in the transport's hands. Comes once for each that was begun.
+    ChannelSendDone {
+        /// Which.
+        request: RequestId,
+        /// How it went.
+        result: Result<(), DataChannelError>,
+    },
+    /// The peer is closed and its socket is gone; nothing will come any more. Comes once.
+    Finished,
+}
+
+/// Where a room peer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PeerState {
+    /// In no room.
+    Idle,
+    /// On the way into a room.
+    Joining,
+    /// In a room.
+    Joined,
+    /// In a room, but the connection to the server dropped.
+    Reconnecting,
+    /// On the way out, for good.
+    Leaving,
+    /// Final.
+    Closed,
+}
+
+impl fmt::Display for PeerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "idle",
+            Self::Joining => "joining",
+            Self::Joined => "joined",
+            Self::Reconnecting => "reconnecting",
+            Self::Leaving => "leaving",
+            Self::Closed => "closed",
+        })
+    }
+}
+
+/// What happened in the room.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Our state changed.
+    StateChange {
+        /// From this.
+        from: PeerState,
+        /// To this.
+        to: PeerState,
+    },
+    /// We are in the room. Comes once.
+    Joined {
+        /// Our id.
+        peer_id: PeerId,
+        /// The room.
+        channel: Channel,
+    },
+    /// We are closed. Comes once; the fields are as they were.
+    Left {
+        /// Our id, if a `welcome` had told it.
+        peer_id: Option<PeerId>,
+        /// The room, if we had been let in.
+        channel: Option<Channel>,
+        /// What `close` was given.
+        reason: Option<String>,
+    },
+    /// Another peer is in the room.
+    PeerJoined {
+        /// Its id.
+        peer: PeerId,
+        /// Its `peerMetadata`, signed by whoever issued its token.
+        metadata: Option<Metadata>,
+    },
+    /// A peer left the room.
+    PeerLeft {
+        /// Its id.
+        peer: PeerId,
+    },
+    /// A message through the server, from a peer in the room.
+    Data(MeteredData),
+    /// A condition to act on. Unless it is the token provider's, the peer closes.
+    Error(FatalError),
+    /// Something about one remote peer.
+    Remote {
+        /// Which.
+        peer: PeerId,
+        /// What.
+        event: RemoteEvent,
+    },
+}
+
+/// A message through the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeteredData {
+    /// Who sent it, as the server says: trust this, not a name inside `data`.
+    pub sender: PeerId,
+    /// What was sent.
+    pub data: Payload,
+    /// To the room, or to us alone.
+    pub kind: MeteredDataKind,
+    /// The sender's `peerMetadata`: on broadcasts if asked for when joining, on directs whenever the sender has it.
+    pub sender_metadata: Option<Metadata>,
+}
+
+/// Whom a message was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MeteredDataKind {
+    /// Everyone in the room.
+    Broadcast,
+    /// Us alone.
+    Direct,
+}
+
+/// What happened with one remote peer.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum RemoteEvent {
+    /// The peer-to-peer connection's state changed.
+    StateChange {
+        /// From this.
+        from: ConnectionState,
+        /// To this.
+        to: ConnectionState,
+    },
+    /// The connection was replaced after a reconnect: data channels are gone, tracks come anew.
+    ConnectionReset,
+    /// The peer sends a track.
+    Track(RemoteTrackInfo),
+    /// The peer stopped sending a track.
+    TrackRemoved {
+        /// Which.
+        track: TrackId,
+        /// The stream it belonged to.
+        stream: Option<StreamId>,
+    },
+    /// The first track of a stream came.
+    StreamAdded {
+        /// The stream.
+        stream: StreamId,
+        /// The metadata of that track. The sender's word: for layout, never for authorization.
+        metadata: Option<Metadata>,
+    },
+    /// The last track of a stream went.
+    StreamRemoved {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// One frame of a track.
+    Frame {
+        /// The track.
+        track: TrackId,
+        /// The frame.
+        frame: ReceivedFrame,
+    },
+    /// The peer needs a key frame of one of our tracks.
+    KeyframeRequested {
+        /// Our track.
+        track: TrackId,
+    },
+    /// A data channel opened: one of ours, or one the peer made.
+    ChannelOpened(ChannelInfo),
+    /// A message on a data channel.
+    ChannelMessage {
+        /// Which channel.
+        channel: DataChannelId,
+        /// The message.
+        message: ChannelMessage,
+    },
+    /// What a data channel has buffered fell below the low mark.
+    ChannelBufferedAmountLow {
+        /// Which channel.
+        channel: DataChannelId,
+    },
+    /// A data channel closed, from either side.
+    ChannelClosed {
+        /// Which channel.
+        channel: DataChannelId,
+    },
+    /// A negotiation went wrong. Transient, unless the ICE restarts are exhausted.
+    NegotiationError(NegotiationError),
+}
+
+/// A track a remote peer sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteTrackInfo {
+    /// Its id, as the sender calls it.
+    pub track: TrackId,
+    /// The stream it belongs to.
+    pub stream: Option<StreamId>,
+    /// Sound or picture.
+    pub kind: MediaKind,
+    /// What the sender says of it. The sender's word: for layout, never for authorization.
+    pub metadata: Option<Metadata>,
+}

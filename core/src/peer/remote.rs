@@ -1,0 +1,193 @@
+//! One remote peer: what the user sees of it, while the connection beneath may be replaced.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use super::output::{RemoteEvent, RemoteTrackInfo};
+use crate::ids::{StreamId, TrackId};
+use crate::protocol::{Metadata, TrackMetadataMessage};
+use crate::rtc::{Connection, ConnectionState, Event};
+
+/// Track metadata kept of one peer; one more entry pushes the oldest out.
+const TRACK_METADATA_ENTRIES: usize = 512;
+
+/// What a remote peer said of its tracks, oldest first.
+#[derive(Debug, Default)]
+struct TrackMetadata(VecDeque<(String, Metadata)>);
+
+impl TrackMetadata {
+    fn apply(&mut self, message: TrackMetadataMessage) {
+        let TrackMetadataMessage { track_id, metadata } = message;
+        match (self.0.iter_mut().find(|(id, _)| *id == track_id), metadata) {
+            (Some((_, entry)), Some(metadata)) => *entry = metadata,
+            (Some(_), None) => self.0.retain(|(id, _)| *id != track_id),
+            (None, Some(metadata)) => {
+                if self.0.len() >= TRACK_METADATA_ENTRIES {
+                    self.0.pop_front();
+                }
+                self.0.push_back((track_id, metadata));
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn get(&self, track: &TrackId) -> Option<&Metadata> {
+        self.0.iter().find(|(id, _)| id == track.as_str()).map(|(_, metadata)| metadata)
+    }
+}
+
+/// How the connection's state is shown to the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Showing {
+    /// As it is.
+    Live,
+    /// As `reconnecting`, until the connection has been replaced.
+    UntilReset,
+    /// As `reconnecting`, until the new connection is up.
+    UntilConnected,
+}
+
+/// One remote peer.
+#[derive(Debug)]
+pub(super) struct Remote {
+    pub(super) metadata: Option<Metadata>,
+    pub(super) connection: Connection,
+    shown: ConnectionState,
+    showing: Showing,
+    track_metadata: TrackMetadata,
+    /// The tracks it sends; the connection bounds their number.
+    tracks: BTreeMap<TrackId, Option<StreamId>>,
+}
+
+impl Remote {
+    pub(super) fn new(connection: Connection, metadata: Option<Metadata>) -> Self {
+        Self {
+            metadata,
+            shown: connection.state(),
+            connection,
+            showing: Showing::Live,
+            track_metadata: TrackMetadata::default(),
+            tracks: BTreeMap::new(),
+        }
+    }
+
+    /// The state the user sees.
+    pub(super) fn state(&self) -> ConnectionState {
+        self.shown
+    }
+
+    pub(super) fn track_metadata(&mut self, message: TrackMetadataMessage) {
+        self.track_metadata.apply(message);
+    }
+
+    /// The signalling connection dropped: whatever the connection does now, it will be replaced. A peer that was never
+    /// connected to has nothing to recover.
+    pub(super) fn signalling_lost(&mut self) -> Option<RemoteEvent> {
+        if self.shown == ConnectionState::Idle {
+            return None;
+        }
+        self.showing = Showing::UntilReset;
+        self.show(ConnectionState::Reconnecting)
+    }
+
+    /// Puts a new connection in place of the old one, which is given back to be closed.
+    pub(super) fn reset(&mut self, connection: Connection, metadata: Option<Metadata>) -> Connection {
+        self.metadata = metadata;
+        self.tracks.clear();
+        if self.showing == Showing::UntilReset {
+            self.showing = Showing::UntilConnected;
+        }
+        std::mem::replace(&mut self.connection, connection)
+    }
+
+    /// Closes the connection; nothing comes of it afterwards but its last outputs.
+    pub(super) fn close(&mut self, now: Instant) -> Option<RemoteEvent> {
+        self.connection.close(now);
+        self.showing = Showing::Live;
+        self.show(ConnectionState::Closed)
+    }
+
+    fn show(&mut self, state: ConnectionState) -> Option<RemoteEvent> {
+        let from = std::mem::replace(&mut self.shown, state);
+        (from != state).then_some(RemoteEvent::StateChange { from, to: state })
+    }
+
+    fn state_changed(&mut self, to: ConnectionState) -> Option<RemoteEvent> {
+        match (self.showing, to) {
+            (Showing::Live, ConnectionState::Closed) if self.shown != ConnectionState::Closed => {
+                // Not our doing: the peer is still in the room, and its next offer gets a new connection.
+                self.showing = Showing::UntilReset;
+                self.show(ConnectionState::Reconnecting)
+            }
+            (Showing::Live, _) => self.show(to),
+            (Showing::UntilConnected, ConnectionState::Connected) => {
+                self.showing = Showing::Live;
+                self.show(to)
+            }
+            (Showing::UntilReset | Showing::UntilConnected, _) => None,
+        }
+    }
+
+    /// What an event of the connection means to the user.
+    pub(super) fn translate(&mut self, event: Event, tell: &mut impl FnMut(RemoteEvent)) {
+        match event {
+            Event::StateChange { to, .. } => {
+                if let Some(event) = self.state_changed(to) {
+                    tell(event);
+                }
+            }
+            Event::TrackAdded { track, stream, kind } => {
+                let metadata = self.track_metadata.get(&track).cloned();
+                let first_of_stream =
+                    stream.as_ref().filter(|_| !self.tracks.values().any(|known| *known == stream)).cloned();
+                self.tracks.insert(track.clone(), stream.clone());
+                tell(RemoteEvent::Track(RemoteTrackInfo { track, stream, kind, metadata: metadata.clone() }));
+                if let Some(stream) = first_of_stream {
+                    tell(RemoteEvent::StreamAdded { stream, metadata });
+                }
+            }
+            Event::TrackRemoved { track, .. } => {
+                let stream = self.tracks.remove(&track).flatten();
+                let emptied = stream.clone().filter(|_| !self.tracks.values().any(|known| *known == stream));
+                tell(RemoteEvent::TrackRemoved { track, stream });
+                if let Some(stream) = emptied {
+                    tell(RemoteEvent::StreamRemoved { stream });
+                }
+            }
+            Event::Frame { track, frame } => tell(RemoteEvent::Frame { track, frame }),
+            Event::KeyframeRequested { track } => tell(RemoteEvent::KeyframeRequested { track }),
+            Event::ChannelOpened(info) => tell(RemoteEvent::ChannelOpened(info)),
+            Event::ChannelMessage { channel, message } => tell(RemoteEvent::ChannelMessage { channel, message }),
+            Event::ChannelBufferedAmountLow { channel } => tell(RemoteEvent::ChannelBufferedAmountLow { channel }),
+            Event::ChannelClosed { channel } => tell(RemoteEvent::ChannelClosed { channel }),
+            Event::NegotiationError(error) => tell(RemoteEvent::NegotiationError(error)),
+            Event::CandidatesDropped { limit } => tracing::warn!(limit, "remote candidates dropped"),
+            Event::ClosedByRemote => tracing::debug!("the other side ended the connection"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(id: usize, metadata: Option<&str>) -> TrackMetadataMessage {
+        TrackMetadataMessage {
+            track_id: format!("t{id}"),
+            metadata: metadata.map(|text| Metadata::from_json(text).unwrap()),
+        }
+    }
+
+    #[test]
+    fn track_metadata_is_capped_and_the_oldest_goes_first() {
+        let mut cache = TrackMetadata::default();
+        for id in 0..=TRACK_METADATA_ENTRIES {
+            cache.apply(message(id, Some("{}")));
+        }
+        assert_eq!(cache.0.len(), TRACK_METADATA_ENTRIES);
+        assert_eq!(cache.get(&TrackId::new("t0").unwrap()), None);
+        assert!(cache.get(&TrackId::new("t1").unwrap()).is_some());
+        cache.apply(message(1, None));
+        assert_eq!(cache.get(&TrackId::new("t1").unwrap()), None);
+    }
+}

@@ -1,0 +1,63 @@
+//! The tracks we send to everyone in the room.
+
+use crate::ids::{StreamId, TrackId};
+use crate::media::MediaKind;
+use crate::protocol::Metadata;
+use crate::rtc::OutboundTrack;
+
+/// A track of ours, as the machine needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalTrack {
+    /// Its id, under which everyone sees it.
+    pub id: TrackId,
+    /// Sound or picture.
+    pub kind: MediaKind,
+}
+
+/// A track that everyone in the room gets, now and later.
+#[derive(Debug, Clone)]
+pub(super) struct Tracked {
+    pub(super) track: LocalTrack,
+    pub(super) stream: Option<StreamId>,
+    pub(super) metadata: Option<Metadata>,
+}
+
+impl Tracked {
+    pub(super) fn outbound(&self) -> OutboundTrack {
+        OutboundTrack { id: self.track.id.clone(), stream: self.stream.clone(), kind: self.track.kind }
+    }
+}
+
+/// The tracked tracks, in the order they were added. Only the user adds to them.
+#[derive(Debug, Default)]
+pub(super) struct LocalTracks(Vec<Tracked>);
+
+impl LocalTracks {
+    pub(super) fn get(&self, id: &TrackId) -> Option<&Tracked> {
+        self.0.iter().find(|tracked| tracked.track.id == *id)
+    }
+
+    pub(super) fn push(&mut self, tracked: Tracked) {
+        self.0.push(tracked);
+    }
+
+    pub(super) fn remove(&mut self, id: &TrackId) -> Option<Tracked> {
+        let index = self.0.iter().position(|tracked| tracked.track.id == *id)?;
+        Some(self.0.remove(index))
+    }
+
+    /// Puts `new` in the place of `old`, which keeps its stream and metadata.
+    pub(super) fn replace(&mut self, old: &TrackId, new: LocalTrack) {
+        if let Some(tracked) = self.0.iter_mut().find(|tracked| tracked.track.id == *old) {
+            tracked.track = new;
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Tracked> {
+        self.0.iter()
+    }
+
+    pub(super) fn of_stream<'a>(&'a self, stream: &'a StreamId) -> impl Iterator<Item = &'a Tracked> {
+        self.0.iter().filter(move |tracked| tracked.stream.as_ref() == Some(stream))
+    }
+}

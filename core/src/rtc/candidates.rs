@@ -1,0 +1,249 @@
+//! The other side's candidates: which belong to what was agreed on, and how many are too many (RFC 8838, RFC 8839).
+
+use std::collections::BTreeSet;
+
+use str0m::Candidate;
+use str0m::net::Protocol;
+
+use super::output::Counters;
+use super::sdp::{Description, MAX_CANDIDATES};
+use crate::protocol::{RemoteCandidate, limits};
+
+/// Candidates taken in one ICE generation over all its negotiations, since each is remembered until the next. What is
+/// over is dropped and counted.
+const MAX_PER_GENERATION: usize = 5 * MAX_CANDIDATES;
+
+/// The candidates of the remote peer, and those that came before the description they belong to.
+#[derive(Debug, Default)]
+pub(super) struct RemoteCandidates {
+    /// The ICE generation of the description in force.
+    ufrag: Option<String>,
+    /// The generation of an offer that was ignored, while it is ignored.
+    ignored: Option<String>,
+    /// Taken in this generation. At most [`MAX_PER_GENERATION`].
+    seen: BTreeSet<String>,
+    /// Came too early. At most [`MAX_CANDIDATES`].
+    waiting: Vec<RemoteCandidate>,
+    /// Taken since the last description.
+    taken: usize,
+    warned: bool,
+}
+
+/// What became of a candidate.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is to be tried.
+    Try(Candidate),
+    /// It waits, or was of no use.
+    Nothing,
+    /// It is the first over the limit in this negotiation.
+    FirstTooMany,
+}
+
+impl RemoteCandidates {
+    /// A candidate came. `offering` says that an offer of ours is out, whose answer may start a new generation.
+    pub(super) fn candidate(
+        &mut self,
+        candidate: RemoteCandidate,
+        offering: bool,
+        counters: &mut Counters,
+    ) -> Verdict {
+        if candidate.candidate.chars().count() > limits::CANDIDATE_CHARS || self.taken >= MAX_CANDIDATES {
+            return self.too_many(counters);
+        }
+        let belongs = match (generation(&candidate), &self.ufrag) {
+            (Some(theirs), Some(ours)) if theirs == ours => true,
+            (Some(theirs), _) if self.ignored.as_deref() == Some(theirs) => {
+                bump(&mut counters.stale_candidates);
+                return Verdict::Nothing;
+            }
+            (Some(_), Some(_)) if !offering => {
+                bump(&mut counters.stale_candidates);
+                return Verdict::Nothing;
+            }
+            (None, _) if self.ignored.is_some() => {
+                bump(&mut counters.stale_candidates);
+                return Verdict::Nothing;
+            }
+            (None, Some(_)) => true,
+            (Some(_) | None, None) | (Some(_), Some(_)) => false,
+        };
+        self.taken += 1;
+        if belongs {
+            self.apply(&candidate.candidate, counters)
+        } else {
+            self.waiting.push(candidate);
+            Verdict::Nothing
+        }
+    }
+
+    /// An offer was ignored, and so are the candidates that belong to it.
+    pub(super) fn ignore(&mut self, offer: &Description) {
+        self.ignored = Some(offer.ufrag.clone());
+        let ignored = self.ignored.as_deref();
+        self.waiting.retain(|candidate| generation(candidate) != ignored);
+    }
+
+    /// A description came into force. Gives its candidates and those that waited for it.
+    pub(super) fn description(&mut self, description: &Description, counters: &mut Counters) -> Vec<Verdict> {
+        if self.ufrag.as_deref() != Some(description.ufrag.as_str()) {
+            self.ufrag = Some(description.ufrag.clone());
+            self.seen.clear();
+        }
+        self.ignored = None;
+        self.taken = 0;
+        self.warned = false;
+        let mut verdicts = Vec::new();
+        for candidate in &description.candidates {
+            self.taken += 1;
+            let verdict = if candidate.chars().count() > limits::CANDIDATE_CHARS {
+                self.too_many(counters)
+            } else {
+                self.apply(candidate, counters)
+            };
+            verdicts.push(verdict);
+        }
+        for _ in 0..description.more_candidates {
+            verdicts.push(self.too_many(counters));
+        }
+        for candidate in std::mem::take(&mut self.waiting) {
+            verdicts.push(self.candidate(candidate, false, counters));
+        }
+        verdicts.retain(|verdict| *verdict != Verdict::Nothing);
+        verdicts
+    }
+
+    fn apply(&mut self, text: &str, counters: &mut Counters) -> Verdict {
+        let text = text.strip_prefix("a=").unwrap_or(text);
+        if self.seen.contains(text) {
+            return Verdict::Nothing;
+        }
+        if self.seen.len() >= MAX_PER_GENERATION {
+            return self.too_many(counters);
+        }
+        let Some(candidate) = read(text) else {
+            bump(&mut counters.unsupported_candidates);
+            return Verdict::Nothing;
+        };
+        self.seen.insert(text.to_owned());
+        Verdict::Try(candidate)
+    }
+
+    fn too_many(&mut self, counters: &mut Counters) -> Verdict {
+        bump(&mut counters.dropped_candidates);
+        if std::mem::replace(&mut self.warned, true) { Verdict::Nothing } else { Verdict::FirstTooMany }
+    }
+}
+
+pub(super) fn bump(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
+}
+
+/// The generation a candidate says it belongs to.
+fn generation(candidate: &RemoteCandidate) -> Option<&str> {
+    candidate.username_fragment.as_deref().filter(|ufrag| !ufrag.is_empty()).or_else(|| {
+        let mut words = candidate.candidate.split(' ');
+        words.find(|word| *word == "ufrag").and_then(|_| words.next())
+    })
+}
+
+/// A candidate that can be tried: over UDP, at an address that can be one host's.
+fn read(text: &str) -> Option<Candidate> {
+    let candidate = Candidate::from_sdp_string(text).ok()?;
+    let address = candidate.addr();
+    let usable = candidate.proto() == Protocol::Udp
+        && address.port() != 0
+        && !address.ip().is_unspecified()
+        && !address.ip().is_multicast();
+    usable.then_some(candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(n: u16, ufrag: Option<&str>) -> RemoteCandidate {
+        RemoteCandidate {
+            candidate: format!("candidate:1 1 udp 2113929471 10.0.0.1 {} typ host", n + 1000),
+            sdp_mid: Some("0".into()),
+            sdp_m_line_index: Some(0),
+            username_fragment: ufrag.map(str::to_owned),
+        }
+    }
+
+    fn description(ufrag: &str) -> Description {
+        let text = format!(
+            "v=0\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:p\r\na=fingerprint:sha-256 AB\r\nm=audio 9 x 1\r\na=mid:0\r\n"
+        );
+        Description::read(&text).unwrap()
+    }
+
+    #[test]
+    fn early_candidates_wait_for_their_description() {
+        let mut remote = RemoteCandidates::default();
+        let mut counters = Counters::default();
+        for (n, ufrag) in [(1, Some("a")), (2, None), (3, Some("b"))] {
+            assert_eq!(remote.candidate(candidate(n, ufrag), false, &mut counters), Verdict::Nothing);
+        }
+        assert_eq!(remote.description(&description("a"), &mut counters).len(), 2);
+        assert_eq!(counters.stale_candidates, 1);
+        assert!(matches!(remote.candidate(candidate(4, Some("a")), false, &mut counters), Verdict::Try(_)));
+        assert_eq!(remote.candidate(candidate(4, Some("a")), false, &mut counters), Verdict::Nothing, "known already");
+        assert_eq!(remote.candidate(candidate(5, Some("b")), false, &mut counters), Verdict::Nothing);
+        assert_eq!(counters.stale_candidates, 2);
+    }
+
+    #[test]
+    fn candidates_of_an_ignored_offer_are_ignored() {
+        let mut remote = RemoteCandidates::default();
+        let mut counters = Counters::default();
+        remote.candidate(candidate(1, Some("a")), true, &mut counters);
+        remote.ignore(&description("a"));
+        assert_eq!(remote.candidate(candidate(2, Some("a")), true, &mut counters), Verdict::Nothing);
+        assert_eq!(remote.candidate(candidate(3, None), true, &mut counters), Verdict::Nothing);
+        assert_eq!(counters.stale_candidates, 2);
+        assert!(remote.description(&description("b"), &mut counters).is_empty());
+        assert!(matches!(remote.candidate(candidate(3, None), false, &mut counters), Verdict::Try(_)));
+    }
+
+    #[test]
+    fn two_hundred_a_negotiation_and_one_warning() {
+        let mut remote = RemoteCandidates::default();
+        let mut counters = Counters::default();
+        remote.description(&description("a"), &mut counters);
+        let mut flood = |remote: &mut RemoteCandidates, from: u16| {
+            let verdicts: Vec<_> =
+                (from..from + 210).map(|n| remote.candidate(candidate(n, None), false, &mut counters)).collect();
+            let tried = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Try(_))).count();
+            (tried, verdicts.iter().filter(|verdict| **verdict == Verdict::FirstTooMany).count())
+        };
+        assert_eq!(flood(&mut remote, 0), (200, 1));
+        remote.description(&description("a"), &mut Counters::default());
+        assert_eq!(flood(&mut remote, 300), (200, 1));
+        for round in 2..6 {
+            remote.description(&description("a"), &mut Counters::default());
+            flood(&mut remote, round * 300);
+        }
+        assert_eq!(remote.seen.len(), MAX_PER_GENERATION);
+    }
+
+    #[test]
+    fn foreign_kinds_are_left_out_quietly() {
+        let mut remote = RemoteCandidates::default();
+        let mut counters = Counters::default();
+        remote.description(&description("a"), &mut counters);
+        for text in [
+            "candidate:1 1 udp 1 3f1a-77.local 9 typ host",
+            "candidate:1 1 tcp 1 10.0.0.1 9 typ host tcptype active",
+            "candidate:1 1 udp 1 0.0.0.0 9 typ host",
+            "candidate:1 1 udp 1 10.0.0.1 0 typ host",
+            "candidate:1 1 udp 1 239.0.0.1 9 typ host",
+            "garbage",
+        ] {
+            let candidate = RemoteCandidate { candidate: text.into(), ..candidate(0, None) };
+            assert_eq!(remote.candidate(candidate, false, &mut counters), Verdict::Nothing);
+        }
+        assert_eq!(counters.unsupported_candidates, 6);
+        assert_eq!(counters.dropped_candidates, 0);
+    }
+}

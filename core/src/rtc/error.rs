@@ -1,0 +1,166 @@
+//! How things fail, one type per operation, with fields to branch on. None carries text of the other side's.
+
+use crate::media::Codec;
+
+/// Why a frame was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WriteFrameError {
+    /// The connection is closed.
+    #[error("the connection is closed")]
+    Closed,
+    /// No such track is attached.
+    #[error("no such track is attached")]
+    NoSuchTrack,
+    /// The connection is not up. Frames are not kept for later.
+    #[error("not connected")]
+    NotConnected,
+    /// The other side has not yet agreed to receive the track, or refuses it.
+    #[error("the other side has not agreed to receive the track")]
+    NotNegotiatedYet,
+    /// The other side does not take this codec on this track.
+    #[error("the other side does not take {codec} on this track")]
+    CodecNotNegotiated {
+        /// The frame's codec.
+        codec: Codec,
+    },
+    /// More frames were written than could be sent.
+    #[error("too many frames are waiting to be sent")]
+    Overflow,
+}
+
+/// Why a track was not replaced. Nothing has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReplaceTrackError {
+    /// The connection is closed.
+    #[error("the connection is closed")]
+    Closed,
+    /// The track to replace is not attached.
+    #[error("no such track is attached")]
+    NoSuchTrack,
+    /// The new track is attached already, in its own right.
+    #[error("the new track is attached already")]
+    AlreadyAttached,
+}
+
+/// Why no key frame was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RequestKeyframeError {
+    /// The connection is closed.
+    #[error("the connection is closed")]
+    Closed,
+    /// The other side sends no such track.
+    #[error("the other side sends no such track")]
+    NoSuchTrack,
+    /// Nothing has been received of the track yet; its first frame will be a key frame anyway.
+    #[error("nothing has been received of the track yet")]
+    NothingReceivedYet,
+    /// The other side offers no way to ask.
+    #[error("the other side takes no key frame requests")]
+    NotSupported,
+}
+
+/// Why a data channel was not opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenChannelError {
+    /// The connection is closed.
+    #[error("the connection is closed")]
+    Closed,
+    /// An option that cannot be.
+    #[error("option {option} is not possible; allowed: {allowed}")]
+    InvalidOption {
+        /// The option's name.
+        option: &'static str,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// The agreed stream number is taken by another channel, or by one whose closing is not done.
+    #[error("the negotiated id {id} is in use")]
+    IdInUse {
+        /// The number.
+        id: u16,
+    },
+    /// The connection has as many channels as it may have.
+    #[error("{max} data channels are open already")]
+    TooMany {
+        /// How many it may have.
+        max: usize,
+    },
+}
+
+/// Why a message was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DataChannelError {
+    /// There is no such channel (any more).
+    #[error("no such data channel")]
+    NoSuchChannel,
+    /// The channel was closed, by either side, before the message could be sent.
+    #[error("the data channel was closed")]
+    Closed,
+    /// As many messages wait as may wait.
+    #[error("{queued} messages wait in the data channel already; at most {cap} may")]
+    Overflow {
+        /// Messages waiting.
+        queued: usize,
+        /// How many may wait.
+        cap: usize,
+    },
+    /// The message is larger than what the other side, or the channel's buffer, takes.
+    #[error("the message has {size} bytes; at most {max} are taken")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The largest size in bytes.
+        max: usize,
+    },
+}
+
+/// What is wrong with a session description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SdpProblem {
+    /// It is longer than any real one.
+    #[error("too long")]
+    TooLong,
+    /// It has no media sections, or more than any real one.
+    #[error("no or too many media sections")]
+    SectionCount,
+    /// A media section is of a kind this client doesn't speak, or lacks an identifier of its own.
+    #[error("a media section that is not usable")]
+    UnusableSection,
+    /// Its media sections do not fit those agreed on before.
+    #[error("media sections that do not fit the former ones")]
+    SectionsChanged,
+    /// The ICE credentials or the fingerprint are missing.
+    #[error("credentials or fingerprint missing")]
+    Credentials,
+    /// It cannot be read.
+    #[error("not readable")]
+    Unreadable,
+    /// It can be read, but not applied.
+    #[error("not applicable")]
+    NotApplicable,
+}
+
+/// What went wrong between two peers. The connection lives on unless it says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NegotiationError {
+    /// An offer could not be used. It was left unanswered.
+    #[error("the other side's offer is unusable: {0}")]
+    BadOffer(SdpProblem),
+    /// An answer could not be used.
+    #[error("the other side's answer is unusable: {0}")]
+    BadAnswer(SdpProblem),
+    /// The offer or answer has another certificate than before: behind the peer id is a new instance of the peer, which
+    /// only a new [`Connection`](super::Connection) can talk to. The description was ignored.
+    #[error("the other side is a new instance")]
+    PeerReplaced,
+    /// The encrypted transport failed beyond repair, for example because the other side's certificate does not match
+    /// its fingerprint. The connection closes.
+    #[error("the encrypted transport failed")]
+    TransportFailed,
+    /// Every ICE restart failed. No more are tried until the connection comes up by itself or the other side restarts.
+    #[error("every ICE restart failed")]
+    IceRestartExhausted,
+    /// The other side collided with our offers so often that data channels are given up.
+    #[error("too many colliding offers")]
+    TooManyCollisions,
+}

@@ -1,0 +1,156 @@
+//! When ICE is restarted after the way to the other side was lost (RFC 8445, section 9), and when it is given up.
+
+use std::time::{Duration, Instant};
+
+use super::options::RESTART_ANSWER_TIMEOUT;
+
+/// How long to wait before each attempt, from the failure before it.
+const DELAYS: [Duration; 9] = {
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+    [s(0), s(1), s(2), s(4), s(8), s(16), s(30), s(30), s(30)]
+};
+
+/// How long an answered attempt may look for a way. ICE mostly gives up by itself before, but not without candidates.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Connected, or never failed.
+    Quiet,
+    /// The next attempt is due then.
+    Waiting { at: Instant },
+    /// An offer is out; without an answer by then it has failed.
+    Offered { until: Instant },
+    /// Answered; ICE looks for a way.
+    Checking { until: Instant },
+    /// All attempts failed.
+    Exhausted,
+}
+
+/// What is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Offer a restart now.
+    Restart,
+    /// That was the last attempt. Said once.
+    Exhausted,
+}
+
+/// The attempts to get a lost connection back.
+#[derive(Debug)]
+pub(super) struct Ladder {
+    state: State,
+    failed: usize,
+}
+
+impl Ladder {
+    pub(super) fn new() -> Self {
+        Self { state: State::Quiet, failed: 0 }
+    }
+
+    /// ICE has no way to the other side (any more).
+    pub(super) fn lost(&mut self, now: Instant) -> Option<Step> {
+        match self.state {
+            State::Quiet => {
+                self.state = State::Waiting { at: now };
+                None
+            }
+            State::Checking { .. } => self.fail(now),
+            State::Waiting { .. } | State::Offered { .. } | State::Exhausted => None,
+        }
+    }
+
+    /// ICE restarts with the other side's consent, whoever asked for it.
+    pub(super) fn restarting(&mut self, now: Instant) {
+        if matches!(self.state, State::Waiting { .. } | State::Offered { .. } | State::Checking { .. }) {
+            self.state = State::Checking { until: now + CHECK_TIMEOUT };
+        }
+    }
+
+    /// The connection is up: all attempts are there again.
+    pub(super) fn connected(&mut self) {
+        *self = Self::new();
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Waiting { at: due } | State::Offered { until: due } | State::Checking { until: due } => Some(due),
+            State::Quiet | State::Exhausted => None,
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Step> {
+        if self.poll_timeout().is_none_or(|due| now < due) {
+            return None;
+        }
+        match self.state {
+            State::Waiting { .. } => {
+                self.state = State::Offered { until: now + RESTART_ANSWER_TIMEOUT };
+                Some(Step::Restart)
+            }
+            _ => self.fail(now),
+        }
+    }
+
+    fn fail(&mut self, now: Instant) -> Option<Step> {
+        self.failed = self.failed.saturating_add(1);
+        match DELAYS.get(self.failed) {
+            Some(delay) => {
+                self.state = State::Waiting { at: now + *delay };
+                None
+            }
+            None => {
+                self.state = State::Exhausted;
+                Some(Step::Exhausted)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    /// Seconds from the start at which attempts are made, when none is answered.
+    #[test]
+    fn nine_attempts_then_one_report() {
+        let start = start();
+        let mut ladder = Ladder::new();
+        assert_eq!(ladder.lost(start), None);
+        let mut attempts = Vec::new();
+        let mut exhausted = 0;
+        while let Some(due) = ladder.poll_timeout() {
+            match ladder.handle_timeout(due) {
+                Some(Step::Restart) => attempts.push((due - start).as_secs()),
+                Some(Step::Exhausted) => exhausted += 1,
+                None => {}
+            }
+            assert_eq!(ladder.lost(due), None, "a loss is no news while an attempt waits or is out");
+        }
+        assert_eq!(attempts, [0, 16, 33, 52, 75, 106, 151, 196, 241]);
+        assert_eq!(exhausted, 1);
+    }
+
+    #[test]
+    fn an_answered_attempt_fails_when_ice_does_and_connected_refills() {
+        let start = start();
+        let mut ladder = Ladder::new();
+        ladder.lost(start);
+        assert_eq!(ladder.handle_timeout(start), Some(Step::Restart));
+        ladder.restarting(start);
+        let later = start + Duration::from_secs(20);
+        assert_eq!(ladder.lost(later), None);
+        assert_eq!(ladder.poll_timeout(), Some(later + Duration::from_secs(1)));
+        ladder.connected();
+        assert_eq!(ladder.poll_timeout(), None);
+        ladder.lost(later);
+        assert_eq!(ladder.poll_timeout(), Some(later));
+    }
+}

@@ -1,0 +1,30 @@
+//! One WebRTC connection to one remote peer, as a state machine over `str0m`.
+//!
+//! [`Connection`] decides; whoever embeds it carries signals and datagrams and waits. Drain
+//! [`Connection::poll_output`] after every call, then wait until [`Connection::poll_timeout`] or the next input.
+
+mod candidates;
+mod channels;
+mod connection;
+mod error;
+mod ladder;
+mod media;
+mod negotiation;
+mod options;
+mod output;
+mod sdp;
+mod tracks;
+
+#[cfg(test)]
+mod tests;
+
+pub use connection::Connection;
+pub use error::{
+    DataChannelError, NegotiationError, OpenChannelError, ReplaceTrackError, RequestKeyframeError, SdpProblem,
+    WriteFrameError,
+};
+pub use options::{Config, DataChannelOptions, Reliability};
+pub use output::{
+    ChannelInfo, ChannelMessage, ConnectionState, Counters, Event, LocalCandidate, OutboundTrack, Output, RemoteTrack,
+    Transmit,
+};

@@ -1,0 +1,140 @@
+//! What a connection and its data channels can be told.
+
+use std::time::Duration;
+
+use super::error::OpenChannelError;
+
+/// How one connection behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Whether this side gives way when both offer at once ("perfect negotiation", W3C WebRTC 1.0). Exactly one of the
+    /// two sides must be polite: the one whose peer id is the smaller.
+    pub polite: bool,
+    /// The upper 32 bits of the number of every [`DataChannelId`](crate::DataChannelId) this connection hands out, so
+    /// that ids of several connections of one machine differ.
+    pub channel_serial: u32,
+}
+
+/// How hard a data channel tries to deliver a message (RFC 8832, section 5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reliability {
+    /// Until it arrives.
+    #[default]
+    Reliable,
+    /// At most this many times again.
+    MaxRetransmits(u16),
+    /// For at most this many milliseconds.
+    MaxLifetime(u16),
+}
+
+/// How a data channel is opened, and how much may wait in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataChannelOptions {
+    /// The channel's name, as the other side sees it. Need not be unique. Together with `protocol` at most
+    /// [`MAX_LABEL_AND_PROTOCOL_BYTES`](Self::MAX_LABEL_AND_PROTOCOL_BYTES).
+    pub label: String,
+    /// The name of the protocol spoken in it, or empty.
+    pub protocol: String,
+    /// Whether messages arrive in the order they were sent.
+    pub ordered: bool,
+    /// How hard delivery is tried.
+    pub reliability: Reliability,
+    /// The SCTP stream, if both sides open the channel with a number they agreed on; else the other side is told of
+    /// the channel in-band (RFC 8832). At most [`MAX_NEGOTIATED_ID`](Self::MAX_NEGOTIATED_ID).
+    pub negotiated: Option<u16>,
+    /// A message waits while it would take the bytes sent and not yet acknowledged above this. More than 0, at most
+    /// [`MAX_BUFFERED_AMOUNT`](Self::MAX_BUFFERED_AMOUNT). 1 MiB unless told.
+    pub max_buffered_amount: usize,
+    /// Waiting messages go out once no more than this many bytes are unacknowledged. Below `max_buffered_amount`; half
+    /// of it unless told.
+    pub low_water: Option<usize>,
+    /// Messages that may wait; the next is refused. At least 1, 256 unless told.
+    pub max_queued_sends: usize,
+}
+
+impl Default for DataChannelOptions {
+    fn default() -> Self {
+        Self {
+            label: String::new(),
+            protocol: String::new(),
+            ordered: true,
+            reliability: Reliability::Reliable,
+            negotiated: None,
+            max_buffered_amount: 1024 * 1024,
+            low_water: None,
+            max_queued_sends: 256,
+        }
+    }
+}
+
+impl DataChannelOptions {
+    /// The most that label and protocol may have together, in bytes: the message that opens a channel goes in one packet.
+    pub const MAX_LABEL_AND_PROTOCOL_BYTES: usize = 1024;
+
+    /// The largest agreed stream number: browsers have no more than 1024 streams.
+    pub const MAX_NEGOTIATED_ID: u16 = 1023;
+
+    /// The largest `max_buffered_amount`, in bytes.
+    pub const MAX_BUFFERED_AMOUNT: usize = 16 * 1024 * 1024;
+
+    /// The mark below which waiting messages go out, in bytes.
+    pub fn low_water_mark(&self) -> usize {
+        self.low_water.unwrap_or(self.max_buffered_amount / 2)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), OpenChannelError> {
+        let refuse = |option, allowed| Err(OpenChannelError::InvalidOption { option, allowed });
+        if self.label.len().saturating_add(self.protocol.len()) > Self::MAX_LABEL_AND_PROTOCOL_BYTES {
+            return refuse("label", "at most 1024 bytes together with the protocol");
+        }
+        if self.negotiated.is_some_and(|id| id > Self::MAX_NEGOTIATED_ID) {
+            return refuse("negotiated", "at most 1023");
+        }
+        if self.max_buffered_amount == 0 || self.max_buffered_amount > Self::MAX_BUFFERED_AMOUNT {
+            return refuse("max_buffered_amount", "1 to 16777216 bytes");
+        }
+        if self.low_water_mark() >= self.max_buffered_amount {
+            return refuse("low_water", "less than max_buffered_amount");
+        }
+        if self.max_queued_sends == 0 {
+            return refuse("max_queued_sends", "at least 1");
+        }
+        Ok(())
+    }
+}
+
+/// Bytes over all channels of a connection that may be sent and not acknowledged: room for one channel at its largest.
+pub(crate) const MAX_BUFFERED_OVER_ALL_CHANNELS: usize = 2 * DataChannelOptions::MAX_BUFFERED_AMOUNT;
+
+/// The largest message taken from the other side, in bytes; told to it in the SDP (RFC 8841).
+pub(crate) const MAX_INBOUND_MESSAGE_BYTES: u32 = 256 * 1024;
+
+/// Data channels one connection may have open at a time, whoever opened them. One more is refused, or, if the other
+/// side opened it, closed at once and counted.
+pub(crate) const MAX_CHANNELS: usize = 1024;
+
+/// How long an offer of an ICE restart may stay unanswered before that counts as a failure.
+pub(crate) const RESTART_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(options: DataChannelOptions) -> &'static str {
+        match options.check() {
+            Err(OpenChannelError::InvalidOption { option, .. }) => option,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_impossible_option_is_named() {
+        let default = DataChannelOptions::default;
+        assert_eq!(default().check(), Ok(()));
+        assert_eq!(refused(DataChannelOptions { label: "x".repeat(1025), ..default() }), "label");
+        assert_eq!(refused(DataChannelOptions { negotiated: Some(1024), ..default() }), "negotiated");
+        assert_eq!(refused(DataChannelOptions { max_buffered_amount: 0, ..default() }), "max_buffered_amount");
+        assert_eq!(refused(DataChannelOptions { low_water: Some(1 << 20), ..default() }), "low_water");
+        assert_eq!(refused(DataChannelOptions { max_queued_sends: 0, ..default() }), "max_queued_sends");
+    }
+}

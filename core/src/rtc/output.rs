@@ -1,0 +1,270 @@
+//! What a connection asks for and tells.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use super::error::{DataChannelError, NegotiationError};
+use super::options::Reliability;
+use crate::ids::{DataChannelId, RequestId, StreamId, TrackId};
+use crate::media::{MediaKind, ReceivedFrame};
+use crate::protocol::{DescriptionKind, Signal};
+
+/// How far a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConnectionState {
+    /// There is nothing to negotiate: no track, no data channel, no offer of the other side's.
+    Idle,
+    /// Negotiating, or looking for a way to the other side, for the first time.
+    Connecting,
+    /// Media and data flow.
+    Connected,
+    /// The way to the other side was lost, or none was found; ICE is restarted.
+    Reconnecting,
+    /// Over. Nothing happens any more.
+    Closed,
+}
+
+/// What to do next.
+pub enum Output {
+    /// Deliver this to the remote peer, in order.
+    Signal(Signal),
+    /// Send this datagram.
+    Transmit(Transmit),
+    /// Something happened.
+    Event(Event),
+    /// A [`send`](super::Connection::send) ended.
+    SendDone {
+        /// The request.
+        request: RequestId,
+        /// Whether the message was handed to the transport.
+        result: Result<(), DataChannelError>,
+    },
+}
+
+impl fmt::Debug for Output {
+    /// Signals by kind and length only: an SDP holds addresses and credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal(Signal::Description { kind: DescriptionKind::Offer, sdp }) => {
+                write!(f, "Signal(offer, {} bytes)", sdp.len())
+            }
+            Self::Signal(Signal::Description { kind: DescriptionKind::Answer, sdp }) => {
+                write!(f, "Signal(answer, {} bytes)", sdp.len())
+            }
+            Self::Signal(Signal::Candidate(_)) => f.write_str("Signal(candidate)"),
+            Self::Signal(Signal::EndOfCandidates) => f.write_str("Signal(end of candidates)"),
+            Self::Transmit(transmit) => fmt::Debug::fmt(transmit, f),
+            Self::Event(event) => fmt::Debug::fmt(event, f),
+            Self::SendDone { request, result } => {
+                f.debug_struct("SendDone").field("request", request).field("result", result).finish()
+            }
+        }
+    }
+}
+
+/// A datagram to send.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// The local candidate it goes out from: the socket's address, or for a relayed candidate the relayed address.
+    pub local: SocketAddr,
+    /// Where it goes.
+    pub remote: SocketAddr,
+    /// Its bytes.
+    pub contents: Vec<u8>,
+}
+
+impl fmt::Debug for Transmit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Transmit({} bytes)", self.contents.len())
+    }
+}
+
+/// Something that happened on a connection.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The state changed.
+    StateChange {
+        /// What it was.
+        from: ConnectionState,
+        /// What it is.
+        to: ConnectionState,
+    },
+    /// The other side sends a track.
+    TrackAdded {
+        /// Its id, by the `msid` in the other side's SDP; made from the media section's identifier if there is none.
+        track: TrackId,
+        /// The stream it belongs to.
+        stream: Option<StreamId>,
+        /// Sound or picture.
+        kind: MediaKind,
+    },
+    /// The other side no longer sends a track. Not reported when the connection closes.
+    TrackRemoved {
+        /// Its id.
+        track: TrackId,
+        /// The stream it belonged to.
+        stream: Option<StreamId>,
+        /// Sound or picture.
+        kind: MediaKind,
+    },
+    /// A frame of a track of the other side's.
+    Frame {
+        /// The track.
+        track: TrackId,
+        /// The frame.
+        frame: ReceivedFrame,
+    },
+    /// The other side needs a key frame of a track of ours.
+    KeyframeRequested {
+        /// The track, as it was last written.
+        track: TrackId,
+    },
+    /// A data channel is open.
+    ChannelOpened(ChannelInfo),
+    /// A message came.
+    ChannelMessage {
+        /// The channel.
+        channel: DataChannelId,
+        /// The message.
+        message: ChannelMessage,
+    },
+    /// A data channel is closed, by either side. Its id means nothing any more.
+    ChannelClosed {
+        /// The channel.
+        channel: DataChannelId,
+    },
+    /// What a data channel has sent and not had acknowledged fell to its low mark.
+    ChannelBufferedAmountLow {
+        /// The channel.
+        channel: DataChannelId,
+    },
+    /// Candidates of the other side's were dropped because there were too many of them. Once per negotiation.
+    CandidatesDropped {
+        /// How many are taken per negotiation.
+        limit: usize,
+    },
+    /// The other side ended the connection; the state changes to closed next.
+    ClosedByRemote,
+    /// Something went wrong.
+    NegotiationError(NegotiationError),
+}
+
+/// A data channel, as it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelInfo {
+    /// Its id.
+    pub channel: DataChannelId,
+    /// Its name; text of the other side's if the other side opened it.
+    pub label: String,
+    /// The name of the protocol in it; text of the other side's if the other side opened it.
+    pub protocol: String,
+    /// Whether messages arrive in order.
+    pub ordered: bool,
+    /// How hard delivery is tried.
+    pub reliability: Reliability,
+    /// The SCTP stream both sides agreed on beforehand.
+    pub negotiated: Option<u16>,
+    /// Whether the other side opened it.
+    pub opened_by_remote: bool,
+}
+
+/// A message in a data channel.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ChannelMessage {
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Binary(Vec<u8>),
+}
+
+impl ChannelMessage {
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Debug for ChannelMessage {
+    /// Kind and size only: what users say to each other is not for logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
+        }
+    }
+}
+
+/// A track of ours to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundTrack {
+    /// Its id, as the other side will see it.
+    pub id: TrackId,
+    /// The stream it belongs to.
+    pub stream: Option<StreamId>,
+    /// Sound or picture.
+    pub kind: MediaKind,
+}
+
+/// A track the other side sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteTrack {
+    /// Its id.
+    pub id: TrackId,
+    /// The stream it belongs to.
+    pub stream: Option<StreamId>,
+    /// Sound or picture.
+    pub kind: MediaKind,
+}
+
+/// An address of ours that the other side may try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalCandidate {
+    /// A UDP socket's own address.
+    Host(SocketAddr),
+    /// What a STUN server saw of a socket.
+    ServerReflexive {
+        /// The address as seen.
+        address: SocketAddr,
+        /// The socket's own address.
+        base: SocketAddr,
+    },
+    /// An address of a TURN server's. Datagrams to and from it carry it as their local address.
+    Relayed {
+        /// The relayed address.
+        address: SocketAddr,
+        /// The address of the socket the TURN server is reached from.
+        base: SocketAddr,
+    },
+}
+
+/// What a connection has dropped or ignored since it was made. Nothing of it is an error of the user's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Descriptions that were unusable.
+    pub malformed_descriptions: u64,
+    /// Offers of the other side's that collided with one of ours and were ignored.
+    pub ignored_offers: u64,
+    /// Offers of ours that were withdrawn for one of the other side's.
+    pub rollbacks: u64,
+    /// Answers that nobody waited for.
+    pub stale_answers: u64,
+    /// Candidates over the limit in number or length.
+    pub dropped_candidates: u64,
+    /// Candidates of a former, ignored or unknown ICE generation.
+    pub stale_candidates: u64,
+    /// Candidates that cannot be read, or are of a kind this client doesn't speak (mDNS names, TCP).
+    pub unsupported_candidates: u64,
+    /// Datagrams that are not of this connection or were refused by it.
+    pub refused_datagrams: u64,
+    /// Text messages that were no UTF-8.
+    pub malformed_messages: u64,
+    /// Data channels of the other side's over the limit, closed at once.
+    pub refused_channels: u64,
+    /// Frames of tracks nobody knows, or in a codec nobody knows.
+    pub unknown_frames: u64,
+}
