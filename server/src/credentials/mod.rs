@@ -1,0 +1,12 @@
+//! Who may connect, and what they may do: publishable keys and tokens.
+
+mod authenticator;
+mod pattern;
+mod permissions;
+mod token;
+
+pub(crate) use authenticator::{Admission, Authenticator};
+pub use pattern::{ChannelPattern, PatternError};
+pub use permissions::{Permission, Permissions};
+pub(crate) use token::unix_time;
+pub use token::{MintError, TokenClaims, mint_token};

@@ -1,0 +1,167 @@
+//! The thin shell that drives the state machines: sockets, clocks, random peer ids.
+
+mod connection;
+mod linger;
+mod outbox;
+mod routes;
+mod shared;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use metered_realtime_core::PeerId;
+use metered_realtime_core::protocol::{CloseCode, limits};
+use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::config::{ConfigError, ServerConfig};
+use crate::credentials::{Authenticator, unix_time};
+use crate::state::{HubLimits, Input};
+use linger::{HttpPhase, LingeringListener};
+use shared::Shared;
+
+/// How long [`RunningServer::shutdown`] waits for clients to answer the close.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// Unix seconds, now.
+fn unix_now() -> f64 {
+    unix_time(SystemTime::now())
+}
+
+/// Where a server starts.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Server;
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// An option is not usable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address cannot be listened on.
+    #[error("cannot listen: {0}")]
+    Listen(#[from] io::Error),
+}
+
+impl Server {
+    /// Starts a server on `address`, whose port may be 0. It serves when this returns, as tasks of the current tokio
+    /// runtime, until the returned handle is shut down or dropped.
+    ///
+    /// # Errors
+    /// [`BindError::Config`] for an unusable option, [`BindError::Listen`] if the address cannot be bound.
+    pub async fn bind(config: ServerConfig, address: impl ToSocketAddrs) -> Result<RunningServer, BindError> {
+        config.check()?;
+        let authenticator = Authenticator::new(&config.keys, &config.secrets)?;
+        let limits = HubLimits { max_message_size: config.max_message_size, max_connections: config.max_connections };
+        let shared = Arc::new(Shared::new(authenticator, limits, config.outbound_queue));
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let listener = LingeringListener::new(listener, config.max_connections, config.http_timeout);
+        let serve = axum::serve(
+            listener,
+            routes::router(Arc::clone(&shared)).into_make_service_with_connect_info::<HttpPhase>(),
+        )
+        // The sender says nothing: that it is dropped is the signal.
+        .with_graceful_shutdown(async move { drop(stopped.await) });
+        let task = tokio::spawn(async move {
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "the server stopped");
+            }
+        });
+        tracing::info!(%address, "listening");
+        Ok(RunningServer { address, shared, stop: Some(stop), task: Some(task) })
+    }
+}
+
+/// A server that is running. Dropping it stops it and drops every socket.
+#[derive(Debug)]
+pub struct RunningServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl RunningServer {
+    /// The address it listens on, with the port that the system chose.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The origin that clients are given: `ws://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
+    /// How many connections have been welcomed and are not closing.
+    pub fn connections(&self) -> usize {
+        self.shared.connections()
+    }
+
+    /// Closes every socket of a peer with `code`, in every tenant, as an administrator does with 4020. Says how many.
+    pub fn disconnect_peer(&self, peer: &PeerId, code: CloseCode) -> usize {
+        let count = self.shared.connections_of(peer);
+        self.shared.drive(Input::DisconnectPeer { peer: peer.clone(), code });
+        count
+    }
+
+    /// Drops every socket of a peer without a close frame, as a network failure does. Says how many.
+    pub fn drop_peer_sockets(&self, peer: &PeerId) -> usize {
+        self.shared.abort(Some(peer))
+    }
+
+    /// Drops every socket without a close frame and goes on listening. Says how many.
+    pub fn drop_sockets(&self) -> usize {
+        self.shared.abort(None)
+    }
+
+    /// Closes new connections with `code` before their `welcome`, until called with `None`. Those that exist stay.
+    pub fn refuse_connections(&self, code: Option<CloseCode>) {
+        self.shared.drive(Input::Refuse(code));
+    }
+
+    /// Sends `going_away` to every connection and closes them with 1001, and goes on listening.
+    pub fn go_away(&self, retry_after: Duration) {
+        self.shared.drive(Input::GoAway { retry_after });
+    }
+
+    /// Stops in order, with the protocol's default wait of 1 s in `going_away`.
+    pub async fn shutdown(self) {
+        self.shutdown_with(limits::GOING_AWAY_DEFAULT_RETRY).await;
+    }
+
+    /// Stops in order: no new connections, `going_away` with `retry_after` and close 1001 to those there are, up to 5 s
+    /// for their answers, and the end.
+    pub async fn shutdown_with(mut self, retry_after: Duration) {
+        drop(self.stop.take());
+        self.refuse_connections(Some(CloseCode::GOING_AWAY));
+        self.go_away(retry_after);
+        let _in_time = tokio::time::timeout(SHUTDOWN_GRACE, self.shared.all_ended()).await;
+        self.kill().await;
+    }
+
+    /// Stops at once: no socket is told. When this returns, the port is free.
+    pub async fn kill(mut self) {
+        drop(self.stop.take());
+        self.shared.stop();
+        self.shared.all_ended().await;
+        if let Some(mut task) = self.task.take()
+            && tokio::time::timeout(Duration::from_secs(1), &mut task).await.is_err()
+        {
+            // An HTTP connection that never ends its request would hold the listener's task for ever.
+            task.abort();
+        }
+    }
+}
+
+impl Drop for RunningServer {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        self.shared.stop();
+    }
+}

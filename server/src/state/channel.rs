@@ -1,0 +1,63 @@
+//! Who is subscribed to one channel, by connection and by peer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use metered_realtime_core::PeerId;
+
+use super::hub::ConnId;
+
+/// The options of one connection's subscription.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subscription {
+    pub(super) include_sender_metadata: bool,
+    /// Whether its credential lets it see presence.
+    pub(super) sees_presence: bool,
+}
+
+/// One channel. It exists while somebody is subscribed, so that names cost nothing once they are left.
+#[derive(Debug, Default)]
+pub(super) struct ChannelState {
+    subscribers: BTreeMap<ConnId, Subscription>,
+    /// The connections behind each peer id: it joins with the first and leaves with the last.
+    members: BTreeMap<PeerId, BTreeSet<ConnId>>,
+}
+
+impl ChannelState {
+    /// Adds or replaces a subscription. Says whether the peer joins with it.
+    pub(super) fn subscribe(&mut self, conn: ConnId, peer: &PeerId, subscription: Subscription) -> bool {
+        self.subscribers.insert(conn, subscription);
+        let connections = self.members.entry(peer.clone()).or_default();
+        connections.insert(conn) && connections.len() == 1
+    }
+
+    /// Removes a subscription. Says whether the peer leaves with it.
+    pub(super) fn unsubscribe(&mut self, conn: ConnId, peer: &PeerId) -> bool {
+        self.subscribers.remove(&conn);
+        let Some(connections) = self.members.get_mut(peer) else {
+            return false;
+        };
+        let was_there = connections.remove(&conn);
+        if connections.is_empty() {
+            self.members.remove(peer);
+            return was_there;
+        }
+        false
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.subscribers.is_empty()
+    }
+
+    /// Every subscription but that of `conn`, in the order in which the connections came.
+    pub(super) fn others(&self, conn: ConnId) -> impl Iterator<Item = (ConnId, Subscription)> {
+        self.subscribers.iter().filter(move |(other, _)| **other != conn).map(|(other, options)| (*other, *options))
+    }
+
+    /// Every peer but `peer`, each with its newest connection, whose metadata stands for the peer.
+    pub(super) fn peers_besides(&self, peer: &PeerId) -> impl Iterator<Item = (&PeerId, ConnId)> {
+        self.members
+            .iter()
+            .filter(move |(other, _)| *other != peer)
+            .filter_map(|(other, connections)| Some((other, *connections.last()?)))
+    }
+}

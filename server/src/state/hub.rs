@@ -1,0 +1,413 @@
+//! The hub: every connection, what it is subscribed to, and who gets what.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::Utf8Bytes;
+use metered_realtime_core::protocol::{
+    ClientFrame, ClientFrameError, CloseCode, ErrorCode, Metadata, PresencePeer, RawJson, ServerFrame, Welcome, limits,
+};
+use metered_realtime_core::{Channel, PeerId};
+
+use super::channel::{ChannelState, Subscription};
+use super::identity::{Identity, TenantId};
+use super::request::{self, Refusal, Request};
+use crate::credentials::Permission;
+
+/// One connection. Numbers are never used twice, and a later connection has the larger one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A connection with a good credential was made.
+    Connected {
+        /// Its number.
+        conn: ConnId,
+        /// Who it is.
+        identity: Identity,
+        /// When its credential runs out, in Unix seconds; `None` for a key.
+        expires_at: Option<f64>,
+        /// The time, in Unix seconds.
+        server_time: f64,
+    },
+    /// A message came. What cannot be read is answered too: a binary message is a malformed one.
+    Frame {
+        /// Who sent it.
+        conn: ConnId,
+        /// The frame, or why it is none.
+        frame: Result<ClientFrame<'a>, ClientFrameError>,
+    },
+    /// A connection is gone, or is being closed by the shell.
+    Disconnected {
+        /// Its number.
+        conn: ConnId,
+    },
+    /// Close every connection of a peer, in every tenant.
+    DisconnectPeer {
+        /// The peer.
+        peer: PeerId,
+        /// The code to close with.
+        code: CloseCode,
+    },
+    /// From now on close new connections with a code before their `welcome`; `None` ends that.
+    Refuse(Option<CloseCode>),
+    /// Announce to every connection that the server goes away, and close them all.
+    GoAway {
+        /// How long they are asked to wait before they come back.
+        retry_after: Duration,
+    },
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send a text message. The text is shared between its receivers and cheap to clone.
+    Send {
+        /// To whom.
+        conn: ConnId,
+        /// The frame.
+        text: Utf8Bytes,
+    },
+    /// Close with a code, once what was sent before is written. The hub has forgotten the connection already.
+    Close {
+        /// Which one.
+        conn: ConnId,
+        /// The code.
+        code: CloseCode,
+    },
+}
+
+/// The hub's bounds that are not the protocol's.
+#[derive(Debug, Clone, Copy)]
+pub struct HubLimits {
+    /// The largest payload in bytes, told to clients as `maxMessageSize`. A larger one closes with 1009.
+    pub max_message_size: usize,
+    /// Connections at a time. More are closed with 4010.
+    pub max_connections: usize,
+}
+
+/// Routes frames between connections. Feed it with [`handle_input`](Self::handle_input) and drain
+/// [`poll_output`](Self::poll_output) after every input. It has no timers.
+///
+/// Everything it holds belongs to a connection and goes with it, so that [`HubLimits::max_connections`] and the
+/// protocol's 100 channels for each bound it.
+#[derive(Debug)]
+pub struct Hub {
+    limits: HubLimits,
+    refuse: Option<CloseCode>,
+    connections: BTreeMap<ConnId, Connection>,
+    peers: HashMap<(TenantId, PeerId), BTreeSet<ConnId>>,
+    channels: HashMap<(TenantId, Channel), ChannelState>,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    identity: Arc<Identity>,
+    channels: BTreeSet<Channel>,
+}
+
+/// A frame that goes to many, written at most once without and once with the sender's metadata.
+struct Fanout<'a> {
+    channel: &'a Channel,
+    from: &'a Identity,
+    data: RawJson<'a>,
+    plain: Option<Utf8Bytes>,
+    with_metadata: Option<Utf8Bytes>,
+}
+
+impl Fanout<'_> {
+    fn text(&mut self, include_sender_metadata: bool) -> Utf8Bytes {
+        let from_metadata = self.from.peer_metadata.as_ref().filter(|_| include_sender_metadata);
+        let text = if from_metadata.is_some() { &mut self.with_metadata } else { &mut self.plain };
+        text.get_or_insert_with(|| {
+            let frame = ServerFrame::Message {
+                channel: self.channel.as_str().into(),
+                from: self.from.peer_id.as_str().into(),
+                data: self.data,
+                from_metadata: from_metadata.map(Metadata::as_raw),
+            };
+            frame.encode().into()
+        })
+        .clone()
+    }
+}
+
+fn presence_peer<'a>(peer: &'a PeerId, metadata: Option<&'a Metadata>) -> PresencePeer<'a> {
+    PresencePeer { peer_id: peer.as_str().into(), metadata: metadata.map(Metadata::as_raw) }
+}
+
+impl Hub {
+    /// A hub without connections.
+    pub fn new(limits: HubLimits) -> Self {
+        Self {
+            limits,
+            refuse: None,
+            connections: BTreeMap::new(),
+            peers: HashMap::new(),
+            channels: HashMap::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// The connections of a peer, in every tenant.
+    pub fn connections_of(&self, peer: &PeerId) -> Vec<ConnId> {
+        self.connections
+            .iter()
+            .filter(|(_, connection)| connection.identity.peer_id == *peer)
+            .map(|(conn, _)| *conn)
+            .collect()
+    }
+
+    /// Takes one input. Inputs for a connection that the hub does not know are ignored.
+    pub fn handle_input(&mut self, input: Input<'_>) {
+        match input {
+            Input::Connected { conn, identity, expires_at, server_time } => {
+                self.connected(conn, identity, expires_at, server_time);
+            }
+            Input::Frame { conn, frame } => self.frame(conn, frame),
+            Input::Disconnected { conn } => self.forget(conn),
+            Input::DisconnectPeer { peer, code } => {
+                for conn in self.connections_of(&peer) {
+                    self.close(conn, code);
+                }
+            }
+            Input::Refuse(code) => self.refuse = code,
+            Input::GoAway { retry_after } => self.go_away(retry_after),
+        }
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn connected(&mut self, conn: ConnId, identity: Identity, expires_at: Option<f64>, server_time: f64) {
+        let full = self.connections.len() >= self.limits.max_connections;
+        if let Some(code) = self.refuse.or(full.then_some(CloseCode::OVER_CONCURRENT_LIMIT)) {
+            self.outputs.push_back(Output::Close { conn, code });
+            return;
+        }
+        let welcome = ServerFrame::Welcome(Welcome {
+            peer_id: identity.peer_id.as_str().into(),
+            expires_at,
+            server_time,
+            max_message_size: self.limits.max_message_size,
+            metadata: identity.metadata.as_ref().map(Metadata::as_raw),
+        });
+        self.send(conn, &welcome);
+        self.peers.entry((identity.tenant.clone(), identity.peer_id.clone())).or_default().insert(conn);
+        self.connections.insert(conn, Connection { identity: Arc::new(identity), channels: BTreeSet::new() });
+    }
+
+    fn frame(&mut self, conn: ConnId, frame: Result<ClientFrame<'_>, ClientFrameError>) {
+        let Some(connection) = self.connections.get(&conn) else {
+            return;
+        };
+        let identity = Arc::clone(&connection.identity);
+        let (request_id, unchecked) = match frame {
+            Ok(frame) => request::split(frame),
+            Err(error) => {
+                self.error(conn, error.code, error.request_id.as_deref().filter(|id| request::fits(id)));
+                return;
+            }
+        };
+        let request_id = request_id.as_deref();
+        if request_id.is_some_and(|id| !request::fits(id)) {
+            self.error(conn, ErrorCode::MalformedMessage, None);
+            return;
+        }
+        let refused = unchecked
+            .check(&identity, self.limits.max_message_size)
+            .and_then(|request| self.obey(conn, &identity, request, request_id));
+        match refused {
+            Ok(()) => {}
+            Err(Refusal::Error(code)) => self.error(conn, code, request_id),
+            Err(Refusal::Close(code)) => self.close(conn, code),
+        }
+    }
+
+    fn obey(
+        &mut self,
+        conn: ConnId,
+        identity: &Identity,
+        request: Request<'_>,
+        request_id: Option<&str>,
+    ) -> Result<(), Refusal> {
+        match request {
+            Request::Subscribe { channel, include_sender_metadata } => {
+                self.remember(conn, &channel)?;
+                self.ack(conn, request_id);
+                let sees_presence = identity.may(Permission::Presence);
+                self.subscribe(conn, identity, &channel, Subscription { include_sender_metadata, sees_presence });
+            }
+            Request::Unsubscribe { channel } => {
+                self.ack(conn, request_id);
+                if self.connections.get_mut(&conn).is_some_and(|connection| connection.channels.remove(&channel)) {
+                    self.unsubscribe(conn, identity, channel);
+                }
+            }
+            Request::Publish { channel, data } => {
+                self.ack(conn, request_id);
+                self.publish(conn, identity, &channel, data);
+            }
+            Request::Send { to, data } => self.direct(conn, identity, to, data, request_id)?,
+            Request::Ping => self.send(conn, &ServerFrame::Pong),
+        }
+        Ok(())
+    }
+
+    /// Counts the channel against the connection's limit.
+    fn remember(&mut self, conn: ConnId, channel: &Channel) -> Result<(), ErrorCode> {
+        let Some(connection) = self.connections.get_mut(&conn) else {
+            return Ok(());
+        };
+        if !connection.channels.contains(channel) {
+            if connection.channels.len() >= limits::CHANNELS_PER_CONNECTION {
+                return Err(ErrorCode::ChannelLimitExceeded);
+            }
+            connection.channels.insert(channel.clone());
+        }
+        Ok(())
+    }
+
+    fn subscribe(&mut self, conn: ConnId, identity: &Identity, channel: &Channel, subscription: Subscription) {
+        let state = self.channels.entry((identity.tenant.clone(), channel.clone())).or_default();
+        let joins = state.subscribe(conn, &identity.peer_id, subscription);
+        if subscription.sees_presence {
+            let joined = state
+                .peers_besides(&identity.peer_id)
+                .map(|(peer, newest)| {
+                    let newest = self.connections.get(&newest);
+                    presence_peer(peer, newest.and_then(|connection| connection.identity.peer_metadata.as_ref()))
+                })
+                .collect();
+            let snapshot = ServerFrame::Presence { channel: channel.as_str().into(), joined, left: Vec::new() };
+            self.outputs.push_back(Output::Send { conn, text: snapshot.encode().into() });
+        }
+        if joins {
+            let joined = vec![presence_peer(&identity.peer_id, identity.peer_metadata.as_ref())];
+            let delta = ServerFrame::Presence { channel: channel.as_str().into(), joined, left: Vec::new() };
+            Self::tell_others(&mut self.outputs, state, conn, &delta);
+        }
+    }
+
+    fn unsubscribe(&mut self, conn: ConnId, identity: &Identity, channel: Channel) {
+        let key = (identity.tenant.clone(), channel);
+        let Some(state) = self.channels.get_mut(&key) else {
+            return;
+        };
+        if state.unsubscribe(conn, &identity.peer_id) {
+            let left = vec![presence_peer(&identity.peer_id, identity.peer_metadata.as_ref())];
+            let delta = ServerFrame::Presence { channel: key.1.as_str().into(), joined: Vec::new(), left };
+            Self::tell_others(&mut self.outputs, state, conn, &delta);
+        }
+        if state.is_empty() {
+            self.channels.remove(&key);
+        }
+    }
+
+    /// Sends a change of presence to whoever may see it.
+    fn tell_others(outputs: &mut VecDeque<Output>, state: &ChannelState, conn: ConnId, delta: &ServerFrame<'_>) {
+        let mut text: Option<Utf8Bytes> = None;
+        for (other, _) in state.others(conn).filter(|(_, options)| options.sees_presence) {
+            let text = text.get_or_insert_with(|| delta.encode().into()).clone();
+            outputs.push_back(Output::Send { conn: other, text });
+        }
+    }
+
+    /// To every subscribed connection but the one that published. Another connection of the same peer id gets it: the
+    /// two may be different devices.
+    fn publish(&mut self, conn: ConnId, identity: &Identity, channel: &Channel, data: RawJson<'_>) {
+        let Some(state) = self.channels.get(&(identity.tenant.clone(), channel.clone())) else {
+            return;
+        };
+        let mut fanout = Fanout { channel, from: identity, data, plain: None, with_metadata: None };
+        for (other, options) in state.others(conn) {
+            let text = fanout.text(options.include_sender_metadata);
+            self.outputs.push_back(Output::Send { conn: other, text });
+        }
+    }
+
+    /// To every connection of the peer, the sender's own included if it names itself.
+    fn direct(
+        &mut self,
+        conn: ConnId,
+        identity: &Identity,
+        to: PeerId,
+        data: RawJson<'_>,
+        request_id: Option<&str>,
+    ) -> Result<(), ErrorCode> {
+        let key = (identity.tenant.clone(), to);
+        if !self.peers.contains_key(&key) {
+            return Err(ErrorCode::PeerNotFound);
+        }
+        self.ack(conn, request_id);
+        let frame = ServerFrame::Direct {
+            from: identity.peer_id.as_str().into(),
+            data,
+            from_metadata: identity.peer_metadata.as_ref().map(Metadata::as_raw),
+        };
+        let text = Utf8Bytes::from(frame.encode());
+        let receivers = self.peers.get(&key).into_iter().flatten();
+        self.outputs.extend(receivers.map(|receiver| Output::Send { conn: *receiver, text: text.clone() }));
+        Ok(())
+    }
+
+    /// No presence goes out: everybody leaves at once.
+    fn go_away(&mut self, retry_after: Duration) {
+        let text = Utf8Bytes::from(ServerFrame::GoingAway { retry_after }.encode());
+        self.channels.clear();
+        self.peers.clear();
+        for conn in std::mem::take(&mut self.connections).into_keys() {
+            self.outputs.push_back(Output::Send { conn, text: text.clone() });
+            self.outputs.push_back(Output::Close { conn, code: CloseCode::GOING_AWAY });
+        }
+    }
+
+    fn close(&mut self, conn: ConnId, code: CloseCode) {
+        self.outputs.push_back(Output::Close { conn, code });
+        self.forget(conn);
+    }
+
+    fn forget(&mut self, conn: ConnId) {
+        let Some(Connection { identity, channels }) = self.connections.remove(&conn) else {
+            return;
+        };
+        let key = (identity.tenant.clone(), identity.peer_id.clone());
+        if let Some(connections) = self.peers.get_mut(&key) {
+            connections.remove(&conn);
+            if connections.is_empty() {
+                self.peers.remove(&key);
+            }
+        }
+        for channel in channels {
+            self.unsubscribe(conn, &identity, channel);
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, frame: &ServerFrame<'_>) {
+        self.outputs.push_back(Output::Send { conn, text: frame.encode().into() });
+    }
+
+    fn ack(&mut self, conn: ConnId, request_id: Option<&str>) {
+        if let Some(request_id) = request_id {
+            self.send(conn, &ServerFrame::Ack { request_id: request_id.into() });
+        }
+    }
+
+    fn error(&mut self, conn: ConnId, code: ErrorCode, request_id: Option<&str>) {
+        self.send(conn, &ServerFrame::Error { code, request_id: request_id.map(Into::into), message: None });
+    }
+}
+
+#[cfg(test)]
+mod tests;

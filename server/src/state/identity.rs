@@ -1,0 +1,48 @@
+//! What the server knows about a connection from its credential.
+
+use std::sync::Arc;
+
+use metered_realtime_core::protocol::Metadata;
+use metered_realtime_core::{Channel, PeerId};
+
+use crate::credentials::{ChannelPattern, Permission, Permissions};
+
+/// An app of the service: peers and channels of one tenant are invisible to every other.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TenantId(Arc<str>);
+
+impl TenantId {
+    /// A tenant by its name.
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+/// Who a connection is, and what it may do.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The tenant it belongs to.
+    pub tenant: TenantId,
+    /// Its peer id, which several connections may share.
+    pub peer_id: PeerId,
+    /// The channels it may use.
+    pub channels: Vec<ChannelPattern>,
+    /// What it may do.
+    pub permissions: Permissions,
+    /// What it alone is told, in its `welcome`.
+    pub metadata: Option<Metadata>,
+    /// What other peers are told about it.
+    pub peer_metadata: Option<Metadata>,
+}
+
+impl Identity {
+    /// Whether it may do `action` at all.
+    pub fn may(&self, action: Permission) -> bool {
+        self.permissions.allow(action)
+    }
+
+    /// Whether its credential covers `channel`.
+    pub fn covers(&self, channel: &Channel) -> bool {
+        self.channels.iter().any(|pattern| pattern.matches(channel.as_str()))
+    }
+}
