@@ -1,10 +1,30 @@
-//! The pure core of the Metered Realtime client.
+//! The pure core of the Metered Realtime client: rooms, presence, messages through the server and WebRTC peers as state
+//! machines over (time, input) → outputs.
+//!
+//! Nothing here reads a clock, opens a socket, spawns, waits, locks or asks the system for randomness: time and a seed
+//! are arguments. Any executor can embed it, or none. (The key material inside a WebRTC connection is the one
+//! exception: `str0m` makes its own.)
+//!
+//! Each machine contains the one before it:
+//!
+//! - [`protocol`]: what is on the wire. Functions of their arguments.
+//! - [`signalling`]: one connection to the server, over as many sockets as it takes.
+//! - [`rtc`]: one WebRTC connection to one remote peer, over `str0m`.
+//! - [`peer`]: a peer in a room, which owns one signalling connection and a WebRTC connection for everyone there.
+//!
+//! All have the same four verbs: commands, which return a handle or an error at once; inputs, such as
+//! [`socket_text`](peer::MeteredPeer::socket_text) and [`datagram`](peer::MeteredPeer::datagram);
+//! [`poll_output`](peer::MeteredPeer::poll_output), to be drained after each of these; and
+//! [`poll_timeout`](peer::MeteredPeer::poll_timeout), which says when
+//! [`handle_timeout`](peer::MeteredPeer::handle_timeout) is due.
 
 #![forbid(unsafe_code)]
 
 mod ids;
 pub mod media;
+pub mod peer;
 pub mod protocol;
+pub mod rtc;
 mod secret;
 pub mod signalling;
 

@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::error::{
-    FatalError, JoinError, ReplaceTrackError, ReplaceTrackFailure, SendError, TrackError, UnknownPeer,
-};
+use super::error::{FatalError, JoinError, ReplaceTrackError, ReplaceTrackFailure, SendError, TrackError};
 use super::held::HeldSignals;
 use super::options::{JoinOptions, MeteredPeerOptions};
-use super::output::{Event, Output, PeerState, RemoteEvent};
+use super::output::{Event, Output, PeerState};
 use super::remote::Remote;
 use super::roster::Roster;
 use super::tracks::{LocalTrack, LocalTracks, Tracked};
@@ -71,24 +69,10 @@ pub struct MeteredPeer {
 #[derive(Debug)]
 pub(super) enum Phase {
     Idle,
-    Joining {
-        request: RequestId,
-        channel: Channel,
-        options: JoinOptions,
-    },
-    Joined {
-        channel: Channel,
-        options: JoinOptions,
-    },
-    Reconnecting {
-        channel: Channel,
-        options: JoinOptions,
-        snapshot: Option<Snapshot>,
-    },
-    Leaving {
-        channel: Option<Channel>,
-        reason: Option<String>,
-    },
+    Joining { request: RequestId, channel: Channel, options: JoinOptions },
+    Joined { channel: Channel, options: JoinOptions },
+    Reconnecting { channel: Channel, options: JoinOptions, snapshot: Option<Snapshot> },
+    Leaving { channel: Option<Channel>, reason: Option<String> },
     Closed,
 }
 

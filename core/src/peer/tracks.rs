@@ -57,7 +57,7 @@ impl LocalTracks {
         self.0.iter()
     }
 
-    pub(super) fn of_stream<'a>(&'a self, stream: &'a StreamId) -> impl Iterator<Item = &'a Tracked> {
+    pub(super) fn of_stream<'a, 'b>(&'a self, stream: &'b StreamId) -> impl Iterator<Item = &'a Tracked> + use<'a, 'b> {
         self.0.iter().filter(move |tracked| tracked.stream.as_ref() == Some(stream))
     }
 }

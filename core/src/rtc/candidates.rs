@@ -42,12 +42,7 @@ pub(super) enum Verdict {
 
 impl RemoteCandidates {
     /// A candidate came. `offering` says that an offer of ours is out, whose answer may start a new generation.
-    pub(super) fn candidate(
-        &mut self,
-        candidate: RemoteCandidate,
-        offering: bool,
-        counters: &mut Counters,
-    ) -> Verdict {
+    pub(super) fn candidate(&mut self, candidate: RemoteCandidate, offering: bool, counters: &mut Counters) -> Verdict {
         if candidate.candidate.chars().count() > limits::CANDIDATE_CHARS || self.taken >= MAX_CANDIDATES {
             return self.too_many(counters);
         }

@@ -3,6 +3,8 @@
 //!
 //! Lines are read as they come; nothing here is longer than the text, and no line is looked at twice in one pass.
 
+use str0m::media::Mid;
+
 use super::error::SdpProblem;
 use crate::media::MediaKind;
 
@@ -187,7 +189,8 @@ impl Reader {
             "max-message-size" => self.max_message_size = self.max_message_size.or(value.parse().ok()),
             "mid" => {
                 if let Some(section) = self.sections.last_mut() {
-                    if !section.mid.is_empty() {
+                    // Others would come out of `str0m` changed.
+                    if !section.mid.is_empty() || *Mid::from(value) != *value {
                         return Err(SdpProblem::UnusableSection);
                     }
                     value.clone_into(&mut section.mid);
@@ -414,6 +417,7 @@ mod tests {
             (text("m=audio 9 x 1\r\n"), SdpProblem::UnusableSection),
             (text("m=text 9 x 1\r\na=mid:0\r\n"), SdpProblem::UnusableSection),
             (text("m=audio 9 x 1\r\na=mid:0\r\na=mid:1\r\n"), SdpProblem::UnusableSection),
+            (text("m=audio 9 x 1\r\na=mid:a-b\r\n"), SdpProblem::UnusableSection),
             (text(audio).replace("AB:CD", "AB:XY"), SdpProblem::Credentials),
             (text(audio).replace("ice-ufrag", "x"), SdpProblem::Credentials),
             (text(audio).replace("ice-pwd", "x"), SdpProblem::Credentials),

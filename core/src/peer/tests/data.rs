@@ -28,10 +28,7 @@ fn broadcasts_reach_everyone_else_and_directs_one() {
     let direct = world.call(0, |peer, now| peer.send_to(now, &to, &payload("null"))).unwrap();
     world.until("both are delivered", |world| data(world, 2).len() == 2 && data(world, 1).len() == 1);
     let of = |kind, text| MeteredData { sender: sender.clone(), data: payload(text), kind, sender_metadata: None };
-    assert_eq!(
-        data(&world, 2),
-        [of(MeteredDataKind::Broadcast, "{\"n\":1}"), of(MeteredDataKind::Direct, "null")]
-    );
+    assert_eq!(data(&world, 2), [of(MeteredDataKind::Broadcast, "{\"n\":1}"), of(MeteredDataKind::Direct, "null")]);
     assert_eq!(data(&world, 0), []);
     world.until("both are acknowledged", |world| world.nodes[0].done.len() == 3);
     for request in [broadcast, direct] {

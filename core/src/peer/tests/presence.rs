@@ -81,10 +81,7 @@ fn closing_while_joining_ends_the_join() {
     world.pass(Duration::from_secs(2));
     let result = Err(ConnectError::ClosedByUser.into());
     assert_eq!(world.nodes[0].done, [Output::JoinDone { request, result }, Output::Finished]);
-    assert_eq!(
-        world.nodes[0].events.last(),
-        Some(&Event::Left { peer_id: None, channel: None, reason: None })
-    );
+    assert_eq!(world.nodes[0].events.last(), Some(&Event::Left { peer_id: None, channel: None, reason: None }));
     assert!(matches!(world.join(0), Err(JoinError::InvalidState(_))));
 }
 
@@ -127,10 +124,7 @@ fn a_room_is_served_with_256_peers() {
     let mut world = World::new(1);
     world.join(0).unwrap();
     let joined: Vec<String> = (0..300).map(|n| format!(r#"{{"peerId":"x{n}"}}"#)).collect();
-    world.inject(
-        0,
-        &format!(r#"{{"type":"presence","channel":"room-42","joined":[{}],"left":[]}}"#, joined.join(",")),
-    );
+    world.inject(0, &format!(r#"{{"type":"presence","channel":"room-42","joined":[{}],"left":[]}}"#, joined.join(",")));
     assert_eq!(world.nodes[0].peer.remote_peers().count(), 256);
     assert_eq!(world.nodes[0].peer.counters().excess_peers, 44);
 }

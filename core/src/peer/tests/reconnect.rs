@@ -14,9 +14,9 @@ fn connected() -> World {
     let mut world = World::joined(2);
     let far = world.id(1);
     world.call(0, |peer, now| peer.open_channel(now, &far, DataChannelOptions::default())).unwrap();
-    world.until("connected", |world| world.nodes[1].remote_events().any(
-        |event| matches!(event, RemoteEvent::ChannelOpened(_)),
-    ));
+    world.until("connected", |world| {
+        world.nodes[1].remote_events().any(|event| matches!(event, RemoteEvent::ChannelOpened(_)))
+    });
     for node in &mut world.nodes {
         node.forget();
     }
@@ -90,7 +90,9 @@ fn departures_come_before_newcomers() {
     world.drop_socket(1);
     world.call(2, |peer, now| peer.close(now, None));
     world.until("both are back", |world| {
-        world.nodes[..2].iter().all(|node| node.peer.state() == PeerState::Joined && node.peer.remote_peers().count() == 1)
+        world.nodes[..2]
+            .iter()
+            .all(|node| node.peer.state() == PeerState::Joined && node.peer.remote_peers().count() == 1)
     });
     let order: Vec<String> = world.nodes[0]
         .events

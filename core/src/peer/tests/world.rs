@@ -142,11 +142,7 @@ impl World {
                 }
                 Output::Transmit(transmit) => self.push(
                     LINK_DELAY,
-                    Delivery::Datagram {
-                        local: transmit.remote,
-                        remote: transmit.local,
-                        contents: transmit.contents,
-                    },
+                    Delivery::Datagram { local: transmit.remote, remote: transmit.local, contents: transmit.contents },
                 ),
                 Output::Event(event) => self.nodes[node].events.push(event),
                 done => self.nodes[node].done.push(done),

@@ -1,0 +1,408 @@
+//! Data channels: opening, closing, and messages that wait for room (RFC 8831, RFC 8832).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use str0m::channel::{ChannelConfig, ChannelData, ChannelId, Reliability as StrReliability};
+use str0m::error::{ProtoError, SctpError};
+use str0m::{Rtc, RtcError};
+
+use super::candidates::bump;
+use super::error::{DataChannelError, OpenChannelError};
+use super::options::{DataChannelOptions, MAX_CHANNELS, Reliability};
+use super::output::{ChannelInfo, ChannelMessage, Counters, Event, Output};
+use crate::ids::{DataChannelId, RequestId};
+
+/// The largest message sent to a peer that doesn't say what it takes, in bytes (RFC 8841, section 6.1).
+const DEFAULT_REMOTE_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// SCTP streams from here down belong to the channels that only serve to get the media section for data channels into
+/// an offer. See [`Channels::bootstrap`].
+const FIRST_BOOTSTRAP_STREAM: u16 = 65_534;
+
+/// How often data channels may be offered in vain, because the offer collided with one of the other side's.
+const MAX_BOOTSTRAPS: u16 = 256;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// `str0m` doesn't know it yet.
+    Wanted,
+    /// `str0m` is opening it.
+    Opening(ChannelId),
+    /// It is open; its low mark is still to be told to `str0m`.
+    Fresh(ChannelId),
+    /// It is open.
+    Open(ChannelId),
+}
+
+#[derive(Debug)]
+struct Channel {
+    info: ChannelInfo,
+    state: State,
+    max_buffered: usize,
+    low_water: usize,
+    max_queued: usize,
+    /// At most `max_queued`; one more is refused.
+    queue: VecDeque<(RequestId, ChannelMessage)>,
+    /// Bytes in `queue`.
+    queued_bytes: usize,
+    /// The buffer was full, and is not yet down to the low mark.
+    blocked: bool,
+}
+
+impl Channel {
+    fn id(&self) -> Option<ChannelId> {
+        match self.state {
+            State::Wanted => None,
+            State::Opening(id) | State::Fresh(id) | State::Open(id) => Some(id),
+        }
+    }
+}
+
+/// A channel the user has closed and `str0m` has not.
+#[derive(Debug)]
+struct Closing {
+    id: ChannelId,
+    negotiated: Option<u16>,
+    asked: bool,
+}
+
+/// The data channels of one connection.
+#[derive(Debug)]
+pub(super) struct Channels {
+    serial: u32,
+    count: u32,
+    /// At most [`MAX_CHANNELS`], together with `closing`.
+    channels: BTreeMap<DataChannelId, Channel>,
+    closing: Vec<Closing>,
+    bootstraps: u16,
+    remote_max: Option<usize>,
+}
+
+impl Channels {
+    pub(super) fn new(serial: u32) -> Self {
+        Self { serial, count: 0, channels: BTreeMap::new(), closing: Vec::new(), bootstraps: 0, remote_max: None }
+    }
+
+    pub(super) fn info(&self, channel: DataChannelId) -> Option<&ChannelInfo> {
+        self.channels.get(&channel).map(|channel| &channel.info)
+    }
+
+    /// Whether there are channels that `str0m` doesn't know yet.
+    pub(super) fn any_wanted(&self) -> bool {
+        self.channels.values().any(|channel| channel.state == State::Wanted)
+    }
+
+    pub(super) fn open(
+        &mut self,
+        rtc: &mut Rtc,
+        options: DataChannelOptions,
+    ) -> Result<DataChannelId, OpenChannelError> {
+        options.check()?;
+        if self.channels.len().saturating_add(self.closing.len()) >= MAX_CHANNELS {
+            return Err(OpenChannelError::TooMany { max: MAX_CHANNELS });
+        }
+        if let Some(id) = options.negotiated {
+            let wanted = self.channels.values().any(|channel| channel.info.negotiated == Some(id));
+            if wanted || self.is_taken(rtc, id) {
+                return Err(OpenChannelError::IdInUse { id });
+            }
+        }
+        let channel = self.next_id();
+        let low_water = options.low_water_mark();
+        let info = ChannelInfo {
+            channel,
+            label: options.label,
+            protocol: options.protocol,
+            ordered: options.ordered,
+            reliability: options.reliability,
+            negotiated: options.negotiated,
+            opened_by_remote: false,
+        };
+        self.insert(info, State::Wanted, options.max_buffered_amount, low_water, options.max_queued_sends);
+        Ok(channel)
+    }
+
+    fn insert(&mut self, info: ChannelInfo, state: State, max_buffered: usize, low_water: usize, max_queued: usize) {
+        let (queue, queued_bytes, blocked) = (VecDeque::new(), 0, false);
+        let id = info.channel;
+        let channel = Channel { info, state, max_buffered, low_water, max_queued, queue, queued_bytes, blocked };
+        self.channels.insert(id, channel);
+    }
+
+    fn next_id(&mut self) -> DataChannelId {
+        self.count = self.count.wrapping_add(1);
+        DataChannelId((u64::from(self.serial) << 32) | u64::from(self.count))
+    }
+
+    /// Whether `str0m` uses the stream for a channel already. It panics when asked to open another there.
+    fn is_taken(&self, rtc: &mut Rtc, stream: u16) -> bool {
+        self.closing.iter().any(|closing| closing.negotiated == Some(stream))
+            || rtc.direct_api().channel_id_by_sctp_stream_id(stream).is_some()
+    }
+
+    /// A channel whose only use is to make `str0m` put the media section for data channels into an offer. It lives on a
+    /// stream that both sides would have to agree on, so the other side never learns of it, nothing is ever sent in
+    /// it, and the user's channels are opened after the offer was accepted, whatever became of earlier ones. `str0m`
+    /// keeps those of withdrawn offers, hence the limit.
+    pub(super) fn bootstrap(&mut self) -> Option<ChannelConfig> {
+        if self.bootstraps >= MAX_BOOTSTRAPS {
+            return None;
+        }
+        let stream = FIRST_BOOTSTRAP_STREAM - self.bootstraps;
+        self.bootstraps += 1;
+        Some(ChannelConfig { negotiated: Some(stream), ..ChannelConfig::default() })
+    }
+
+    pub(super) fn send(
+        &mut self,
+        request: RequestId,
+        channel: DataChannelId,
+        message: ChannelMessage,
+    ) -> Result<(), DataChannelError> {
+        let remote_max = self.remote_max;
+        let channel = self.channels.get_mut(&channel).ok_or(DataChannelError::NoSuchChannel)?;
+        let size = message.as_bytes().len();
+        let max = channel.max_buffered.min(remote_max.unwrap_or(usize::MAX));
+        if size > max {
+            return Err(DataChannelError::TooLarge { size, max });
+        }
+        if channel.queue.len() >= channel.max_queued {
+            return Err(DataChannelError::Overflow { queued: channel.queue.len(), cap: channel.max_queued });
+        }
+        channel.queued_bytes = channel.queued_bytes.saturating_add(size);
+        channel.queue.push_back((request, message));
+        Ok(())
+    }
+
+    /// Bytes waiting, and bytes sent but not acknowledged.
+    pub(super) fn buffered_amount(&self, rtc: &mut Rtc, channel: DataChannelId) -> Option<usize> {
+        let channel = self.channels.get(&channel)?;
+        let sent = channel.id().and_then(|id| rtc.channel(id)).map_or(0, |mut channel| channel.buffered_amount());
+        Some(channel.queued_bytes.saturating_add(sent))
+    }
+
+    pub(super) fn close(&mut self, channel: DataChannelId, out: &mut VecDeque<Output>) {
+        if let Some(channel) = self.channels.remove(&channel) {
+            if let Some(id) = channel.id() {
+                self.closing.push(Closing { id, negotiated: channel.info.negotiated, asked: false });
+            }
+            release(channel, out);
+        }
+    }
+
+    /// The connection is over, and so is every channel.
+    pub(super) fn close_all(&mut self, out: &mut VecDeque<Output>) {
+        for channel in std::mem::take(&mut self.channels).into_values() {
+            release(channel, out);
+        }
+        self.closing.clear();
+    }
+
+    /// The other side said what it takes. Only the first time counts, as in `str0m`.
+    pub(super) fn set_remote_max(&mut self, bytes: Option<u64>) {
+        self.remote_max.get_or_insert(match bytes {
+            None => DEFAULT_REMOTE_MESSAGE_BYTES,
+            Some(0) => usize::MAX,
+            Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX),
+        });
+    }
+
+    pub(super) fn opened(&mut self, rtc: &mut Rtc, id: ChannelId, counters: &mut Counters, out: &mut VecDeque<Output>) {
+        if let Some(closing) = self.closing.iter_mut().find(|closing| closing.id == id) {
+            // What was asked before it was open may have had no effect.
+            closing.asked = false;
+            return;
+        }
+        if let Some(channel) = self.by_id(id) {
+            if channel.state == State::Opening(id) {
+                channel.state = State::Fresh(id);
+                out.push_back(Output::Event(Event::ChannelOpened(channel.info.clone())));
+            }
+            return;
+        }
+        let Some(config) = rtc.channel(id).and_then(|channel| channel.config().cloned()) else { return };
+        if config.negotiated.is_some() {
+            return; // A bootstrap channel.
+        }
+        if self.channels.len().saturating_add(self.closing.len()) >= MAX_CHANNELS {
+            bump(&mut counters.refused_channels);
+            self.closing.push(Closing { id, negotiated: None, asked: false });
+            return;
+        }
+        let info = ChannelInfo {
+            channel: self.next_id(),
+            label: config.label,
+            protocol: config.protocol,
+            ordered: config.ordered,
+            reliability: from_str0m(config.reliability),
+            negotiated: None,
+            opened_by_remote: true,
+        };
+        out.push_back(Output::Event(Event::ChannelOpened(info.clone())));
+        let defaults = DataChannelOptions::default();
+        let low_water = defaults.low_water_mark();
+        self.insert(info, State::Fresh(id), defaults.max_buffered_amount, low_water, defaults.max_queued_sends);
+    }
+
+    pub(super) fn closed(&mut self, id: ChannelId, out: &mut VecDeque<Output>) {
+        self.closing.retain(|closing| closing.id != id);
+        if let Some(key) = self.by_id(id).map(|channel| channel.info.channel)
+            && let Some(channel) = self.channels.remove(&key)
+        {
+            release(channel, out);
+        }
+    }
+
+    pub(super) fn message(
+        &mut self,
+        rtc: &mut Rtc,
+        data: ChannelData,
+        counters: &mut Counters,
+        out: &mut VecDeque<Output>,
+    ) {
+        // A channel both sides agreed on may carry messages before `str0m` says that it is open.
+        self.opened(rtc, data.id, counters, out);
+        let Some(channel) = self.by_id(data.id).map(|channel| channel.info.channel) else { return };
+        let message = if data.binary {
+            ChannelMessage::Binary(data.data)
+        } else if let Ok(text) = String::from_utf8(data.data) {
+            ChannelMessage::Text(text)
+        } else {
+            bump(&mut counters.malformed_messages);
+            return;
+        };
+        out.push_back(Output::Event(Event::ChannelMessage { channel, message }));
+    }
+
+    pub(super) fn buffered_amount_low(&mut self, id: ChannelId, out: &mut VecDeque<Output>) {
+        if let Some(channel) = self.by_id(id).map(|channel| channel.info.channel) {
+            out.push_back(Output::Event(Event::ChannelBufferedAmountLow { channel }));
+        }
+    }
+
+    fn by_id(&mut self, id: ChannelId) -> Option<&mut Channel> {
+        self.channels.values_mut().find(|channel| channel.id() == Some(id))
+    }
+
+    /// Does the next thing there is to do, if any: one change of `rtc`, which must be drained before the next step.
+    /// `ready` says that the media section for data channels is agreed on.
+    pub(super) fn step(
+        &mut self,
+        rtc: &mut Rtc,
+        ready: bool,
+        counters: &mut Counters,
+        out: &mut VecDeque<Output>,
+    ) -> bool {
+        if ready && let Some(key) = self.find(|channel| channel.state == State::Wanted) {
+            return self.create(rtc, key, out);
+        }
+        if let Some(closing) = self.closing.iter_mut().find(|closing| !closing.asked) {
+            closing.asked = true;
+            rtc.direct_api().close_data_channel(closing.id);
+            return true;
+        }
+        let opening: Vec<ChannelId> = self
+            .channels
+            .values()
+            .filter_map(|channel| if let State::Opening(id) = channel.state { Some(id) } else { None })
+            .collect();
+        for id in opening {
+            if rtc.channel(id).is_some() {
+                self.opened(rtc, id, counters, out);
+            }
+        }
+        for channel in self.channels.values_mut() {
+            if let State::Fresh(id) = channel.state {
+                channel.state = State::Open(id);
+                if let Some(mut open) = rtc.channel(id) {
+                    open.set_buffered_amount_low_threshold(channel.low_water);
+                    return true;
+                }
+            }
+        }
+        let remote_max = self.remote_max.unwrap_or(usize::MAX);
+        self.channels.values_mut().any(|channel| channel.write(rtc, remote_max, out))
+    }
+
+    fn find(&self, is: impl Fn(&Channel) -> bool) -> Option<DataChannelId> {
+        self.channels.values().find(|channel| is(channel)).map(|channel| channel.info.channel)
+    }
+
+    fn create(&mut self, rtc: &mut Rtc, key: DataChannelId, out: &mut VecDeque<Output>) -> bool {
+        let stream = self.channels.get(&key).and_then(|channel| channel.info.negotiated);
+        if stream.is_some_and(|stream| self.is_taken(rtc, stream)) {
+            self.close(key, out);
+            return true;
+        }
+        if let Some(channel) = self.channels.get_mut(&key) {
+            let config = ChannelConfig {
+                label: channel.info.label.clone(),
+                ordered: channel.info.ordered,
+                reliability: to_str0m(channel.info.reliability),
+                negotiated: channel.info.negotiated,
+                protocol: channel.info.protocol.clone(),
+            };
+            channel.state = State::Opening(rtc.direct_api().create_data_channel(config));
+        }
+        true
+    }
+}
+
+impl Channel {
+    /// Sends or refuses one waiting message, if one can be.
+    fn write(&mut self, rtc: &mut Rtc, remote_max: usize, out: &mut VecDeque<Output>) -> bool {
+        let State::Open(id) = self.state else { return false };
+        let Some((_, message)) = self.queue.front() else { return false };
+        let Some(mut channel) = rtc.channel(id) else { return false };
+        let size = message.as_bytes().len();
+        let buffered = channel.buffered_amount();
+        if self.blocked && buffered > self.low_water {
+            return false;
+        }
+        self.blocked = buffered > 0 && buffered.saturating_add(size) > self.max_buffered;
+        if self.blocked {
+            return false;
+        }
+        let result = if size > remote_max {
+            Err(DataChannelError::TooLarge { size, max: remote_max })
+        } else {
+            match channel.write(matches!(message, ChannelMessage::Binary(_)), message.as_bytes()) {
+                Ok(true) => Ok(()),
+                // The room all channels share is used up; there will be more when something is acknowledged.
+                Ok(false) => return false,
+                Err(RtcError::Sctp(SctpError::Proto(ProtoError::ErrOutboundPacketTooLarge))) => {
+                    Err(DataChannelError::TooLarge { size, max: size.saturating_sub(1) })
+                }
+                Err(_) => Err(DataChannelError::Closed),
+            }
+        };
+        self.queued_bytes = self.queued_bytes.saturating_sub(size);
+        if let Some((request, _)) = self.queue.pop_front() {
+            out.push_back(Output::SendDone { request, result });
+        }
+        true
+    }
+}
+
+fn release(channel: Channel, out: &mut VecDeque<Output>) {
+    for (request, _) in channel.queue {
+        out.push_back(Output::SendDone { request, result: Err(DataChannelError::Closed) });
+    }
+    out.push_back(Output::Event(Event::ChannelClosed { channel: channel.info.channel }));
+}
+
+fn to_str0m(reliability: Reliability) -> StrReliability {
+    match reliability {
+        Reliability::Reliable => StrReliability::Reliable,
+        Reliability::MaxRetransmits(retransmits) => StrReliability::MaxRetransmits { retransmits },
+        Reliability::MaxLifetime(lifetime) => StrReliability::MaxPacketLifetime { lifetime },
+    }
+}
+
+fn from_str0m(reliability: StrReliability) -> Reliability {
+    match reliability {
+        StrReliability::Reliable => Reliability::Reliable,
+        StrReliability::MaxRetransmits { retransmits } => Reliability::MaxRetransmits(retransmits),
+        StrReliability::MaxPacketLifetime { lifetime } => Reliability::MaxLifetime(lifetime),
+    }
+}

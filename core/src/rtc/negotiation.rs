@@ -1,0 +1,423 @@
+//! Perfect negotiation (W3C WebRTC 1.0, section 10.7; RFC 8829): what is wanted is compared with what is agreed on, and
+//! the difference is offered, so that a withdrawn offer needs no repair.
+
+use str0m::Candidate;
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::media::{Direction, Mid};
+use tracing::debug;
+
+use super::candidates::{RemoteCandidates, Verdict, bump};
+use super::connection::Connection;
+use super::error::{NegotiationError, SdpProblem};
+use super::media;
+use super::output::{ConnectionState, Event, Output};
+use super::sdp::{self, Description, Flow, MAX_CANDIDATES, Section};
+use super::tracks::{OutboundTracks, Place, Slot};
+use crate::protocol::{DescriptionKind, RemoteCandidate, Signal};
+
+/// An offer of ours that is not answered.
+#[derive(Debug)]
+struct LocalOffer {
+    pending: SdpPendingOffer,
+    text: String,
+    description: Description,
+    is_restart: bool,
+}
+
+/// Where the two sides are in agreeing.
+#[derive(Debug)]
+pub(super) struct Negotiation {
+    /// What is wanted may differ from what is agreed on.
+    changed: bool,
+    /// The last offer could not be concluded; without news it is not made again.
+    stalled: bool,
+    offer: Option<LocalOffer>,
+    /// ICE is to be restarted, and no offer that does it is concluded.
+    restart: bool,
+    /// The sections of the last description in force.
+    sections: Vec<Section>,
+    /// The section for data channels is agreed on.
+    pub(super) has_application: bool,
+    gave_up_application: bool,
+    remote_fingerprints: Vec<String>,
+    candidates: RemoteCandidates,
+    local_ufrag: String,
+    /// Where candidates are trickled to, once the other side has a description of ours.
+    first_mid: Option<String>,
+    candidates_finished: bool,
+    /// The ICE generation for which the end of the candidates was told.
+    end_told: Option<String>,
+}
+
+impl Negotiation {
+    pub(super) fn new(local_ufrag: String) -> Self {
+        Self {
+            changed: false,
+            stalled: false,
+            offer: None,
+            restart: false,
+            sections: Vec::new(),
+            has_application: false,
+            gave_up_application: false,
+            remote_fingerprints: Vec::new(),
+            candidates: RemoteCandidates::default(),
+            local_ufrag,
+            first_mid: None,
+            candidates_finished: false,
+            end_told: None,
+        }
+    }
+
+    /// Something else is wanted than before.
+    pub(super) fn changed(&mut self) {
+        self.changed = true;
+        self.stalled = false;
+    }
+
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    pub(super) fn connected(&mut self) {
+        self.restart = false;
+    }
+
+    pub(super) fn end(&mut self) {
+        self.offer = None;
+        self.changed = false;
+    }
+
+    pub(super) fn local_ufrags(&self) -> impl Iterator<Item = &str> {
+        let next = self.offer.as_ref().map(|offer| offer.description.ufrag.as_str());
+        std::iter::once(self.local_ufrag.as_str()).chain(next.filter(|next| *next != self.local_ufrag))
+    }
+
+    /// The generation that candidates of ours belong to: that of the last description sent.
+    fn sent_ufrag(&self) -> &str {
+        self.offer.as_ref().map_or(&self.local_ufrag, |offer| &offer.description.ufrag)
+    }
+}
+
+impl Connection {
+    pub(super) fn signal(&mut self, signal: Signal) {
+        if self.rtc.is_none() {
+            return;
+        }
+        match signal {
+            Signal::Description { kind: DescriptionKind::Offer, sdp } => self.remote_offer(&sdp),
+            Signal::Description { kind: DescriptionKind::Answer, sdp } => self.remote_answer(&sdp),
+            Signal::Candidate(candidate) => {
+                let offering = self.negotiation.offer.is_some();
+                let verdict = self.negotiation.candidates.candidate(candidate, offering, &mut self.counters);
+                self.verdict(verdict);
+            }
+            // ICE goes on until it finds a way or is restarted, so there is nothing to do.
+            Signal::EndOfCandidates => {}
+        }
+    }
+
+    fn remote_offer(&mut self, text: &str) {
+        let description = match self.read(text, None) {
+            Ok(description) => description,
+            Err(error) => return self.refuse(error.unwrap_or(NegotiationError::PeerReplaced)),
+        };
+        if self.negotiation.offer.is_some() {
+            if !self.config.polite {
+                debug!("colliding offer ignored");
+                bump(&mut self.counters.ignored_offers);
+                self.negotiation.candidates.ignore(&description);
+                return;
+            }
+            self.roll_back();
+        }
+        let tracks = &self.tracks;
+        let text = sdp::inbound(text, &description, |section| Flow {
+            sends: true,
+            receives: tracks.by_mid(&section.mid).is_some_and(|slot| slot.wanted),
+        });
+        let offer = match SdpOffer::from_sdp_string(&text) {
+            // What follows an unreadable line is skipped by the reader, not refused.
+            Ok(offer) if offer.media_lines.len() == description.sections.len() => offer,
+            _ => return self.refuse(NegotiationError::BadOffer(SdpProblem::Unreadable)),
+        };
+        if self.state == ConnectionState::Idle {
+            self.set_state(ConnectionState::Connecting);
+        }
+        self.tick();
+        let answer = match self.change(|rtc| rtc.sdp_api().accept_offer(offer)) {
+            Some(Ok(answer)) => answer.to_sdp_string(),
+            Some(Err(_)) => return self.refuse(NegotiationError::BadOffer(SdpProblem::NotApplicable)),
+            None => return,
+        };
+        self.in_force(&description, |slot, direction| match (slot.wanted, direction.is_sending()) {
+            (true, true) => Some(true),
+            (false, _) => Some(false),
+            // The other side does not want it now; that is no reason to forget what it was told.
+            (true, false) => None,
+        });
+        let answer = match Description::read(&answer) {
+            Ok(read) => {
+                self.described(&read);
+                sdp::outbound(&answer, &read, |mid| published(&self.tracks, mid))
+            }
+            Err(_) => answer,
+        };
+        self.outputs.push_back(Output::Signal(Signal::Description { kind: DescriptionKind::Answer, sdp: answer }));
+        self.remote_candidates(&description);
+        self.tell_end_of_candidates();
+    }
+
+    fn remote_answer(&mut self, text: &str) {
+        let Some(offer) = &self.negotiation.offer else {
+            bump(&mut self.counters.stale_answers);
+            return;
+        };
+        let description = match self.read(text, Some(&offer.description)) {
+            Ok(description) => description,
+            Err(error) => return self.refuse(error.unwrap_or(NegotiationError::PeerReplaced)),
+        };
+        let text = sdp::inbound(text, &description, |section| {
+            let offered = offer.description.sections.iter().find(|offered| offered.mid == section.mid);
+            offered.map_or(Flow { sends: false, receives: false }, |offered| offered.flow.seen_from_there())
+        });
+        let answer = match SdpAnswer::from_sdp_string(&text) {
+            Ok(answer) if answer.media_lines.len() == description.sections.len() => answer,
+            _ => return self.refuse(NegotiationError::BadAnswer(SdpProblem::Unreadable)),
+        };
+        let Some(LocalOffer { pending, is_restart, description: offered, .. }) = self.negotiation.offer.take() else {
+            return;
+        };
+        self.tick();
+        if !matches!(self.change(|rtc| rtc.sdp_api().accept_answer(pending, answer)), Some(Ok(()))) {
+            // The offer is spent, and another just like it would fare no better.
+            self.tracks.rolled_back();
+            self.negotiation.stalled = true;
+            return self.refuse(NegotiationError::BadAnswer(SdpProblem::NotApplicable));
+        }
+        if is_restart {
+            self.negotiation.restart = false;
+        }
+        self.in_force(&description, |slot, _| {
+            let (Place::Offered(mid) | Place::Agreed(mid)) = slot.place else { return None };
+            offered.sections.iter().find(|section| section.mid == *mid).map(|section| section.flow.sends)
+        });
+        self.remote_candidates(&description);
+        self.tell_end_of_candidates();
+    }
+
+    /// Reads a description of the other side's and checks it against what is known. `None` for an error: the other
+    /// side is a new instance.
+    fn read(&self, text: &str, offer: Option<&Description>) -> Result<Description, Option<NegotiationError>> {
+        let bad = |problem| {
+            Some(match offer {
+                None => NegotiationError::BadOffer(problem),
+                Some(_) => NegotiationError::BadAnswer(problem),
+            })
+        };
+        let description = Description::read(text).map_err(bad)?;
+        let known = &self.negotiation.remote_fingerprints;
+        if !known.is_empty() && !description.has_fingerprint_of(known) {
+            return Err(None);
+        }
+        let fits = match offer {
+            None => description.continues(&self.negotiation.sections),
+            Some(offer) => description.answers(offer),
+        };
+        if fits { Ok(description) } else { Err(bad(SdpProblem::SectionsChanged)) }
+    }
+
+    fn refuse(&mut self, error: NegotiationError) {
+        if !matches!(error, NegotiationError::PeerReplaced) {
+            bump(&mut self.counters.malformed_descriptions);
+        }
+        self.error(error);
+    }
+
+    fn roll_back(&mut self) {
+        if let Some(offer) = self.negotiation.offer.take() {
+            debug!("offer withdrawn");
+            bump(&mut self.counters.rollbacks);
+            self.negotiation.restart |= offer.is_restart;
+            self.tracks.rolled_back();
+            self.negotiation.changed();
+        }
+    }
+
+    /// A description of the other side's is in force, and with it the exchange it belongs to.
+    fn in_force(&mut self, description: &Description, told: impl Fn(&Slot, Direction) -> Option<bool>) {
+        let Some(rtc) = self.rtc.as_mut() else { return };
+        let ufrag = rtc.direct_api().local_ice_credentials().ufrag;
+        let restarted = ufrag != self.negotiation.local_ufrag;
+        self.tracks.negotiated(rtc, told);
+        let events = self.remote.negotiated(&description.sections, rtc);
+        let mut sections = description.sections.clone();
+        for section in &mut sections {
+            let mid = Mid::from(section.mid.as_str());
+            section.rejected |= rtc.media(mid).is_some_and(|media| media.disabled());
+        }
+        let negotiation = &mut self.negotiation;
+        negotiation.sections = sections;
+        negotiation.local_ufrag = ufrag;
+        if negotiation.remote_fingerprints.is_empty() {
+            negotiation.remote_fingerprints.clone_from(&description.fingerprints);
+        }
+        if description.has_application() && !negotiation.has_application {
+            negotiation.has_application = true;
+            self.channels.set_remote_max(description.max_message_size);
+        }
+        if restarted {
+            negotiation.restart = false;
+            self.ladder.restarting(self.now);
+        }
+        self.outputs.extend(events.into_iter().map(Output::Event));
+        self.negotiation.changed();
+    }
+
+    /// The other side is about to have a description of ours.
+    fn described(&mut self, description: &Description) {
+        let first = description.sections.iter().find(|section| !section.rejected);
+        self.negotiation.first_mid = first.map(|section| section.mid.clone());
+    }
+
+    fn remote_candidates(&mut self, description: &Description) {
+        for verdict in self.negotiation.candidates.description(description, &mut self.counters) {
+            self.verdict(verdict);
+        }
+    }
+
+    fn verdict(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Try(candidate) => {
+                self.change(|rtc| rtc.add_remote_candidate(candidate));
+            }
+            Verdict::Nothing => {}
+            Verdict::FirstTooMany => self.event(Event::CandidatesDropped { limit: MAX_CANDIDATES }),
+        }
+    }
+
+    /// Offers the difference between what is wanted and what is agreed on, if there is any and no offer is out.
+    pub(super) fn offer(&mut self) {
+        if self.negotiation.offer.is_some() || self.negotiation.stalled {
+            return;
+        }
+        let bootstrap = self.bootstrap();
+        let Some(rtc) = self.rtc.as_mut() else { return };
+        let mut directions = Vec::new();
+        for slot in &mut self.tracks.slots {
+            let Place::Agreed(mid) = slot.place else { continue };
+            let Some(media) = rtc.media(mid).filter(|_| slot.announced != slot.wanted) else { continue };
+            let direction = match (slot.wanted, media.direction().is_receiving()) {
+                (true, true) => Direction::SendRecv,
+                (true, false) => Direction::SendOnly,
+                (false, true) => Direction::RecvOnly,
+                (false, false) => Direction::Inactive,
+            };
+            if media.direction() == direction {
+                slot.announced = slot.wanted;
+            } else {
+                directions.push((mid, direction));
+            }
+        }
+        let any_new = self.tracks.slots.iter().any(|slot| slot.wanted && slot.place == Place::Nowhere);
+        if directions.is_empty() && !any_new && bootstrap.is_none() && !self.negotiation.restart {
+            return;
+        }
+        if self.state == ConnectionState::Idle {
+            self.set_state(ConnectionState::Connecting);
+        }
+        self.tick();
+        let Some(rtc) = self.rtc.as_mut() else { return };
+        let mut api = rtc.sdp_api();
+        for (mid, direction) in directions {
+            api.set_direction(mid, direction);
+        }
+        for slot in self.tracks.slots.iter_mut().filter(|slot| slot.wanted && slot.place == Place::Nowhere) {
+            let stream = slot.published.stream.as_ref().map(|stream| stream.as_str().to_owned());
+            let track = Some(slot.published.id.as_str().to_owned());
+            let kind = media::to_str0m(slot.published.kind);
+            slot.place = Place::Offered(api.add_media(kind, Direction::SendOnly, stream, track, None));
+        }
+        if let Some(bootstrap) = bootstrap {
+            api.add_channel_with_config(bootstrap);
+        }
+        let is_restart = self.negotiation.restart && !self.negotiation.sections.is_empty();
+        if is_restart {
+            api.ice_restart(true);
+        }
+        let Some((offer, pending)) = api.apply() else { return };
+        self.change(|_| ());
+        let text = offer.to_sdp_string();
+        let Ok(description) = Description::read(&text) else { return };
+        let text = sdp::outbound(&text, &description, |mid| published(&self.tracks, mid));
+        self.described(&description);
+        self.send_offer(&text);
+        self.negotiation.offer = Some(LocalOffer { pending, text, description, is_restart });
+        self.tell_end_of_candidates();
+    }
+
+    fn send_offer(&mut self, text: &str) {
+        let sdp = text.to_owned();
+        self.outputs.push_back(Output::Signal(Signal::Description { kind: DescriptionKind::Offer, sdp }));
+    }
+
+    /// The channel that brings the media section for data channels into an offer, if it is wanted there.
+    fn bootstrap(&mut self) -> Option<str0m::channel::ChannelConfig> {
+        if self.negotiation.has_application || !self.channels.any_wanted() || self.negotiation.gave_up_application {
+            return None;
+        }
+        let bootstrap = self.channels.bootstrap();
+        if bootstrap.is_none() {
+            self.negotiation.gave_up_application = true;
+            self.error(NegotiationError::TooManyCollisions);
+        }
+        bootstrap
+    }
+
+    /// Offers an ICE restart. If an offer is out, it is sent once more instead: the other side may never have got it, it
+    /// answers the same one twice alike, and of two different ones it could not be told which an answer is for.
+    pub(super) fn restart(&mut self) {
+        if let Some(offer) = &self.negotiation.offer {
+            let text = offer.text.clone();
+            self.negotiation.restart |= !offer.is_restart;
+            self.send_offer(&text);
+        } else {
+            self.negotiation.restart = true;
+        }
+        self.negotiation.changed();
+    }
+
+    pub(super) fn trickle(&mut self, mut candidate: Candidate) {
+        let Some(mid) = self.negotiation.first_mid.clone() else { return };
+        let ufrag = self.negotiation.sent_ufrag().to_owned();
+        candidate.set_ufrag(&ufrag);
+        self.outputs.push_back(Output::Signal(Signal::Candidate(RemoteCandidate {
+            candidate: candidate.to_sdp_string(),
+            sdp_mid: Some(mid),
+            sdp_m_line_index: Some(0),
+            username_fragment: Some(ufrag),
+        })));
+    }
+
+    pub(super) fn finish_candidates(&mut self) {
+        self.negotiation.candidates_finished = true;
+        self.tell_end_of_candidates();
+    }
+
+    fn tell_end_of_candidates(&mut self) {
+        let negotiation = &mut self.negotiation;
+        if !negotiation.candidates_finished || negotiation.first_mid.is_none() {
+            return;
+        }
+        let ufrag = negotiation.sent_ufrag().to_owned();
+        if negotiation.end_told.as_ref() != Some(&ufrag) {
+            negotiation.end_told = Some(ufrag);
+            self.outputs.push_back(Output::Signal(Signal::EndOfCandidates));
+        }
+    }
+}
+
+/// What a media section of ours is called.
+fn published<'a>(tracks: &'a OutboundTracks, mid: &str) -> Option<(Option<&'a str>, &'a str)> {
+    let track = &tracks.by_mid(mid)?.published;
+    Some((track.stream.as_ref().map(|stream| stream.as_str()), track.id.as_str()))
+}

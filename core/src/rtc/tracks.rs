@@ -1,0 +1,182 @@
+//! Tracks in both directions: which media section carries which, what is wanted and what the other side was told.
+
+use str0m::Rtc;
+use str0m::media::{Direction, Mid};
+
+use super::error::ReplaceTrackError;
+use super::output::{Event, OutboundTrack, RemoteTrack};
+use super::sdp::{Section, SectionKind};
+use crate::ids::{StreamId, TrackId};
+
+/// Where a track of ours stands in the descriptions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In none yet.
+    Nowhere,
+    /// In an offer that is out.
+    Offered(Mid),
+    /// In an agreed media section.
+    Agreed(Mid),
+    /// In a media section the other side rejected, which is lost for good.
+    Rejected,
+}
+
+/// One media section of ours, agreed on or to come. It belongs to one track id and stream for good, because browsers
+/// never change the id a received track once had.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// What the other side knows it as.
+    pub(super) published: OutboundTrack,
+    /// What is written into it: another track after a replacement, none for silence.
+    pub(super) source: Option<TrackId>,
+    /// Whether it is to be sent.
+    pub(super) wanted: bool,
+    /// Whether the other side was last told that it is sent.
+    pub(super) announced: bool,
+    pub(super) place: Place,
+}
+
+/// The tracks of ours.
+#[derive(Debug, Default)]
+pub(super) struct OutboundTracks {
+    pub(super) slots: Vec<Slot>,
+}
+
+impl OutboundTracks {
+    /// Whether that changes what is to be negotiated.
+    pub(super) fn attach(&mut self, track: OutboundTrack) -> bool {
+        if self.by_source(&track.id).is_some() {
+            return false;
+        }
+        let free = self
+            .slots
+            .iter_mut()
+            .find(|slot| slot.published == track && slot.source.is_none() && !matches!(slot.place, Place::Rejected));
+        match free {
+            Some(slot) => {
+                slot.source = Some(track.id);
+                !std::mem::replace(&mut slot.wanted, true)
+            }
+            None => {
+                let source = Some(track.id.clone());
+                let place = Place::Nowhere;
+                self.slots.push(Slot { published: track, source, wanted: true, announced: false, place });
+                true
+            }
+        }
+    }
+
+    /// Whether that changes what is to be negotiated.
+    pub(super) fn detach(&mut self, track: &TrackId) -> bool {
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.source.as_ref() == Some(track)) else {
+            return false;
+        };
+        slot.source = None;
+        slot.wanted = false;
+        self.forget_unwanted();
+        true
+    }
+
+    pub(super) fn replace(&mut self, old: &TrackId, new: Option<TrackId>) -> Result<(), ReplaceTrackError> {
+        if new.as_ref() != Some(old) && new.as_ref().is_some_and(|new| self.by_source(new).is_some()) {
+            return Err(ReplaceTrackError::AlreadyAttached);
+        }
+        let slot = self.slots.iter_mut().find(|slot| slot.source.as_ref() == Some(old));
+        slot.ok_or(ReplaceTrackError::NoSuchTrack)?.source = new;
+        Ok(())
+    }
+
+    pub(super) fn by_source(&self, track: &TrackId) -> Option<&Slot> {
+        self.slots.iter().find(|slot| slot.source.as_ref() == Some(track))
+    }
+
+    pub(super) fn by_mid(&self, mid: &str) -> Option<&Slot> {
+        self.slots.iter().find(|slot| match slot.place {
+            Place::Offered(place) | Place::Agreed(place) => &*place == mid,
+            Place::Nowhere | Place::Rejected => false,
+        })
+    }
+
+    /// An offer of ours was withdrawn.
+    pub(super) fn rolled_back(&mut self) {
+        for slot in &mut self.slots {
+            if matches!(slot.place, Place::Offered(_)) {
+                slot.place = Place::Nowhere;
+            }
+        }
+        self.forget_unwanted();
+    }
+
+    /// Descriptions came into force. `told` gives, for a section of ours, whether the other side was told that it is
+    /// sent, if it was told anything.
+    pub(super) fn negotiated(&mut self, rtc: &Rtc, told: impl Fn(&Slot, Direction) -> Option<bool>) {
+        for slot in &mut self.slots {
+            let (Place::Offered(mid) | Place::Agreed(mid)) = slot.place else { continue };
+            let Some(media) = rtc.media(mid) else { continue };
+            if media.disabled() {
+                slot.place = Place::Rejected;
+                continue;
+            }
+            slot.place = Place::Agreed(mid);
+            if let Some(told) = told(slot, media.direction()) {
+                slot.announced = told;
+            }
+        }
+        self.forget_unwanted();
+    }
+
+    fn forget_unwanted(&mut self) {
+        self.slots.retain(|slot| slot.wanted || !matches!(slot.place, Place::Nowhere | Place::Rejected));
+    }
+}
+
+/// The tracks of the other side's, by the media section they come in. As many as a description may have sections.
+#[derive(Debug, Default)]
+pub(super) struct RemoteTracks {
+    tracks: Vec<(Mid, RemoteTrack)>,
+}
+
+impl RemoteTracks {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &RemoteTrack> {
+        self.tracks.iter().map(|(_, track)| track)
+    }
+
+    pub(super) fn by_mid(&self, mid: Mid) -> Option<&RemoteTrack> {
+        self.tracks.iter().find(|(place, _)| *place == mid).map(|(_, track)| track)
+    }
+
+    pub(super) fn mid_of(&self, track: &TrackId) -> Option<Mid> {
+        self.tracks.iter().find(|(_, known)| known.id == *track).map(|(mid, _)| *mid)
+    }
+
+    /// A description of the other side's came into force; gives what changed by it, removals first.
+    pub(super) fn negotiated(&mut self, sections: &[Section], rtc: &Rtc) -> Vec<Event> {
+        let mut tracks: Vec<(Mid, RemoteTrack)> = Vec::new();
+        for section in sections {
+            let SectionKind::Media(kind) = section.kind else { continue };
+            let mid = Mid::from(section.mid.as_str());
+            let comes = section.flow.sends
+                && !section.rejected
+                && rtc.media(mid).is_some_and(|media| !media.disabled() && media.direction().is_receiving());
+            let named = section.track.as_deref().and_then(|track| TrackId::new(track).ok());
+            let made = || TrackId::new(format!("mid-{}", section.mid)).ok();
+            let is_free = |id: &TrackId| !tracks.iter().any(|(_, track)| track.id == *id);
+            let id = named.filter(is_free).or_else(|| made().filter(is_free));
+            if let Some(id) = id.filter(|_| comes) {
+                let stream = section.stream.as_deref().and_then(|stream| StreamId::new(stream).ok());
+                tracks.push((mid, RemoteTrack { id, stream, kind }));
+            }
+        }
+        let removed = self.tracks.iter().filter(|old| !tracks.contains(old)).map(|(_, track)| {
+            let RemoteTrack { id, stream, kind } = track.clone();
+            Event::TrackRemoved { track: id, stream, kind }
+        });
+        let added = tracks.iter().filter(|new| !self.tracks.contains(new)).map(|(_, track)| {
+            let RemoteTrack { id, stream, kind } = track.clone();
+            Event::TrackAdded { track: id, stream, kind }
+        });
+        let events = removed.chain(added).collect();
+        self.tracks = tracks;
+        events
+    }
+}
