@@ -162,6 +162,9 @@ impl Channels {
         let remote_max = self.remote_max;
         let channel = self.channels.get_mut(&channel).ok_or(DataChannelError::NoSuchChannel)?;
         let size = message.as_bytes().len();
+        if size == 0 {
+            return Err(DataChannelError::Empty);
+        }
         let max = channel.max_buffered.min(remote_max.unwrap_or(usize::MAX));
         if size > max {
             return Err(DataChannelError::TooLarge { size, max });

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event as RtcEvent, IceConnectionState, Input, Output as RtcOutput, Rtc, RtcConfig};
@@ -34,6 +34,9 @@ const MAX_TIMEOUTS_AT_ONCE: usize = 256;
 /// How many errors in a row `str0m` may report while it is drained.
 const MAX_ERRORS_AT_ONCE: usize = 16;
 
+/// How long it is then left alone, unless something comes in.
+const PAUSE_AFTER_ERRORS: Duration = Duration::from_millis(100);
+
 /// One WebRTC connection to one remote peer, without I/O.
 ///
 /// Commands return at once, and so do inputs. After each, drain [`poll_output`](Self::poll_output); then wait until
@@ -52,6 +55,8 @@ pub struct Connection {
     ice_lost: bool,
     /// `str0m` has come to its end by itself.
     ended: bool,
+    /// … because the other side said goodbye.
+    ended_by_remote: bool,
     /// Drained by the embedder after each input, which therefore bounds it.
     pub(super) outputs: VecDeque<Output>,
     pub(super) counters: Counters,
@@ -88,6 +93,7 @@ impl Connection {
             ice: IceConnectionState::New,
             ice_lost: false,
             ended: false,
+            ended_by_remote: false,
             outputs: VecDeque::new(),
             counters: Counters::default(),
             negotiation: Negotiation::new(ufrag),
@@ -297,7 +303,7 @@ impl Connection {
     /// [`Output::SendDone`] with the request follows, those of one channel in the order of their sends; else none does.
     ///
     /// # Errors
-    /// If the channel is closed, too many messages wait, or the message is too large.
+    /// If the channel is closed, too many messages wait, or the message is empty or too large.
     pub fn send(
         &mut self,
         now: Instant,
@@ -412,6 +418,7 @@ impl Connection {
                 Err(_) => {
                     errors += 1;
                     if errors == MAX_ERRORS_AT_ONCE {
+                        self.rtc_timeout = Some(self.now + PAUSE_AFTER_ERRORS);
                         break;
                     }
                 }
@@ -445,6 +452,7 @@ impl Connection {
             RtcEvent::ChannelBufferedAmountLow(id) => channels.buffered_amount_low(id, outputs),
             RtcEvent::Closed => {
                 self.event(Event::ClosedByRemote);
+                self.ended_by_remote = true;
                 self.ended = true;
             }
             _ => {}
@@ -469,8 +477,7 @@ impl Connection {
             self.drain();
         }
         if self.ended && self.rtc.is_some() {
-            let expected = self.outputs.iter().any(|output| matches!(output, Output::Event(Event::ClosedByRemote)));
-            if !expected {
+            if !self.ended_by_remote {
                 self.error(NegotiationError::TransportFailed);
             }
             self.channels.close_all(&mut self.outputs);

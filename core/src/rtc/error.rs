@@ -96,6 +96,9 @@ pub enum DataChannelError {
     /// The channel was closed, by either side, before the message could be sent.
     #[error("the data channel was closed")]
     Closed,
+    /// The message is empty. The SCTP implementation beneath loses such messages without a word.
+    #[error("empty messages cannot be sent")]
+    Empty,
     /// As many messages wait as may wait.
     #[error("{queued} messages wait in the data channel already; at most {cap} may")]
     Overflow {

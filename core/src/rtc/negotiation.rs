@@ -92,6 +92,11 @@ impl Negotiation {
         std::iter::once(self.local_ufrag.as_str()).chain(next.filter(|next| *next != self.local_ufrag))
     }
 
+    #[cfg(test)]
+    pub(super) fn sections_for_tests(&self) -> usize {
+        self.sections.len()
+    }
+
     /// The generation that candidates of ours belong to: that of the last description sent.
     fn sent_ufrag(&self) -> &str {
         self.offer.as_ref().map_or(&self.local_ufrag, |offer| &offer.description.ufrag)
@@ -121,15 +126,6 @@ impl Connection {
             Ok(description) => description,
             Err(error) => return self.refuse(error.unwrap_or(NegotiationError::PeerReplaced)),
         };
-        if self.negotiation.offer.is_some() {
-            if !self.config.polite {
-                debug!("colliding offer ignored");
-                bump(&mut self.counters.ignored_offers);
-                self.negotiation.candidates.ignore(&description);
-                return;
-            }
-            self.roll_back();
-        }
         let tracks = &self.tracks;
         let text = sdp::inbound(text, &description, |section| Flow {
             sends: true,
@@ -140,6 +136,15 @@ impl Connection {
             Ok(offer) if offer.media_lines.len() == description.sections.len() => offer,
             _ => return self.refuse(NegotiationError::BadOffer(SdpProblem::Unreadable)),
         };
+        if self.negotiation.offer.is_some() {
+            if !self.config.polite {
+                debug!("colliding offer ignored");
+                bump(&mut self.counters.ignored_offers);
+                self.negotiation.candidates.ignore(&description);
+                return;
+            }
+            self.roll_back();
+        }
         if self.state == ConnectionState::Idle {
             self.set_state(ConnectionState::Connecting);
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::deadline::after;
 use crate::ids::{Channel, Counter, RequestId};
 
 /// How long a request waits for its answer.
@@ -38,11 +39,15 @@ impl InFlight {
     }
 
     pub(super) fn insert(&mut self, now: Instant, request: RequestId, purpose: Purpose) {
-        self.waiting.insert(request, (now + ACK_TIMEOUT, purpose));
+        self.waiting.insert(request, (after(now, ACK_TIMEOUT), purpose));
     }
 
-    /// Takes the request that an answer names.
+    /// Takes the request that an answer names, in exactly the digits it was sent with: `parse` alone would take `+7` and
+    /// `07` for `7`.
     pub(super) fn answered(&mut self, wire_id: &str) -> Option<(RequestId, Purpose)> {
+        if !wire_id.starts_with(|first| matches!(first, '1'..='9')) {
+            return None;
+        }
         let request = RequestId(wire_id.parse().ok()?);
         let (_, purpose) = self.waiting.remove(&request)?;
         Some((request, purpose))

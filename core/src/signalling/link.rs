@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::deadline::after;
 use crate::ids::{SocketId, TokenRequestId};
 
 /// How long the server may take from the opening of the socket to its `welcome`.
@@ -31,7 +32,6 @@ impl Attempt {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) socket: SocketId,
-    pub(super) max_message_size: usize,
     liveness: Option<Liveness>,
     /// What the server asked for with `going_away`.
     pub(super) announced_wait: Option<Duration>,
@@ -47,7 +47,7 @@ struct Liveness {
 
 impl Liveness {
     fn new(now: Instant, timeout: Duration) -> Self {
-        Self { timeout, dies_at: now + timeout, ping_at: now + ping_interval(timeout) }
+        Self { timeout, dies_at: after(now, timeout), ping_at: after(now, ping_interval(timeout)) }
     }
 }
 
@@ -63,10 +63,9 @@ pub(super) enum Silence {
 }
 
 impl Link {
-    pub(super) fn new(now: Instant, socket: SocketId, max_message_size: usize, inactivity_timeout: Duration) -> Self {
+    pub(super) fn new(now: Instant, socket: SocketId, inactivity_timeout: Duration) -> Self {
         Self {
             socket,
-            max_message_size,
             liveness: (!inactivity_timeout.is_zero()).then(|| Liveness::new(now, inactivity_timeout)),
             announced_wait: None,
         }
@@ -85,7 +84,7 @@ impl Link {
             return Some(Silence::Dead);
         }
         if liveness.ping_at <= now {
-            liveness.ping_at = now + ping_interval(liveness.timeout);
+            liveness.ping_at = after(now, ping_interval(liveness.timeout));
             return Some(Silence::Ping);
         }
         None
@@ -99,11 +98,12 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signalling::tests::start;
 
     #[test]
     fn pings_go_out_each_third_of_the_timeout_until_the_watchdog_fires() {
-        let start = Instant::now();
-        let mut link = Link::new(start, SocketId(1), 1, Duration::from_secs(60));
+        let start = start();
+        let mut link = Link::new(start, SocketId(1), Duration::from_secs(60));
         let mut pings = Vec::new();
         loop {
             let at = link.deadline().unwrap();
@@ -121,9 +121,9 @@ mod tests {
 
     #[test]
     fn pings_are_a_second_apart_at_least_and_zero_turns_both_off() {
-        let start = Instant::now();
-        let link = Link::new(start, SocketId(1), 1, Duration::from_millis(1500));
+        let start = start();
+        let link = Link::new(start, SocketId(1), Duration::from_millis(1500));
         assert_eq!(link.deadline(), Some(start + Duration::from_secs(1)));
-        assert_eq!(Link::new(start, SocketId(1), 1, Duration::ZERO).deadline(), None);
+        assert_eq!(Link::new(start, SocketId(1), Duration::ZERO).deadline(), None);
     }
 }

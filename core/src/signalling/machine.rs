@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::deadline::after;
 use super::error::{CloseReason, ConnectError, InvalidOption, RequestError, StateError, TokenError};
 use super::in_flight::{InFlight, Purpose};
 use super::link::{Attempt, Link, Silence, WELCOME_TIMEOUT};
@@ -59,6 +60,7 @@ pub struct Signalling {
     in_flight: InFlight,
     subscriptions: Subscriptions,
     peer_id: Option<PeerId>,
+    max_message_size: usize,
     ice_servers: Arc<[IceServer]>,
     counters: Counters,
     outputs: VecDeque<Output>,
@@ -128,6 +130,7 @@ impl Signalling {
             in_flight: InFlight::default(),
             subscriptions: Subscriptions::default(),
             peer_id: None,
+            max_message_size: limits::DEFAULT_MAX_MESSAGE_BYTES,
             ice_servers: Arc::from([]),
             counters: Counters::default(),
             outputs: VecDeque::new(),
@@ -160,12 +163,9 @@ impl Signalling {
         self.subscriptions.all()
     }
 
-    /// Largest payload, in bytes.
+    /// Largest payload, in bytes, as the latest `welcome` told; 65 536 before the first.
     pub fn max_message_size(&self) -> usize {
-        match &self.phase {
-            Phase::Connected(link) => link.max_message_size,
-            _ => limits::DEFAULT_MAX_MESSAGE_BYTES,
-        }
+        self.max_message_size
     }
 
     /// How many requests wait for their answer.
@@ -258,6 +258,7 @@ impl Signalling {
     pub fn close(&mut self, now: Instant, reason: &str) {
         if !matches!(self.phase, Phase::Closed { .. }) {
             let code = CloseCode::NORMAL;
+            self.abandon_token();
             self.finish(
                 now,
                 Ended { code, reason: CloseReason::new(reason), close: true },
@@ -269,7 +270,8 @@ impl Signalling {
     /// Back to idle from anywhere, without a word to the user: the machine above tells its own story. The socket, if
     /// there is one, is closed; the subscriptions are forgotten.
     pub(crate) fn reset(&mut self) {
-        if let Some(socket) = self.give_up_attempt_or_link() {
+        self.abandon_token();
+        if let Some(socket) = self.current_socket() {
             self.close_socket(socket, CloseCode::NORMAL, CloseReason::default());
         }
         self.outputs.retain(|output| matches!(output, Output::Action(_)));
@@ -277,6 +279,8 @@ impl Signalling {
         self.subscriptions.clear();
         self.token_failures = 0;
         self.peer_id = None;
+        self.max_message_size = limits::DEFAULT_MAX_MESSAGE_BYTES;
+        self.ice_servers = Arc::from([]);
         self.phase = Phase::Idle;
     }
 
@@ -371,7 +375,10 @@ impl Signalling {
             Phase::Connecting(attempt) | Phase::Reconnecting { next: Next::Trying(attempt), .. } => {
                 if attempt.deadline() <= now {
                     match *attempt {
-                        Attempt::Token { .. } => self.token_failed(now, TokenError::Timeout),
+                        Attempt::Token { .. } => {
+                            self.abandon_token();
+                            self.token_failed(now, TokenError::Timeout);
+                        }
                         Attempt::Socket { .. } => self.lost(now, Ended::by_us(CloseCode::CLIENT_INACTIVITY)),
                     }
                 }
@@ -476,7 +483,7 @@ impl Signalling {
             Credentials::TokenProvider => {
                 let request = TokenRequestId(self.token_requests.next());
                 self.act(Action::FetchToken { request });
-                Attempt::Token { request, deadline: now + self.options.token_provider_timeout }
+                Attempt::Token { request, deadline: after(now, self.options.token_provider_timeout) }
             }
         }
     }
@@ -488,22 +495,20 @@ impl Signalling {
             Credentials::TokenProvider => self.endpoint.with_token(credential),
         };
         self.act(Action::OpenSocket { socket, url });
-        Attempt::Socket { socket, deadline: now + WELCOME_TIMEOUT }
+        Attempt::Socket { socket, deadline: after(now, WELCOME_TIMEOUT) }
     }
 
     fn close_socket(&mut self, socket: SocketId, code: CloseCode, reason: CloseReason) {
         self.act(Action::CloseSocket { socket, code, reason });
     }
 
-    /// Leaves whatever is under way, and gives the socket that has to be closed.
-    fn give_up_attempt_or_link(&mut self) -> Option<SocketId> {
-        let socket = self.current_socket();
+    /// Withdraws the question to the token provider, if one is open.
+    fn abandon_token(&mut self) {
         if let Phase::Connecting(Attempt::Token { request, .. })
         | Phase::Reconnecting { next: Next::Trying(Attempt::Token { request, .. }), .. } = self.phase
         {
             self.act(Action::AbandonToken { request });
         }
-        socket
     }
 
     fn token_failed(&mut self, now: Instant, error: TokenError) {
@@ -547,7 +552,7 @@ impl Signalling {
             return;
         }
         self.requests_lost();
-        self.retry(now, 0, ended, announced.unwrap_or_default());
+        self.retry(now, 0, ended, announced);
     }
 
     /// An attempt to reconnect failed.
@@ -559,46 +564,45 @@ impl Signalling {
         if ended.code.is_terminal() || self.options.reconnect.exhausted(failures) {
             self.finish(now, ended, None);
         } else {
-            self.retry(now, failures, ended, Duration::ZERO);
+            self.retry(now, failures, ended, None);
         }
     }
 
-    /// Plans the next attempt, after `at_least` and the backoff.
-    fn retry(&mut self, now: Instant, failures: u32, ended: Ended, at_least: Duration) {
-        let socket = self.give_up_attempt_or_link();
+    /// Plans the next attempt: after the wait the server announced, else after the backoff.
+    fn retry(&mut self, now: Instant, failures: u32, ended: Ended, announced: Option<Duration>) {
+        let socket = self.current_socket();
         if let Some(socket) = socket.filter(|_| ended.close) {
             self.close_socket(socket, ended.code, CloseReason::default());
         }
-        let floor = match ended.code {
-            CloseCode::OVER_CONCURRENT_LIMIT => OVER_CONCURRENT_LIMIT_WAIT.max(at_least),
-            _ => at_least,
-        };
-        let wait = self.options.reconnect.delay(failures, &mut self.rng).max(floor);
+        let mut wait = announced.unwrap_or_else(|| self.options.reconnect.delay(failures, &mut self.rng));
+        if ended.code == CloseCode::OVER_CONCURRENT_LIMIT {
+            wait = wait.max(OVER_CONCURRENT_LIMIT_WAIT);
+        }
         let was_connected = matches!(self.phase, Phase::Connected(_));
         if was_connected {
             self.tell(Event::Disconnected { code: ended.code, reason: ended.reason, retry_in: Some(wait) });
         }
-        self.enter(Phase::Reconnecting { failures, next: Next::At(now + wait) });
+        self.enter(Phase::Reconnecting { failures, next: Next::At(after(now, wait)) });
     }
 
     /// Ends for good. `connect_error` answers a `connect` that is under way.
     fn finish(&mut self, now: Instant, ended: Ended, connect_error: Option<ConnectError>) {
-        let socket = self.give_up_attempt_or_link();
+        let socket = self.current_socket();
         let was_connecting = matches!(self.phase, Phase::Connecting(_));
         let had_session = matches!(self.phase, Phase::Connected(_) | Phase::Reconnecting { .. });
         self.requests_lost();
         self.subscriptions.clear();
         let closing = socket.filter(|_| ended.close).map(|socket| {
             self.close_socket(socket, ended.code, ended.reason.clone());
-            (socket, now + CLOSE_TIMEOUT)
+            (socket, after(now, CLOSE_TIMEOUT))
         });
         if had_session {
             self.tell(Event::Disconnected { code: ended.code, reason: ended.reason, retry_in: None });
         }
-        self.enter(Phase::Closed { closing });
         if let Some(error) = connect_error.filter(|_| was_connecting) {
             self.outputs.push_back(Output::Connected(Err(error)));
         }
+        self.enter(Phase::Closed { closing });
         if closing.is_none() {
             self.outputs.push_back(Output::Finished);
         }
@@ -690,12 +694,12 @@ impl Signalling {
         }
         self.peer_id = Some(peer_id.clone());
         self.token_failures = 0;
-        let max_message_size = welcome.max_message_size;
-        self.enter(Phase::Connected(Link::new(now, socket, max_message_size, self.options.inactivity_timeout)));
+        self.max_message_size = welcome.max_message_size;
+        self.enter(Phase::Connected(Link::new(now, socket, self.options.inactivity_timeout)));
         self.tell(Event::Connected(Session {
             peer_id,
             lifetime: welcome.lifetime(),
-            max_message_size,
+            max_message_size: self.max_message_size,
             metadata,
             ice_servers: self.ice_servers.clone(),
             reconnected,

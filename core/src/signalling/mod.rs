@@ -5,6 +5,7 @@
 //! [`Signalling::poll_timeout`] or the next input.
 
 mod backoff;
+mod deadline;
 mod error;
 mod in_flight;
 mod link;
@@ -12,6 +13,8 @@ mod machine;
 mod options;
 mod output;
 mod subscriptions;
+#[cfg(test)]
+mod tests;
 
 pub use error::{CloseReason, ConnectError, InvalidOption, RequestError, StateError, TokenError};
 pub use machine::{Counters, Signalling};

@@ -61,7 +61,7 @@ pub enum Action {
         /// The name for the question.
         request: TokenRequestId,
     },
-    /// The answer, if it has not come yet, is no longer wanted.
+    /// The answer is no longer wanted. Asked only of questions that have not been answered.
     AbandonToken {
         /// The question.
         request: TokenRequestId,

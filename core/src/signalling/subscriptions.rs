@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::deadline::after;
 use crate::ids::Channel;
 
 /// How often a subscribe after a reconnect is tried again on the same connection.
@@ -53,7 +54,7 @@ impl Subscriptions {
     }
 
     pub(super) fn retry_later(&mut self, now: Instant, channel: Channel, retries_left: u32) {
-        self.retries.push_back((now + RESUBSCRIBE_WAIT, channel, retries_left));
+        self.retries.push_back((after(now, RESUBSCRIBE_WAIT), channel, retries_left));
     }
 
     pub(super) fn retry_due(&mut self, now: Instant) -> Option<(Channel, u32)> {

@@ -1,1 +1,9 @@
+//! Two connections over a simulated signalling channel and a simulated link, and one against written descriptions.
 
+mod browser;
+mod data;
+mod hostile;
+mod media;
+mod negotiation;
+mod outage;
+mod pair;

@@ -1,0 +1,254 @@
+use std::time::Duration;
+
+use super::pair::{A, B, Pair, binary, text};
+use crate::rtc::{ConnectionState, DataChannelError, DataChannelOptions, Event, OpenChannelError, Reliability};
+use crate::{DataChannelId, RequestId};
+
+fn open(pair: &mut Pair, side: usize, options: DataChannelOptions) -> DataChannelId {
+    let now = pair.now;
+    pair.connection(side).open_channel(now, options).unwrap()
+}
+
+fn named(label: &str) -> DataChannelOptions {
+    DataChannelOptions { label: label.to_owned(), ..DataChannelOptions::default() }
+}
+
+/// Both ends of a channel that A opened.
+fn opened(options: DataChannelOptions) -> (Pair, DataChannelId, DataChannelId) {
+    let mut pair = Pair::new();
+    let ours = open(&mut pair, A, options);
+    pair.run_until(|pair| pair.sides.iter().all(|side| !side.opened().is_empty()));
+    // What opened the channel counts as buffered until it is acknowledged.
+    pair.run_for(Duration::from_secs(1));
+    let theirs = pair.sides[B].opened()[0].channel;
+    (pair, ours, theirs)
+}
+
+#[test]
+fn text_and_bytes_go_both_ways_whoever_opened_the_channel() {
+    for opener in [A, B] {
+        let other = 1 - opener;
+        let mut pair = Pair::new();
+        let ours = open(
+            &mut pair,
+            opener,
+            DataChannelOptions {
+                protocol: "p".into(),
+                ordered: false,
+                reliability: Reliability::MaxRetransmits(3),
+                ..named("chat")
+            },
+        );
+        pair.run_until(|pair| pair.sides.iter().all(|side| !side.opened().is_empty()));
+        let mine = &pair.sides[opener].opened()[0];
+        assert_eq!((mine.channel, mine.opened_by_remote), (ours, false));
+        let theirs = pair.sides[other].opened()[0].clone();
+        assert_eq!((theirs.label.as_str(), theirs.protocol.as_str()), ("chat", "p"));
+        assert!(theirs.opened_by_remote && !theirs.ordered);
+        assert_eq!(theirs.reliability, Reliability::MaxRetransmits(3));
+
+        let long = "ü".repeat(10_000);
+        pair.send(opener, 1, ours, text(&long));
+        pair.run_until(|pair| !pair.sides[other].messages().is_empty());
+        pair.send(opener, 2, ours, binary([0, 255, 7]));
+        pair.run_until(|pair| pair.sides[other].messages().len() == 2);
+        assert_eq!(pair.sides[other].messages(), [text(&long), binary([0, 255, 7])]);
+        pair.send(other, 9, theirs.channel, text("back"));
+        pair.run_until(|pair| !pair.sides[opener].messages().is_empty());
+        assert_eq!(pair.sides[opener].messages(), [text("back")]);
+        assert_eq!(pair.sides[opener].done, [(1, Ok(())), (2, Ok(()))]);
+        assert_eq!(pair.sides[other].done, [(9, Ok(()))]);
+        assert_eq!(pair.sides[opener].states(), [ConnectionState::Connecting, ConnectionState::Connected]);
+    }
+}
+
+#[test]
+fn a_channel_agreed_on_beforehand_opens_on_both_sides() {
+    let mut pair = Pair::new();
+    let options = || DataChannelOptions { negotiated: Some(7), ..named("agreed") };
+    let a = open(&mut pair, A, options());
+    let b = open(&mut pair, B, options());
+    let now = pair.now;
+    assert_eq!(pair.connection(A).open_channel(now, options()), Err(OpenChannelError::IdInUse { id: 7 }));
+    pair.run_until(|pair| pair.sides.iter().all(|side| side.opened().len() == 1));
+    pair.send(A, 1, a, text("x"));
+    pair.send(B, 1, b, text("y"));
+    pair.run_until(|pair| pair.sides.iter().all(|side| side.messages().len() == 1));
+    assert!(pair.sides.iter().all(|side| side.opened().len() == 1));
+}
+
+#[test]
+fn an_agreed_id_that_the_other_channel_got_is_refused() {
+    let (mut pair, ..) = opened(named("first"));
+    let now = pair.now;
+    let refused: Vec<_> = (0..2)
+        .filter(|id| {
+            let options = DataChannelOptions { negotiated: Some(*id), ..named("second") };
+            pair.connection(A).open_channel(now, options) == Err(OpenChannelError::IdInUse { id: *id })
+        })
+        .collect();
+    assert_eq!(refused.len(), 1);
+}
+
+#[test]
+fn an_agreed_channel_that_only_one_side_opens_first_still_opens() {
+    let (mut pair, ..) = opened(named("first"));
+    let options = || DataChannelOptions { negotiated: Some(9), ..named("agreed") };
+    let a = open(&mut pair, A, options());
+    pair.send(A, 1, a, text("nobody is there yet"));
+    pair.run_for(Duration::from_secs(1));
+    let b = open(&mut pair, B, options());
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.sides[B].opened().last().map(|info| info.channel), Some(b));
+    pair.send(A, 2, a, text("now"));
+    pair.run_until(|pair| !pair.sides[B].messages().is_empty());
+    assert_eq!(pair.sides[B].messages(), [text("now")]);
+}
+
+#[test]
+fn sends_before_open_wait_and_keep_their_order() {
+    let mut pair = Pair::new();
+    let channel = open(&mut pair, A, named("x"));
+    for n in 0..5 {
+        pair.send(A, n, channel, text(&n.to_string()));
+    }
+    assert!(pair.sides[A].done.is_empty());
+    pair.run_until(|pair| pair.sides[B].messages().len() == 5);
+    assert_eq!(pair.sides[A].done, (0..5).map(|n| (n, Ok(()))).collect::<Vec<_>>());
+    assert_eq!(pair.sides[B].messages(), (0..5).map(|n| text(&n.to_string())).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_full_buffer_makes_sends_wait_until_the_low_mark() {
+    let (mut pair, channel, _) = opened(DataChannelOptions { max_buffered_amount: 100_000, ..named("x") });
+    for n in 0..20 {
+        pair.send(A, n, channel, binary(vec![n as u8; 10_000]));
+    }
+    pair.drain();
+    assert_eq!(pair.sides[A].done.len(), 10);
+    assert_eq!(pair.connection(A).buffered_amount(channel), Some(200_000));
+    pair.run_until(|pair| pair.sides[A].done.len() > 10);
+    // The rest of the buffer was at or below half when the eleventh went.
+    assert!(pair.sides[A].done.len() >= 15);
+    pair.run_until(|pair| pair.sides[B].messages().len() == 20);
+    assert_eq!(pair.sides[A].done, (0..20).map(|n| (n, Ok(()))).collect::<Vec<_>>());
+    pair.run_for(Duration::from_secs(1));
+    assert!(pair.sides[A].events.contains(&Event::ChannelBufferedAmountLow { channel }));
+    assert_eq!(pair.connection(A).buffered_amount(channel), Some(0));
+}
+
+#[test]
+fn too_many_waiting_sends_are_refused_and_closing_releases_the_rest() {
+    let (mut pair, channel, _) = opened(DataChannelOptions { max_buffered_amount: 1000, ..named("x") });
+    pair.link_up = false;
+    for n in 0..257 {
+        pair.send(A, n, channel, binary([0; 1000]));
+    }
+    let now = pair.now;
+    assert_eq!(
+        pair.connection(A).send(now, RequestId(999), channel, text("x")),
+        Err(DataChannelError::Overflow { queued: 256, cap: 256 })
+    );
+    assert_eq!(
+        pair.connection(A).send(now, RequestId(999), channel, binary([0; 1001])),
+        Err(DataChannelError::TooLarge { size: 1001, max: 1000 })
+    );
+    pair.connection(A).close_channel(now, channel);
+    pair.drain();
+    assert_eq!(pair.sides[A].done[0], (0, Ok(())));
+    let released: Vec<_> = (1..257).map(|n| (n, Err(DataChannelError::Closed))).collect();
+    assert_eq!(pair.sides[A].done[1..], released);
+    assert_eq!(pair.sides[A].closed_channels(), [channel]);
+    assert_eq!(pair.connection(A).send(now, RequestId(1), channel, text("x")), Err(DataChannelError::NoSuchChannel));
+}
+
+#[test]
+fn the_other_side_closing_releases_waiting_sends() {
+    let (mut pair, ours, theirs) = opened(DataChannelOptions { max_buffered_amount: 1000, ..named("x") });
+    pair.run_for(Duration::from_secs(1));
+    let now = pair.now;
+    pair.connection(B).close_channel(now, theirs);
+    pair.drain();
+    pair.run_for(Duration::from_millis(5));
+    for n in 0..3 {
+        pair.send(A, n, ours, binary([0; 1000]));
+    }
+    pair.run_until(|pair| !pair.sides[A].closed_channels().is_empty());
+    assert_eq!(pair.sides[A].done.len(), 3);
+    assert_eq!(pair.sides[A].done[2], (2, Err(DataChannelError::Closed)));
+    assert_eq!(pair.sides[A].closed_channels(), [ours]);
+    assert_eq!(pair.sides[B].closed_channels(), [theirs]);
+    // The connection lives on.
+    let again = open(&mut pair, A, named("again"));
+    pair.send(A, 7, again, text("x"));
+    pair.run_until(|pair| !pair.sides[B].messages().is_empty());
+}
+
+#[test]
+fn a_channel_closed_before_it_is_open_is_never_reported_open() {
+    for after in [0, 45, 90, 110, 130, 150, 170, 200, 300] {
+        let mut pair = Pair::new();
+        let keeper = open(&mut pair, A, named("keeper"));
+        let channel = open(&mut pair, A, named("gone"));
+        pair.run_for(Duration::from_millis(after));
+        let now = pair.now;
+        let opened = |pair: &Pair| pair.sides[A].opened().iter().any(|info| info.channel == channel);
+        let was_open = opened(&pair);
+        pair.connection(A).close_channel(now, channel);
+        pair.run_for(Duration::from_secs(5));
+        assert_eq!(opened(&pair), was_open);
+        assert_eq!(pair.sides[A].opened()[0].channel, keeper);
+        assert_eq!(pair.sides[A].closed_channels(), [channel]);
+        let left = pair.sides[B].opened().len() - pair.sides[B].closed_channels().len();
+        assert_eq!(left, 1, "after {after} ms");
+    }
+}
+
+#[test]
+fn the_size_the_other_side_takes_is_known() {
+    let (mut pair, channel, _) = opened(named("x"));
+    let now = pair.now;
+    assert_eq!(
+        pair.connection(A).send(now, RequestId(1), channel, binary(vec![0; 262_145])),
+        Err(DataChannelError::TooLarge { size: 262_145, max: 262_144 })
+    );
+    pair.send(A, 2, channel, binary(vec![3; 262_144]));
+    pair.run_until(|pair| !pair.sides[B].messages().is_empty());
+    assert_eq!(pair.sides[B].messages(), [binary(vec![3; 262_144])]);
+}
+
+#[test]
+fn closing_the_connection_says_goodbye_and_then_nothing() {
+    let (mut pair, channel, theirs) = opened(DataChannelOptions { max_buffered_amount: 10, ..named("x") });
+    pair.run_for(Duration::from_secs(1));
+    pair.send(A, 1, channel, binary([0; 10]));
+    pair.send(A, 2, channel, binary([0; 10]));
+    let now = pair.now;
+    pair.connection(A).close(now);
+    pair.drain();
+    assert_eq!(pair.sides[A].done, [(1, Ok(())), (2, Err(DataChannelError::Closed))]);
+    assert_eq!(pair.sides[A].closed_channels(), [channel]);
+    assert_eq!(pair.sides[A].states().last(), Some(&ConnectionState::Closed));
+    let events = pair.sides[A].events.len();
+    pair.run_until(|pair| pair.sides[B].connection.state() == ConnectionState::Closed);
+    assert!(pair.now - now < Duration::from_secs(1), "told, not timed out");
+    assert!(pair.sides[B].events.contains(&Event::ClosedByRemote));
+    assert_eq!(pair.sides[B].errors(), []);
+    assert_eq!(pair.sides[B].closed_channels(), [theirs]);
+    pair.attach(A, "late", None, crate::media::MediaKind::Audio);
+    pair.connection(A).close(now);
+    assert_eq!(pair.connection(A).open_channel(now, named("x")), Err(OpenChannelError::Closed));
+    assert_eq!(pair.connection(A).poll_timeout(), None);
+    pair.drain();
+    assert_eq!(pair.sides[A].events.len(), events);
+}
+
+/// `str0m` would take one and send nothing.
+#[test]
+fn an_empty_message_is_refused() {
+    let (mut pair, channel, _) = opened(named("x"));
+    let now = pair.now;
+    for empty in [text(""), binary([])] {
+        assert_eq!(pair.connection(A).send(now, RequestId(1), channel, empty), Err(DataChannelError::Empty));
+    }
+}

@@ -1,0 +1,237 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::pair::{A, B, Pair, any_instant, text};
+use crate::media::MediaKind;
+use crate::protocol::{DescriptionKind, RemoteCandidate, Signal};
+use crate::rtc::{Config, Connection, ConnectionState, DataChannelOptions, Event, NegotiationError, SdpProblem};
+
+fn offer(sdp: impl Into<String>) -> Signal {
+    Signal::Description { kind: DescriptionKind::Offer, sdp: sdp.into() }
+}
+
+fn answer(sdp: impl Into<String>) -> Signal {
+    Signal::Description { kind: DescriptionKind::Answer, sdp: sdp.into() }
+}
+
+fn candidate(text: &str) -> Signal {
+    Signal::Candidate(RemoteCandidate {
+        candidate: text.to_owned(),
+        sdp_mid: None,
+        sdp_m_line_index: Some(9),
+        username_fragment: None,
+    })
+}
+
+/// What a real side offers.
+fn real_offer() -> String {
+    let mut pair = Pair::new();
+    pair.attach(A, "mic", Some("s"), MediaKind::Audio);
+    pair.attach(A, "cam", Some("s"), MediaKind::Video);
+    let now = pair.now;
+    pair.connection(A).open_channel(now, DataChannelOptions::default()).unwrap();
+    pair.drain();
+    pair.sides[A].descriptions(DescriptionKind::Offer).next().unwrap().to_owned()
+}
+
+#[test]
+fn garbage_is_counted_and_the_connection_comes_up_all_the_same() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    let channel = pair.connection(A).open_channel(now, DataChannelOptions::default()).unwrap();
+    pair.drain();
+    for side in [A, B] {
+        for garbage in ["", "v=0", "\0\0\0", "m=audio", "v=0\r\no=- 1 1 IN IP4 0\r\ns=-\r\nt=0 0\r\nm=audio 9 x 1\r\n"]
+        {
+            pair.signal(side, answer(garbage));
+            pair.signal(side, offer(garbage));
+            pair.signal(side, candidate(garbage));
+        }
+        pair.signal(side, candidate(&"x".repeat(5000)));
+        pair.signal(side, candidate("candidate:1 1 udp 99999999999 1.2.3.4 9 typ host"));
+        pair.signal(side, Signal::EndOfCandidates);
+    }
+    pair.connect();
+    pair.send(A, 1, channel, text("fine"));
+    pair.run_until(|pair| !pair.sides[B].messages().is_empty());
+    for side in &pair.sides {
+        let counters = side.connection.counters();
+        assert!(counters.malformed_descriptions >= 5, "{counters:?}");
+        assert!(side.errors().iter().all(|error| matches!(
+            error,
+            NegotiationError::BadOffer(SdpProblem::SectionCount | SdpProblem::UnusableSection)
+                | NegotiationError::BadAnswer(SdpProblem::SectionCount | SdpProblem::UnusableSection)
+        )));
+    }
+}
+
+#[test]
+fn a_flood_of_candidates_is_cut_with_one_warning() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    pair.connection(A).open_channel(now, DataChannelOptions::default()).unwrap();
+    pair.connect();
+    for n in 0..1000 {
+        pair.signal(B, candidate(&format!("candidate:1 1 udp 1 10.1.{}.{} 9 typ host", n / 250, n % 250 + 1)));
+    }
+    pair.drain();
+    let warnings =
+        pair.sides[B].events.iter().filter(|event| matches!(event, Event::CandidatesDropped { limit: 200 })).count();
+    assert_eq!(warnings, 1);
+    assert!(pair.sides[B].connection.counters().dropped_candidates >= 800);
+    pair.run_for(Duration::from_secs(60));
+    assert!(pair.both(ConnectionState::Connected));
+}
+
+#[test]
+fn an_answer_for_other_sections_leaves_the_offer_out() {
+    let mut pair = Pair::new();
+    pair.attach(A, "mic", None, MediaKind::Audio);
+    pair.drain();
+    pair.signal(A, answer(real_offer()));
+    pair.connect();
+    assert_eq!(pair.sides[A].errors(), [NegotiationError::BadAnswer(SdpProblem::SectionsChanged)]);
+}
+
+#[test]
+fn an_answer_nobody_asked_for_is_ignored() {
+    let mut pair = Pair::new();
+    pair.signal(A, answer(real_offer()));
+    assert_eq!(pair.sides[A].connection.counters().stale_answers, 1);
+    assert_eq!(pair.sides[A].connection.state(), ConnectionState::Idle);
+}
+
+#[test]
+fn another_instance_behind_the_same_name_is_told_apart() {
+    let mut pair = Pair::new();
+    pair.attach(A, "mic", None, MediaKind::Audio);
+    pair.connect();
+    pair.signal(B, offer(real_offer()));
+    pair.run_for(Duration::from_secs(60));
+    assert_eq!(pair.sides[B].errors(), [NegotiationError::PeerReplaced]);
+    assert!(pair.both(ConnectionState::Connected));
+}
+
+#[test]
+fn a_certificate_that_does_not_match_ends_the_connection() {
+    let mut pair = Pair::new();
+    pair.attach(A, "mic", None, MediaKind::Audio);
+    pair.signals_up = false;
+    pair.drain();
+    pair.signals_up = true;
+    let genuine = pair.sides[A].descriptions(DescriptionKind::Offer).next().unwrap().to_owned();
+    let forged: String = genuine
+        .lines()
+        .map(|line| match line.strip_prefix("a=fingerprint:sha-256 ") {
+            Some(_) => format!("a=fingerprint:sha-256 {}\r\n", ["AB"; 32].join(":")),
+            None => format!("{line}\r\n"),
+        })
+        .collect();
+    pair.signal(B, offer(forged));
+    pair.run_until(|pair| pair.sides[B].connection.state() == ConnectionState::Closed);
+    assert_eq!(pair.sides[B].errors(), [NegotiationError::TransportFailed]);
+    assert!(!pair.sides[B].states().contains(&ConnectionState::Connected));
+}
+
+#[test]
+fn offers_that_take_sections_away_or_change_them_are_refused() {
+    let mut pair = Pair::new();
+    pair.attach(A, "mic", None, MediaKind::Audio);
+    pair.attach(A, "cam", None, MediaKind::Video);
+    pair.connect();
+    let genuine = pair.sides[A].descriptions(DescriptionKind::Offer).next().unwrap().to_owned();
+    let video = genuine.find("m=video").unwrap();
+    pair.signal(B, offer(&genuine[..video]));
+    pair.signal(B, offer(genuine.replace("m=video", "m=audio")));
+    assert_eq!(pair.sides[B].errors(), []);
+    pair.drain();
+    assert_eq!(pair.sides[B].errors(), [NegotiationError::BadOffer(SdpProblem::SectionsChanged); 2]);
+    pair.run_for(Duration::from_secs(60));
+    assert!(pair.both(ConnectionState::Connected));
+}
+
+#[test]
+fn datagrams_of_anyone_else_are_dropped() {
+    let mut pair = Pair::new();
+    pair.attach(A, "mic", None, MediaKind::Audio);
+    pair.connect();
+    let (local, stranger) = (pair.sides[A].address, "203.0.113.9:9".parse().unwrap());
+    let known = pair.sides[B].address;
+    let now = pair.now;
+    for first in 0..=255_u8 {
+        for len in [0, 1, 3, 20, 60] {
+            let mut datagram = vec![first; len];
+            if let Some(byte) = datagram.get_mut(1) {
+                *byte = 200;
+            }
+            pair.connection(A).handle_datagram(now, local, stranger, &datagram);
+            pair.connection(A).handle_datagram(now, local, known, &datagram);
+        }
+    }
+    assert!(pair.sides[A].connection.counters().refused_datagrams > 1000);
+    pair.run_for(Duration::from_secs(30));
+    assert!(pair.both(ConnectionState::Connected));
+}
+
+#[test]
+fn collisions_without_end_are_given_up_for_channels_only() {
+    let now = any_instant();
+    let mut connection = Connection::new(now, Config { polite: true, channel_serial: 0 });
+    connection.open_channel(now, DataChannelOptions::default()).unwrap();
+    let theirs = real_offer();
+    let audio_only = &theirs[..theirs.find("m=video").unwrap()];
+    let audio_only: String = audio_only
+        .split_inclusive('\n')
+        .map(|line| {
+            if line.starts_with("a=group:") {
+                "a=group:BUNDLE x\r\n"
+            } else if line.starts_with("a=mid:") {
+                "a=mid:x\r\n"
+            } else {
+                line
+            }
+        })
+        .collect();
+    let mut errors = Vec::new();
+    for _ in 0..300 {
+        while let Some(output) = connection.poll_output() {
+            if let crate::rtc::Output::Event(Event::NegotiationError(error)) = output {
+                errors.push(error);
+            }
+        }
+        connection.handle_signal(now, offer(audio_only.as_str()));
+    }
+    assert_eq!(errors, [NegotiationError::TooManyCollisions]);
+    assert_eq!(connection.counters().rollbacks, 256);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    /// Lines of a real offer dropped, doubled, swapped and damaged: whatever comes of it, no panic, and time goes on.
+    #[test]
+    fn mutilated_offers_do_no_harm(
+        edits in prop::collection::vec((0usize..4, any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<char>()), 1..6),
+    ) {
+        let genuine = real_offer();
+        let mut lines: Vec<String> = genuine.lines().map(str::to_owned).collect();
+        for (edit, at, other, c) in edits {
+            let (at, other) = (at.index(lines.len()), other.index(lines.len()));
+            match edit {
+                0 if lines.len() > 1 => drop(lines.remove(at)),
+                1 => lines.insert(other, lines[at].clone()),
+                2 => lines.swap(at, other),
+                _ => {
+                    let place = lines[at].char_indices().map(|(place, _)| place).nth(other % 20).unwrap_or(0);
+                    lines[at].insert(place, c);
+                }
+            }
+        }
+        let mut pair = Pair::new();
+        pair.signal(B, offer(lines.join("\r\n") + "\r\n"));
+        pair.run_for(Duration::from_secs(2));
+        pair.attach(B, "mine", None, MediaKind::Video);
+        pair.run_for(Duration::from_secs(2));
+    }
+}

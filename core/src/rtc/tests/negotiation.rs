@@ -1,0 +1,202 @@
+use std::time::Duration;
+
+use super::pair::{A, B, Pair, text};
+use crate::media::MediaKind;
+use crate::protocol::{DescriptionKind, Signal};
+use crate::rtc::{ConnectionState, DataChannelOptions};
+
+fn channel(pair: &mut Pair, side: usize) -> crate::DataChannelId {
+    let now = pair.now;
+    pair.connection(side).open_channel(now, DataChannelOptions::default()).unwrap()
+}
+
+#[test]
+fn with_nothing_to_negotiate_nothing_is_said() {
+    let mut pair = Pair::new();
+    pair.run_for(Duration::from_secs(600));
+    for side in &pair.sides {
+        assert!(side.sent.is_empty() && side.events.is_empty());
+        assert_eq!(side.connection.state(), ConnectionState::Idle);
+        assert_eq!(side.connection.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn both_offer_at_once_and_both_get_all() {
+    let mut pair = Pair::new();
+    pair.attach(A, "a", None, MediaKind::Audio);
+    let a = channel(&mut pair, A);
+    pair.attach(B, "b", None, MediaKind::Video);
+    let b = channel(&mut pair, B);
+    pair.send(A, 1, a, text("from a"));
+    pair.send(B, 1, b, text("from b"));
+    pair.connect();
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.sides[A].track_changes(), ["+b"]);
+    assert_eq!(pair.sides[B].track_changes(), ["+a"]);
+    assert_eq!(pair.sides[A].messages(), [text("from b")]);
+    assert_eq!(pair.sides[B].messages(), [text("from a")]);
+    assert_eq!(pair.sides[A].connection.counters().rollbacks, 1);
+    assert_eq!(pair.sides[B].connection.counters().ignored_offers, 1);
+    assert_eq!((pair.sides[A].offers(), pair.sides[B].offers()), (2, 1));
+    for side in &pair.sides {
+        assert_eq!(side.opened().len(), 2);
+        assert_eq!(side.errors(), []);
+    }
+}
+
+#[test]
+fn collisions_after_connecting_cost_nothing() {
+    let mut pair = Pair::new();
+    channel(&mut pair, A);
+    pair.attach(A, "a0", None, MediaKind::Audio);
+    pair.connect();
+    pair.run_for(Duration::from_secs(1));
+    for round in 0..4 {
+        pair.attach(A, &format!("a{round}"), None, MediaKind::Audio);
+        pair.attach(B, &format!("b{round}"), None, MediaKind::Audio);
+        if round > 1 {
+            pair.detach(A, "a0");
+            pair.detach(B, "b0");
+        }
+        pair.run_for(Duration::from_secs(2));
+    }
+    let ids = |side: usize| {
+        let mut ids: Vec<_> = pair.sides[side].connection.remote_tracks().map(|track| track.id.to_string()).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(ids(B), ["a1", "a2", "a3"]);
+    assert_eq!(ids(A), ["b1", "b2", "b3"]);
+    assert!(pair.sides[A].connection.counters().rollbacks >= 3);
+    assert_eq!(pair.sides[A].errors(), []);
+    assert_eq!(pair.sides[B].errors(), []);
+}
+
+#[test]
+fn changes_while_an_offer_is_out_go_into_the_next() {
+    let mut pair = Pair::new();
+    pair.attach(A, "one", None, MediaKind::Audio);
+    pair.drain();
+    assert_eq!(pair.sides[A].offers(), 1);
+    pair.attach(A, "two", None, MediaKind::Audio);
+    pair.drain();
+    pair.attach(A, "three", None, MediaKind::Video);
+    channel(&mut pair, A);
+    pair.drain();
+    assert_eq!(pair.sides[A].offers(), 1, "not while one is out");
+    pair.connect();
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.sides[A].offers(), 2);
+    assert_eq!(pair.sides[B].track_changes(), ["+one", "+two", "+three"]);
+    assert_eq!(pair.sides[B].opened().len(), 1);
+}
+
+#[test]
+fn a_detach_while_the_offer_is_out_is_offered_afterwards() {
+    let mut pair = Pair::new();
+    pair.attach(A, "one", None, MediaKind::Audio);
+    pair.attach(A, "two", None, MediaKind::Audio);
+    pair.drain();
+    pair.detach(A, "two");
+    pair.connect();
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.sides[B].track_changes(), ["+one", "+two", "-two"]);
+}
+
+#[test]
+fn more_channels_need_no_more_offers() {
+    let mut pair = Pair::new();
+    channel(&mut pair, A);
+    pair.connect();
+    for side in [A, B] {
+        channel(&mut pair, side);
+    }
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.sides[A].offers() + pair.sides[B].offers(), 1);
+    assert_eq!(pair.sides[A].opened().len(), 3);
+    assert_eq!(pair.sides[B].opened().len(), 3);
+    let mut ids: Vec<_> = pair.sides[A].opened().iter().map(|info| info.channel).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 3);
+    assert!(ids.iter().all(|id| id.get() >> 32 == 1));
+}
+
+#[test]
+fn late_addresses_are_trickled_and_the_end_is_told_once() {
+    let mut pair = Pair::without_addresses();
+    channel(&mut pair, A);
+    pair.run_for(Duration::from_secs(1));
+    assert!(!pair.both(ConnectionState::Connected));
+    assert_eq!(pair.sides[A].sent.len(), 1);
+    for side in [A, B] {
+        pair.add_address(side);
+        pair.add_address(side);
+        pair.finish_addresses(side);
+        pair.finish_addresses(side);
+    }
+    pair.connect();
+    for side in &pair.sides {
+        let trickled: Vec<_> = side
+            .sent
+            .iter()
+            .filter_map(|signal| match signal {
+                Signal::Candidate(candidate) => Some(candidate),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(trickled.len(), 1);
+        assert!(trickled[0].candidate.starts_with("candidate:"));
+        assert_eq!(trickled[0].sdp_m_line_index, Some(0));
+        assert!(trickled[0].sdp_mid.is_some());
+        let ufrag = trickled[0].username_fragment.as_deref();
+        assert_eq!(ufrag, side.connection.local_ufrags().next());
+        assert_eq!(side.sent.iter().filter(|signal| **signal == Signal::EndOfCandidates).count(), 1);
+        assert_eq!(side.sent.last(), Some(&Signal::EndOfCandidates));
+    }
+}
+
+#[test]
+fn early_addresses_are_in_the_description() {
+    let mut pair = Pair::new();
+    channel(&mut pair, A);
+    pair.drain();
+    assert_eq!(pair.sides[A].sent.len(), 2);
+    let offer = pair.sides[A].descriptions(DescriptionKind::Offer).next().unwrap();
+    assert_eq!(offer.matches("a=candidate:").count(), 1);
+    assert_eq!(pair.sides[A].sent[1], Signal::EndOfCandidates);
+}
+
+#[test]
+fn candidates_that_overtake_their_description_are_kept() {
+    let mut pair = Pair::without_addresses();
+    channel(&mut pair, A);
+    pair.drain();
+    pair.add_address(A);
+    pair.add_address(B);
+    pair.signals_up = false;
+    pair.drain();
+    let offer = pair.sides[A].sent[0].clone();
+    let candidate = pair.sides[A].sent[1].clone();
+    pair.signals_up = true;
+    pair.signal(B, candidate);
+    pair.signal(B, offer);
+    // The first copy of the offer still arrives, and is answered once more; the second answer is stale.
+    pair.connect();
+    assert_eq!(pair.sides[A].connection.counters().stale_answers, 1);
+    assert_eq!(pair.sides[A].errors(), []);
+}
+
+#[test]
+fn datagrams_find_their_connection_by_ufrag_or_address() {
+    let mut pair = Pair::new();
+    channel(&mut pair, A);
+    pair.connect();
+    let (a, b) = (pair.sides[A].address, pair.sides[B].address);
+    assert_eq!(pair.sides[A].connection.local_ufrags().count(), 1);
+    let dtls = [22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert!(pair.sides[A].connection.accepts(a, b, &dtls));
+    let elsewhere = "10.9.9.9:1".parse().unwrap();
+    assert!(!pair.sides[A].connection.accepts(a, elsewhere, &dtls));
+    assert!(!pair.sides[A].connection.accepts(a, elsewhere, &[0, 1, 0, 0]));
+}

@@ -1,0 +1,104 @@
+use std::time::Duration;
+
+use super::pair::{A, B, Pair, text};
+use crate::media::MediaKind;
+use crate::protocol::DescriptionKind;
+use crate::rtc::{ConnectionState, DataChannelOptions, NegotiationError};
+
+fn connected() -> (Pair, crate::DataChannelId) {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    let channel = pair.connection(A).open_channel(now, DataChannelOptions::default()).unwrap();
+    pair.attach(B, "cam", None, MediaKind::Video);
+    pair.connect();
+    pair.run_for(Duration::from_secs(5));
+    (pair, channel)
+}
+
+#[test]
+fn an_outage_of_the_link_is_survived() {
+    let (mut pair, channel) = connected();
+    let ufrag = pair.sides[A].connection.local_ufrags().next().unwrap().to_owned();
+    pair.link_up = false;
+    pair.run_until(|pair| pair.both(ConnectionState::Reconnecting));
+    pair.send(A, 1, channel, text("over the gap"));
+    pair.run_for(Duration::from_secs(20));
+    pair.link_up = true;
+    pair.connect();
+    pair.run_for(Duration::from_secs(90));
+    assert_eq!(pair.sides[B].messages(), [text("over the gap")]);
+    assert_ne!(pair.sides[A].connection.local_ufrags().next().unwrap(), ufrag);
+    for side in &pair.sides {
+        assert_eq!(
+            side.states(),
+            [
+                ConnectionState::Connecting,
+                ConnectionState::Connected,
+                ConnectionState::Reconnecting,
+                ConnectionState::Connected
+            ]
+        );
+        assert_eq!(side.errors(), []);
+    }
+    assert_eq!(pair.sides[A].track_changes(), ["+cam"], "no track went away");
+}
+
+#[test]
+fn the_ladder_gives_up_after_nine_attempts() {
+    let (mut pair, _) = connected();
+    pair.link_up = false;
+    pair.signals_up = false;
+    let offers = pair.sides[B].offers();
+    pair.run_until(|pair| pair.both(ConnectionState::Reconnecting));
+    let lost = pair.now;
+    pair.run_until(|pair| pair.sides.iter().all(|side| !side.errors().is_empty()));
+    assert!((pair.now - lost).as_secs() > 200);
+    pair.run_for(Duration::from_secs(600));
+    for side in &pair.sides {
+        assert_eq!(side.errors(), [NegotiationError::IceRestartExhausted]);
+        assert_eq!(side.connection.state(), ConnectionState::Reconnecting);
+    }
+    let sent: Vec<_> = pair.sides[B].descriptions(DescriptionKind::Offer).skip(offers).collect();
+    assert_eq!(sent.len(), 9);
+    assert!(sent.windows(2).all(|two| two[0] == two[1]), "an unanswered offer is sent again as it was");
+}
+
+#[test]
+fn a_late_answer_to_any_copy_of_the_restart_offer_will_do() {
+    let (mut pair, channel) = connected();
+    pair.link_up = false;
+    pair.signals_up = false;
+    pair.run_until(|pair| pair.both(ConnectionState::Reconnecting));
+    pair.run_for(Duration::from_secs(40));
+    pair.link_up = true;
+    pair.signals_up = true;
+    pair.connect();
+    pair.send(A, 1, channel, text("back"));
+    pair.run_until(|pair| !pair.sides[B].messages().is_empty());
+}
+
+#[test]
+fn a_first_connection_that_finds_no_way_keeps_trying() {
+    let mut pair = Pair::new();
+    pair.link_up = false;
+    let now = pair.now;
+    pair.connection(A).open_channel(now, DataChannelOptions::default()).unwrap();
+    pair.run_until(|pair| pair.sides[A].connection.state() == ConnectionState::Reconnecting);
+    pair.link_up = true;
+    pair.connect();
+}
+
+#[test]
+fn tracks_attached_during_an_outage_arrive_after_it() {
+    let (mut pair, _) = connected();
+    pair.link_up = false;
+    pair.run_until(|pair| pair.both(ConnectionState::Reconnecting));
+    pair.attach(A, "mic", None, MediaKind::Audio);
+    pair.attach(B, "mic2", None, MediaKind::Audio);
+    pair.run_for(Duration::from_secs(10));
+    pair.link_up = true;
+    pair.connect();
+    pair.run_for(Duration::from_secs(5));
+    assert_eq!(pair.sides[B].track_changes(), ["+mic"]);
+    assert_eq!(pair.sides[A].track_changes(), ["+cam", "+mic2"]);
+}

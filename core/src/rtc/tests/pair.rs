@@ -1,0 +1,290 @@
+//! Drives two connections in simulated time, from timeout to timeout.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::ids::{DataChannelId, RequestId, StreamId, TrackId};
+use crate::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame};
+use crate::protocol::{DescriptionKind, Signal};
+use crate::rtc::{
+    ChannelMessage, Config, Connection, ConnectionState, DataChannelError, Event, NegotiationError, OutboundTrack,
+    Output, Transmit,
+};
+
+pub(super) const A: usize = 0;
+pub(super) const B: usize = 1;
+
+#[derive(Debug)]
+enum Parcel {
+    Signal(Signal),
+    Datagram(Transmit),
+}
+
+pub(super) struct Side {
+    pub(super) connection: Connection,
+    pub(super) address: SocketAddr,
+    pub(super) events: Vec<Event>,
+    pub(super) done: Vec<(u64, Result<(), DataChannelError>)>,
+    /// Every signal it sent.
+    pub(super) sent: Vec<Signal>,
+}
+
+impl Side {
+    pub(super) fn offers(&self) -> usize {
+        self.descriptions(DescriptionKind::Offer).count()
+    }
+
+    pub(super) fn descriptions(&self, wanted: DescriptionKind) -> impl DoubleEndedIterator<Item = &str> {
+        self.sent.iter().filter_map(move |signal| match signal {
+            Signal::Description { kind, sdp } if *kind == wanted => Some(sdp.as_str()),
+            _ => None,
+        })
+    }
+
+    pub(super) fn messages(&self) -> Vec<ChannelMessage> {
+        let message = |event: &Event| match event {
+            Event::ChannelMessage { message, .. } => Some(message.clone()),
+            _ => None,
+        };
+        self.events.iter().filter_map(message).collect()
+    }
+
+    pub(super) fn frames(&self) -> Vec<(TrackId, ReceivedFrame)> {
+        let frame = |event: &Event| match event {
+            Event::Frame { track, frame } => Some((track.clone(), frame.clone())),
+            _ => None,
+        };
+        self.events.iter().filter_map(frame).collect()
+    }
+
+    /// `+track` and `-track`, in order.
+    pub(super) fn track_changes(&self) -> Vec<String> {
+        let change = |event: &Event| match event {
+            Event::TrackAdded { track, .. } => Some(format!("+{track}")),
+            Event::TrackRemoved { track, .. } => Some(format!("-{track}")),
+            _ => None,
+        };
+        self.events.iter().filter_map(change).collect()
+    }
+
+    pub(super) fn states(&self) -> Vec<ConnectionState> {
+        let state = |event: &Event| match event {
+            Event::StateChange { to, .. } => Some(*to),
+            _ => None,
+        };
+        self.events.iter().filter_map(state).collect()
+    }
+
+    pub(super) fn errors(&self) -> Vec<NegotiationError> {
+        let error = |event: &Event| match event {
+            Event::NegotiationError(error) => Some(*error),
+            _ => None,
+        };
+        self.events.iter().filter_map(error).collect()
+    }
+
+    pub(super) fn opened(&self) -> Vec<crate::rtc::ChannelInfo> {
+        let info = |event: &Event| match event {
+            Event::ChannelOpened(info) => Some(info.clone()),
+            _ => None,
+        };
+        self.events.iter().filter_map(info).collect()
+    }
+
+    pub(super) fn closed_channels(&self) -> Vec<DataChannelId> {
+        let channel = |event: &Event| match event {
+            Event::ChannelClosed { channel } => Some(*channel),
+            _ => None,
+        };
+        self.events.iter().filter_map(channel).collect()
+    }
+}
+
+/// `A` is polite.
+pub(super) struct Pair {
+    pub(super) now: Instant,
+    pub(super) sides: [Side; 2],
+    pub(super) signal_delay: Duration,
+    pub(super) link_delay: Duration,
+    pub(super) link_up: bool,
+    pub(super) signals_up: bool,
+    /// Due time, and to whom. Sent in order and, per kind, with one delay, so the first due is the first found.
+    in_flight: Vec<(Instant, usize, Parcel)>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+pub(super) fn any_instant() -> Instant {
+    Instant::now()
+}
+
+impl Pair {
+    /// Both have one address and know that it is the only one.
+    pub(super) fn new() -> Self {
+        let mut pair = Self::without_addresses();
+        for side in [A, B] {
+            pair.add_address(side);
+            pair.finish_addresses(side);
+        }
+        pair
+    }
+
+    pub(super) fn without_addresses() -> Self {
+        let now = any_instant();
+        let side = |polite: bool, n: u8| Side {
+            connection: Connection::new(now, Config { polite, channel_serial: n.into() }),
+            address: SocketAddr::from(([10, 0, 0, n], 5000)),
+            events: Vec::new(),
+            done: Vec::new(),
+            sent: Vec::new(),
+        };
+        Self {
+            now,
+            sides: [side(true, 1), side(false, 2)],
+            signal_delay: Duration::from_millis(40),
+            link_delay: Duration::from_millis(10),
+            link_up: true,
+            signals_up: true,
+            in_flight: Vec::new(),
+        }
+    }
+
+    pub(super) fn add_address(&mut self, side: usize) {
+        let Side { connection, address, .. } = &mut self.sides[side];
+        connection.add_local_address(self.now, *address);
+    }
+
+    pub(super) fn finish_addresses(&mut self, side: usize) {
+        self.sides[side].connection.finish_local_addresses(self.now);
+    }
+
+    pub(super) fn connection(&mut self, side: usize) -> &mut Connection {
+        &mut self.sides[side].connection
+    }
+
+    pub(super) fn attach(&mut self, side: usize, id: &str, stream: Option<&str>, kind: MediaKind) {
+        let now = self.now;
+        self.connection(side).attach_track(now, track(id, stream, kind));
+    }
+
+    pub(super) fn detach(&mut self, side: usize, id: &str) {
+        let now = self.now;
+        self.connection(side).detach_track(now, &TrackId::new(id).unwrap());
+    }
+
+    pub(super) fn write(&mut self, side: usize, id: &str, codec: Codec, ms: u64, data: &[u8]) {
+        let frame = EncodedFrame { codec, timestamp: Duration::from_millis(ms), data: data.into() };
+        let now = self.now;
+        self.connection(side).write_frame(now, &TrackId::new(id).unwrap(), &frame).unwrap();
+    }
+
+    pub(super) fn send(&mut self, side: usize, request: u64, channel: DataChannelId, message: ChannelMessage) {
+        let now = self.now;
+        self.connection(side).send(now, RequestId(request), channel, message).unwrap();
+    }
+
+    pub(super) fn signal(&mut self, side: usize, signal: Signal) {
+        let now = self.now;
+        self.connection(side).handle_signal(now, signal);
+    }
+
+    pub(super) fn both(&self, state: ConnectionState) -> bool {
+        self.sides.iter().all(|side| side.connection.state() == state)
+    }
+
+    /// Until both are connected.
+    pub(super) fn connect(&mut self) {
+        self.run_until(|pair| pair.both(ConnectionState::Connected));
+    }
+
+    /// Takes what both have to say.
+    pub(super) fn drain(&mut self) {
+        for from in [A, B] {
+            while let Some(output) = self.sides[from].connection.poll_output() {
+                let side = &mut self.sides[from];
+                match output {
+                    Output::Signal(signal) => {
+                        side.sent.push(signal.clone());
+                        if self.signals_up {
+                            self.in_flight.push((self.now + self.signal_delay, 1 - from, Parcel::Signal(signal)));
+                        }
+                    }
+                    Output::Transmit(transmit) => {
+                        assert_eq!(transmit.local, side.address);
+                        if self.link_up {
+                            let due = self.now + self.link_delay;
+                            self.in_flight.push((due, 1 - from, Parcel::Datagram(transmit)));
+                        }
+                    }
+                    Output::Event(event) => side.events.push(event),
+                    Output::SendDone { request, result } => side.done.push((request.get(), result)),
+                }
+            }
+        }
+    }
+
+    /// Moves to the next moment at which something happens, if that is not after `end`.
+    fn step(&mut self, end: Instant) -> bool {
+        self.drain();
+        let timeouts = self.sides.iter().filter_map(|side| side.connection.poll_timeout());
+        let parcels = self.in_flight.iter().map(|(due, ..)| *due);
+        let Some(next) = timeouts.chain(parcels).min().filter(|next| *next <= end) else { return false };
+        self.now = self.now.max(next);
+        if let Some(first) = self.in_flight.iter().position(|(due, ..)| *due <= self.now) {
+            let (_, to, parcel) = self.in_flight.remove(first);
+            match parcel {
+                Parcel::Signal(signal) => self.sides[to].connection.handle_signal(self.now, signal),
+                Parcel::Datagram(Transmit { local, remote, contents }) if remote == self.sides[to].address => {
+                    self.sides[to].connection.handle_datagram(self.now, remote, local, &contents);
+                }
+                Parcel::Datagram(_) => {}
+            }
+        } else {
+            for side in &mut self.sides {
+                if side.connection.poll_timeout().is_some_and(|at| at <= self.now) {
+                    side.connection.handle_timeout(self.now);
+                }
+            }
+        }
+        self.drain();
+        true
+    }
+
+    pub(super) fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        let mut at_once = 0;
+        loop {
+            let before = self.now;
+            if !self.step(end) {
+                break;
+            }
+            at_once = if self.now == before { at_once + 1 } else { 0 };
+            assert!(at_once < 10_000, "time stands still");
+        }
+        self.now = end;
+    }
+
+    /// At most an hour.
+    pub(super) fn run_until(&mut self, done: impl Fn(&Self) -> bool) {
+        self.drain();
+        let end = self.now + Duration::from_secs(3600);
+        let mut at_once = 0;
+        while !done(self) {
+            let before = self.now;
+            assert!(self.step(end), "it never happens");
+            at_once = if self.now == before { at_once + 1 } else { 0 };
+            assert!(at_once < 10_000, "time stands still");
+        }
+    }
+}
+
+pub(super) fn track(id: &str, stream: Option<&str>, kind: MediaKind) -> OutboundTrack {
+    OutboundTrack { id: TrackId::new(id).unwrap(), stream: stream.map(|stream| StreamId::new(stream).unwrap()), kind }
+}
+
+pub(super) fn text(text: &str) -> ChannelMessage {
+    ChannelMessage::Text(text.to_owned())
+}
+
+pub(super) fn binary(bytes: impl Into<Vec<u8>>) -> ChannelMessage {
+    ChannelMessage::Binary(bytes.into())
+}
