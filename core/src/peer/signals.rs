@@ -331,12 +331,12 @@ impl MeteredPeer {
     /// Hands a signal to the peer's connection; to a new one, if the offer shows that the other side has begun anew.
     fn signal(&mut self, now: Instant, from: &PeerId, signal: Signal) {
         let offer = matches!(signal, Signal::Description { kind: DescriptionKind::Offer, .. }).then(|| signal.clone());
-        if let Some(remote) = self.roster.get_mut(from) {
-            if remote.connection.state() != ConnectionState::Closed {
-                remote.connection.handle_signal(now, signal);
-                if !self.settle(now, from) {
-                    return;
-                }
+        if let Some(remote) = self.roster.get_mut(from)
+            && remote.connection.state() != ConnectionState::Closed
+        {
+            remote.connection.handle_signal(now, signal);
+            if !self.settle(now, from) {
+                return;
             }
         }
         if let Some(offer) = offer {

@@ -10,7 +10,7 @@ use std::fmt;
 /// assert_eq!(ErrorCode::from("peer_not_found"), ErrorCode::PeerNotFound);
 /// assert_eq!(ErrorCode::from("brand_new").as_str(), "brand_new");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorCode {
     /// The frame was not JSON, or a field had the wrong type.
@@ -82,6 +82,13 @@ error_codes! {
     OverMessageQuota = "over_message_quota",
     BackendError = "backend_error",
     InternalError = "internal_error",
+}
+
+impl fmt::Debug for ErrorCode {
+    /// As [`Display`](fmt::Display).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl fmt::Display for ErrorCode {
@@ -178,7 +185,7 @@ mod tests {
         let long = "x".repeat(1000);
         let code = ErrorCode::from(long.as_str());
         assert_eq!(code.as_str().len(), 64);
-        assert_eq!(code.to_string(), "unknown code");
+        assert_eq!(format!("{code} {code:?}"), "unknown code unknown code");
     }
 
     #[test]

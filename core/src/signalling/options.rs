@@ -1,5 +1,6 @@
 //! The options of a signalling connection, and what they are checked for.
 
+use std::fmt;
 use std::time::Duration;
 
 use url::Url;
@@ -32,7 +33,7 @@ pub enum Credentials {
 /// };
 /// assert!(options.auto_reconnect);
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct SignallingOptions {
     /// Key or tokens.
     pub credentials: Credentials,
@@ -66,6 +67,31 @@ pub struct ReconnectOptions {
     pub jitter_ratio: f64,
     /// Give up after this many failed attempts in a row, 1 or more; `None`: never. Default 100.
     pub max_attempts: Option<u32>,
+}
+
+impl fmt::Debug for SignallingOptions {
+    /// A URL that is none of those allowed may hold a credential, and is left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            credentials,
+            url,
+            auto_reconnect,
+            reconnect,
+            inactivity_timeout,
+            token_provider_timeout,
+            auto_resubscribe,
+        } = self;
+        let url = if Endpoint::new(url).is_ok() { url } else { "***" };
+        f.debug_struct("SignallingOptions")
+            .field("credentials", credentials)
+            .field("url", &url)
+            .field("auto_reconnect", auto_reconnect)
+            .field("reconnect", reconnect)
+            .field("inactivity_timeout", inactivity_timeout)
+            .field("token_provider_timeout", token_provider_timeout)
+            .field("auto_resubscribe", auto_resubscribe)
+            .finish()
+    }
 }
 
 impl Default for ReconnectOptions {
@@ -236,8 +262,10 @@ mod tests {
         ] {
             assert_eq!(with_url(bad).unwrap_err().option, "url", "{bad}");
         }
-        let error = with_url("wss://user:hunter2@a.example?key=hunter2").unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("hunter2"));
+        let url = "wss://user:hunter2@a.example?key=hunter2".to_owned();
+        let options = SignallingOptions { url, ..SignallingOptions::token_provider() };
+        let error = options.check().unwrap_err();
+        assert!(!format!("{error} {error:?} {options:?}").contains("hunter2"));
     }
 
     #[test]

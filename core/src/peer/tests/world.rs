@@ -226,11 +226,11 @@ impl World {
             max_message_size: 65_536,
             metadata: None,
         });
-        self.to_client(node, socket, &welcome);
+        self.send_frame(node, socket, &welcome);
         self.server.insert((node, socket), ServerConnection { peer_id, channels: BTreeSet::new() });
     }
 
-    fn to_client(&mut self, node: usize, socket: SocketId, frame: &ServerFrame<'_>) {
+    fn send_frame(&mut self, node: usize, socket: SocketId, frame: &ServerFrame<'_>) {
         self.push(SIGNALLING_DELAY, Delivery::ToClient { node, socket, text: frame.encode() });
     }
 
@@ -252,7 +252,7 @@ impl World {
         };
         let request_id = match ClientFrame::parse(text).unwrap() {
             ClientFrame::Ping => {
-                self.to_client(node, socket, &ServerFrame::Pong);
+                self.send_frame(node, socket, &ServerFrame::Pong);
                 return;
             }
             ClientFrame::Subscribe { channel, request_id, .. } => {
@@ -277,7 +277,7 @@ impl World {
             ClientFrame::Publish { channel, data, request_id } => {
                 for (node, socket) in self.members(&channel, at) {
                     let (channel, from) = (channel.clone(), own_id.as_str().into());
-                    self.to_client(node, socket, &ServerFrame::Message { channel, from, data, from_metadata: None });
+                    self.send_frame(node, socket, &ServerFrame::Message { channel, from, data, from_metadata: None });
                 }
                 request_id
             }
@@ -285,11 +285,11 @@ impl World {
                 let target = self.server.iter().find(|(_, conn)| conn.peer_id == to).map(|(at, _)| *at);
                 let Some((other, other_socket)) = target else {
                     let code = "peer_not_found".into();
-                    self.to_client(node, socket, &ServerFrame::Error { code, request_id, message: None });
+                    self.send_frame(node, socket, &ServerFrame::Error { code, request_id, message: None });
                     return;
                 };
                 let direct = ServerFrame::Direct { from: own_id.as_str().into(), data, from_metadata: None };
-                self.to_client(other, other_socket, &direct);
+                self.send_frame(other, other_socket, &direct);
                 request_id
             }
         };
@@ -298,7 +298,7 @@ impl World {
 
     fn ack(&mut self, (node, socket): (usize, SocketId), request_id: Option<&str>) {
         if let Some(request_id) = request_id {
-            self.to_client(node, socket, &ServerFrame::Ack { request_id: request_id.into() });
+            self.send_frame(node, socket, &ServerFrame::Ack { request_id: request_id.into() });
         }
     }
 
@@ -307,7 +307,7 @@ impl World {
             ids.iter().map(|id| PresencePeer { peer_id: id.as_str().into(), metadata: None }).collect()
         }
         let (joined, left) = (peers(joined), peers(left));
-        self.to_client(node, socket, &ServerFrame::Presence { channel: channel.into(), joined, left });
+        self.send_frame(node, socket, &ServerFrame::Presence { channel: channel.into(), joined, left });
     }
 
     fn server_lost(&mut self, node: usize, socket: SocketId) {

@@ -1,0 +1,48 @@
+//! A bot that greets everyone who comes into a room, and sends back what it is sent: messages through the server and
+//! messages on data channels.
+
+use metered_realtime_tokio::{MeteredPeer, RemotePeer};
+use serde_json::json;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let key = arguments.next().ok_or("usage: echo_bot KEY [URL]")?;
+    let url = arguments.next().unwrap_or_else(|| "wss://rms.metered.ca".to_owned());
+
+    let peer = MeteredPeer::api_key(key).url(url).build()?;
+    let mut arrivals = peer.on_peer_joined().lossy();
+    let mut messages = peer.on_data().lossy();
+    let mut errors = peer.on_error().lossy();
+    peer.join("room-42").await?;
+
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    loop {
+        let sent = tokio::select! {
+            Some(remote) = arrivals.next() => {
+                tokio::spawn(echo(remote.clone()));
+                peer.send_to(remote.id(), &json!({ "hello": remote.id().as_str() })).await
+            }
+            Some(message) = messages.next() => peer.send_to(&message.sender, &message.data).await,
+            Some(error) = errors.next() => return Err(error.into()),
+            _ = &mut interrupted => break,
+        };
+        if let Err(error) = sent {
+            tracing::warn!(%error, "not sent");
+        }
+    }
+    peer.close().await;
+    Ok(())
+}
+
+/// Sends back what comes on each data channel the peer opens, one channel after the other.
+async fn echo(remote: RemotePeer) {
+    let mut channels = remote.on_data_channel().lossy();
+    while let Some(channel) = channels.next().await {
+        while let Some(Ok(message)) = channel.recv().await {
+            if channel.send(message).await.is_err() {
+                break;
+            }
+        }
+    }
+}
