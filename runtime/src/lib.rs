@@ -1,1 +1,59 @@
-//! To come.
+//! The Metered Realtime client as async handles, over any executor.
+//!
+//! The core (`metered-realtime-core`) decides everything; this crate moves its bytes, waits for it, and gives users
+//! something to hold: [`MeteredPeer`], [`RemotePeer`], [`DataChannel`], tracks, and [`SignallingClient`]. It names no
+//! executor: whoever implements [`Runtime`] gets the whole client. Users of tokio use `metered-realtime-tokio`.
+//!
+//! # Events
+//! Every method that starts with `on_`, and `events()` and `state_changes()`, gives an [`Events`]: a stream of what
+//! happens from the call on. See there for what becomes of a slow reader.
+//!
+//! # How long things live
+//! [`MeteredPeer`] and [`SignallingClient`] keep the connection open: when the last clone is dropped, it is closed as
+//! [`MeteredPeer::close`] would. Everything else ([`RemotePeer`], [`RemoteTrack`], [`DataChannel`], [`LocalTrack`],
+//! [`Events`]) does not: it may be kept, and reports the end.
+//!
+//! # Cancellation
+//! A dropped future never leaves anything half done: what it had asked for either is not begun or runs to its end
+//! without it. Each method says which.
+
+#![forbid(unsafe_code)]
+
+mod addresses;
+mod builder;
+mod data_channel;
+mod drive;
+mod events;
+mod peer;
+mod queue;
+mod reply;
+pub mod runtime;
+mod signalling;
+mod token;
+mod track;
+mod wakers;
+mod watch;
+
+pub use builder::{MeteredPeerBuilder, SignallingClientBuilder};
+pub use data_channel::{ChannelClosed, ChannelState, DataChannel, OutboundMessage};
+pub use events::{DEFAULT_EVENT_CAPACITY, Events, Lossy, Missed, StateChange};
+pub use peer::{Event, JoinedEvent, LeftEvent, MeteredPeer, RemoteEvent, RemotePeer, RemoteStream};
+pub use runtime::Runtime;
+pub use signalling::{Message, Presence, SignallingClient, SignallingConnectError, SubscribeOptions};
+pub use track::{LocalStream, LocalTrack, RemoteTrack};
+
+pub use metered_realtime_core::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame};
+pub use metered_realtime_core::peer::{
+    FatalError, JoinError, JoinOptions, MeteredData, MeteredDataKind, MeteredPeerOptions, PeerState, ReplaceTrackError,
+    ReplaceTrackFailure, SendError, TrackError, UnknownPeer,
+};
+pub use metered_realtime_core::protocol::{CloseCode, ErrorCode, Metadata, Payload, PayloadError};
+pub use metered_realtime_core::rtc::{
+    ChannelInfo, ChannelMessage, ConnectionState, DataChannelError, DataChannelOptions, NegotiationError,
+    OpenChannelError, Reliability, RequestKeyframeError,
+};
+pub use metered_realtime_core::signalling::{
+    CloseReason, ConnectError, Event as SignallingEvent, InvalidOption, PeerInfo, ReconnectOptions, RequestError,
+    Session, SignallingOptions, State as SignallingState, StateError, TokenError,
+};
+pub use metered_realtime_core::{Channel, DataChannelId, InvalidId, PeerId, Secret, StreamId, TrackId};

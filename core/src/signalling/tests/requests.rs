@@ -53,7 +53,7 @@ fn unknown_type_with_a_request_id_is_a_rejection_like_any_other() {
     let request = bench.publish("room", &json("1")).unwrap();
     bench.seen();
     bench.reject(request, "unknown_type");
-    assert_eq!(bench.seen(), ["request 1: Rejected { code: UnknownType }"]);
+    assert_eq!(bench.seen(), ["request 1: Rejected { code: unknown_type }"]);
 }
 
 #[test]

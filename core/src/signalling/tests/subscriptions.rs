@@ -126,7 +126,7 @@ fn a_resubscribe_that_fails_is_tried_three_more_times_2_s_apart_and_then_told() 
         assert_eq!(bench.seen(), [subscribe_frame(2, "room", request)]);
         bench.frame(&reject(request, "backend_error"));
     }
-    assert_eq!(bench.seen(), ["resubscribe to room failed: Rejected { code: BackendError }"]);
+    assert_eq!(bench.seen(), ["resubscribe to room failed: Rejected { code: backend_error }"]);
     bench.pass(secs(15));
     assert!(!bench.seen().iter().any(|line| line.contains("subscribe")), "no fifth time");
     assert_eq!((bench.state(), bench.subscriptions()), (State::Connected, vec!["room".to_owned()]));
