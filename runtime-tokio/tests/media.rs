@@ -1,0 +1,150 @@
+//! Media and data channels between two peers on this machine.
+
+mod support;
+
+use std::time::Duration;
+
+use metered_realtime_tokio::{
+    ChannelMessage, ChannelState, Codec, ConnectionState, DataChannelError, DataChannelOptions, EncodedFrame,
+    LocalStream, LocalTrack, MediaKind, Metadata,
+};
+use support::{meet, next, pair, peer, server, soon};
+
+fn options(label: &str) -> DataChannelOptions {
+    DataChannelOptions { label: label.to_owned(), ..Default::default() }
+}
+
+#[tokio::test]
+async fn a_data_channel_echoes() {
+    let pair = pair().await;
+    let channel = soon(pair.ada.remote_peers()[0].open_data_channel(options("echo"))).await.unwrap();
+    assert_eq!(channel.label(), "echo");
+    // Sent before it is open, it waits.
+    let first = channel.send("before");
+    let mut channels = pair.ada_for_ben.on_data_channel();
+    let (sent, theirs) = soon(async { tokio::join!(first, next(&mut channels)) }).await;
+    sent.unwrap();
+    assert_eq!(theirs.label(), "echo");
+    assert!(theirs.info().opened_by_remote);
+    soon(channel.opened()).await.unwrap();
+    soon(channel.send(vec![1, 2, 3])).await.unwrap();
+    for expected in [ChannelMessage::Text("before".to_owned()), ChannelMessage::Binary(vec![1, 2, 3])] {
+        let message = soon(theirs.recv()).await.unwrap().unwrap();
+        assert_eq!(message, expected);
+        soon(theirs.send(message)).await.unwrap();
+        assert_eq!(soon(channel.recv()).await, Some(Ok(expected)));
+    }
+    assert_eq!(pair.ben_for_ada.state(), ConnectionState::Connected);
+
+    soon(channel.close()).await;
+    soon(theirs.closed()).await;
+    assert_eq!(soon(theirs.recv()).await, None);
+    assert_eq!(theirs.state(), ChannelState::Closed);
+    assert!(matches!(soon(theirs.send("late")).await, Err(DataChannelError::NoSuchChannel | DataChannelError::Closed)));
+}
+
+#[tokio::test]
+async fn a_channel_that_came_before_anyone_looked_is_there_with_its_messages() {
+    let pair = pair().await;
+    let channel = soon(pair.ben_for_ada.open_data_channel(options("early"))).await.unwrap();
+    soon(channel.send("early bird")).await.unwrap();
+    // The other side has it once the bytes are acknowledged.
+    soon(async {
+        while channel.buffered_amount().await > 0 || pair.ada_for_ben.data_channels().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let theirs = next(&mut pair.ada_for_ben.on_data_channel()).await;
+    assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text("early bird".to_owned()))));
+}
+
+#[tokio::test]
+async fn more_than_may_be_buffered_waits_its_turn_and_all_arrives() {
+    let pair = pair().await;
+    let channel = soon(pair.ben_for_ada.open_data_channel(options("bulk"))).await.unwrap();
+    let theirs = next(&mut pair.ada_for_ben.on_data_channel()).await;
+    const MESSAGES: usize = 32;
+    const SIZE: usize = 64 * 1024;
+    let send = async {
+        for _ in 0..MESSAGES {
+            channel.send(vec![7; SIZE]).await.unwrap();
+        }
+    };
+    let receive = async {
+        let mut bytes = 0;
+        for _ in 0..MESSAGES {
+            bytes += theirs.recv().await.unwrap().unwrap().as_bytes().len();
+        }
+        bytes
+    };
+    let ((), bytes) = soon(async { tokio::join!(send, receive) }).await;
+    assert_eq!(bytes, MESSAGES * SIZE);
+}
+
+#[tokio::test]
+async fn frames_reach_the_other_peer_with_stream_and_metadata() {
+    let server = server().await;
+    let (ada, ben) = (peer(&server), peer(&server));
+    let microphone = LocalTrack::audio();
+    let stream = LocalStream::new([microphone.clone()]);
+    let metadata = Metadata::from_json(r#"{"role":"voice"}"#).unwrap();
+    soon(ada.add_stream(&stream, Some(metadata.clone()))).await.unwrap();
+    assert_eq!(soon(ada.stream_metadata(&stream)).await, Some(metadata.clone()));
+    assert_eq!(soon(ada.track_metadata(&microphone)).await, Some(metadata.clone()));
+    let (_, ada_for_ben) = meet(&ada, &ben).await;
+
+    // Nobody subscribes before the track is there: it must not be lost.
+    soon(async {
+        while ada_for_ben.tracks().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let track = next(&mut ada_for_ben.on_track()).await;
+    assert_eq!((track.id(), track.kind(), track.stream_id()), (microphone.id(), MediaKind::Audio, Some(stream.id())));
+    assert_eq!(track.metadata(), Some(&metadata));
+    let theirs = next(&mut ada_for_ben.on_stream_added()).await;
+    assert_eq!((&theirs.id, &theirs.metadata), (stream.id(), &Some(metadata)));
+
+    let mut timestamp = Duration::ZERO;
+    let frame = soon(async {
+        loop {
+            tokio::select! {
+                frame = track.recv() => return frame.unwrap(),
+                () = tokio::time::sleep(Duration::from_millis(20)) => {
+                    timestamp += Duration::from_millis(20);
+                    let data = vec![0xf8, 0xff, 0xfe].into();
+                    assert_eq!(microphone.write(EncodedFrame { codec: Codec::Opus, timestamp, data }), 1);
+                }
+            }
+        }
+    })
+    .await;
+    assert_eq!((frame.codec, &*frame.data), (Codec::Opus, &[0xf8, 0xff, 0xfe][..]));
+
+    let mut removed = ada_for_ben.on_track_removed();
+    let mut streams_removed = ada_for_ben.on_stream_removed();
+    soon(ada.remove_stream(&stream)).await.unwrap();
+    assert_eq!(next(&mut removed).await, track);
+    assert_eq!(next(&mut streams_removed).await.id, *stream.id());
+    soon(async { while track.recv().await.is_some() {} }).await;
+    assert_eq!(microphone.write(EncodedFrame { codec: Codec::Opus, timestamp, data: vec![1].into() }), 0);
+}
+
+#[tokio::test]
+async fn one_track_serves_two_rooms_and_a_replaced_one_falls_silent() {
+    let server = server().await;
+    let (one, two) = (peer(&server), peer(&server));
+    let (old, new) = (LocalTrack::video(), LocalTrack::video());
+    for peer in [&one, &two] {
+        soon(peer.add_track(&old, None, None)).await.unwrap();
+    }
+    let frame = || EncodedFrame { codec: Codec::Vp8, timestamp: Duration::ZERO, data: vec![1].into() };
+    assert_eq!(old.write(frame()), 2);
+    soon(one.replace_track(&old, Some(&new))).await.unwrap();
+    assert_eq!((old.write(frame()), new.write(frame())), (1, 1));
+    soon(one.replace_track(&new, None)).await.unwrap();
+    soon(two.close()).await;
+    assert_eq!((old.write(frame()), new.write(frame())), (0, 0));
+}

@@ -1,0 +1,198 @@
+//! The signalling client over the embedded server, and the drive loop against servers that misbehave.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use metered_realtime_tokio::{
+    CloseCode, ReconnectOptions, RequestError, SignallingClient, SignallingClientBuilder, SignallingConnectError,
+    SignallingEvent, SignallingState,
+};
+use support::{KEY, next, server, soon};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+const WELCOME: &str =
+    r#"{"type":"welcome","peerId":"me","expiresAt":null,"serverTime":1700000000,"maxMessageSize":65536}"#;
+
+fn client(url: impl Into<String>) -> SignallingClientBuilder {
+    let at_once = ReconnectOptions { initial_delay: Duration::ZERO, ..Default::default() };
+    SignallingClient::api_key(KEY).url(url).reconnect(at_once)
+}
+
+async fn listener() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+/// The next connection, upgraded and welcomed.
+async fn welcomed(listener: &TcpListener) -> WebSocketStream<TcpStream> {
+    let (stream, _) = soon(listener.accept()).await.unwrap();
+    let mut socket = soon(tokio_tungstenite::accept_async(stream)).await.unwrap();
+    soon(socket.send(Message::text(WELCOME))).await.unwrap();
+    socket
+}
+
+/// The code of the close frame that comes after whatever else.
+async fn close_code(socket: &mut WebSocketStream<TcpStream>) -> Option<u16> {
+    soon(async {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Close(frame) = message {
+                return frame.map(|frame| frame.code.into());
+            }
+        }
+        None
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_channel_carries_messages_and_presence() {
+    let server = server().await;
+    let (one, two) = (client(server.url()).build().unwrap(), client(server.url()).build().unwrap());
+    assert!(matches!(soon(one.subscribe("news")).await, Err(RequestError::NotConnected)));
+    soon(one.connect()).await.unwrap();
+    soon(two.connect()).await.unwrap();
+    assert!(matches!(soon(one.connect()).await, Err(SignallingConnectError::InvalidState(_))));
+    let mut presence = one.on_presence();
+    let mut messages = one.on_message();
+    soon(one.subscribe("news")).await.unwrap();
+    soon(two.subscribe("news")).await.unwrap();
+    assert_eq!(one.subscriptions().len(), 1);
+    let newcomer = soon(async {
+        loop {
+            if let Some(peer) =
+                next(&mut presence).await.joined.pop().filter(|peer| Some(&peer.peer_id) == two.peer_id().as_ref())
+            {
+                return peer;
+            }
+        }
+    })
+    .await;
+    soon(two.publish("news", &["extra"])).await.unwrap();
+    soon(two.send(one.peer_id().unwrap(), &7)).await.unwrap();
+    let message = next(&mut messages).await;
+    assert_eq!((message.channel.unwrap().as_str(), &message.from), ("news", &newcomer.peer_id));
+    let message = next(&mut messages).await;
+    assert_eq!((message.channel, message.data.get()), (None, "7"));
+    assert!(matches!(soon(two.send("nobody", &7)).await, Err(RequestError::Rejected { .. })));
+    soon(one.unsubscribe("news")).await.unwrap();
+    soon(one.close()).await;
+    assert_eq!(one.state(), SignallingState::Closed);
+    assert_eq!(soon(messages.next()).await, None);
+}
+
+#[tokio::test]
+async fn closing_sends_a_close_frame_and_the_last_handle_closes_too() {
+    let (listener, url) = listener().await;
+    for drop_it in [false, true] {
+        let client = client(&url).build().unwrap();
+        let (mut socket, connected) = soon(async { tokio::join!(welcomed(&listener), client.connect()) }).await;
+        connected.unwrap();
+        if drop_it {
+            drop(client);
+            assert_eq!(close_code(&mut socket).await, Some(1000));
+        } else {
+            let closed = async { tokio::join!(close_code(&mut socket), client.close()) };
+            assert_eq!(soon(closed).await.0, Some(1000));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_is_answered_with_1009_and_a_reconnect() {
+    let (listener, url) = listener().await;
+    let client = client(url).build().unwrap();
+    let mut events = client.events();
+    let (mut socket, connected) = soon(async { tokio::join!(welcomed(&listener), client.connect()) }).await;
+    connected.unwrap();
+    // A little over is the core's to refuse, much over the WebSocket's: the outcome is the same.
+    for size in [1024 * 1024 + 1, 4 * 1024 * 1024] {
+        let (mut writer, mut reader) = socket.split();
+        let send = async {
+            // The client may close before it has all of it.
+            let _refused = writer.send(Message::text("x".repeat(size))).await;
+        };
+        let read = async {
+            while let Some(Ok(message)) = reader.next().await {
+                if let Message::Close(frame) = message {
+                    return frame.map(|frame| u16::from(frame.code));
+                }
+            }
+            None
+        };
+        let ((), code) = soon(async { tokio::join!(send, read) }).await;
+        if let Some(code) = code {
+            assert_eq!(code, 1009);
+        }
+        let reported = soon(async {
+            loop {
+                if let SignallingEvent::Disconnected { code, .. } = next(&mut events).await {
+                    return code;
+                }
+            }
+        })
+        .await;
+        assert_eq!(reported, CloseCode::MESSAGE_TOO_BIG);
+        socket = welcomed(&listener).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_read_is_given_up() {
+    let (listener, url) = listener().await;
+    let client = client(url).build().unwrap();
+    let mut events = client.events().lossy();
+    let (unread, connected) = soon(async { tokio::join!(welcomed(&listener), client.connect()) }).await;
+    connected.unwrap();
+    // Far more than the queue, the socket's buffers and the system's can hold: the requests end, as disconnected.
+    let payload = "x".repeat(60_000);
+    let requests = futures_util::future::join_all((0..400).map(|_| client.publish("news", payload.as_str())));
+    let results = soon(requests).await;
+    assert!(
+        results.iter().all(|result| matches!(result, Err(RequestError::Disconnected | RequestError::NotConnected)))
+    );
+    soon(async {
+        loop {
+            if let Some(SignallingEvent::Disconnected { code, .. }) = events.next().await {
+                assert_eq!(code, CloseCode::ABNORMAL);
+                return;
+            }
+        }
+    })
+    .await;
+    drop(unread);
+}
+
+#[tokio::test]
+async fn a_socket_and_a_token_in_the_making_are_given_up_by_close() {
+    // Accepted by the system and never upgraded.
+    let (_listener, url) = listener().await;
+    let connecting = client(url).build().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let asking = {
+        let asked = asked.clone();
+        SignallingClient::token_provider(move || {
+            asked.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<Result<String, std::io::Error>>()
+        })
+    };
+    let asking = asking.url("ws://127.0.0.1:9").build().unwrap();
+    for client in [connecting, asking] {
+        let mut states = client.state_changes();
+        let close = async {
+            assert_eq!(next(&mut states).await.to, SignallingState::Connecting);
+            client.close().await;
+        };
+        let (result, ()) = soon(async { tokio::join!(client.connect(), close) }).await;
+        assert!(matches!(result, Err(SignallingConnectError::Connect(_))), "{result:?}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}

@@ -1,0 +1,191 @@
+//! How peers and clients are made: exactly one credential, checked options, and a driver that is started.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use metered_realtime_core::Secret;
+use metered_realtime_core::peer::MeteredPeerOptions;
+use metered_realtime_core::signalling::{Credentials, InvalidOption, ReconnectOptions, SignallingOptions};
+
+use crate::drive::Driver;
+use crate::events::DEFAULT_EVENT_CAPACITY;
+use crate::peer::{Driven, MeteredPeer};
+use crate::reply::COMMANDS;
+use crate::runtime::Runtime;
+use crate::signalling::{self, SignallingClient};
+use crate::token::TokenProvider;
+use crate::track::OUTBOUND_FRAMES;
+
+/// The seed of what the core draws by lot.
+fn seed() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().1
+}
+
+fn of_peer(options: &mut MeteredPeerOptions) -> &mut SignallingOptions {
+    &mut options.signalling
+}
+
+fn itself(options: &mut SignallingOptions) -> &mut SignallingOptions {
+    options
+}
+
+macro_rules! builder {
+    ($(#[$doc:meta])* $name:ident makes $made:ident with $options:ty, $signalling:expr) => {
+        $(#[$doc])*
+        #[must_use = "nothing is made before `build`"]
+        pub struct $name<R> {
+            options: $options,
+            credentials: Credentials,
+            tokens: Option<TokenProvider>,
+            event_capacity: usize,
+            runtime: PhantomData<fn() -> R>,
+        }
+
+        impl<R> $name<R> {
+            pub(crate) fn api_key(key: Secret) -> Self {
+                Self::new(SignallingOptions::api_key(key), None)
+            }
+
+            pub(crate) fn token_provider(provider: TokenProvider) -> Self {
+                Self::new(SignallingOptions::token_provider(), Some(provider))
+            }
+
+            fn new(options: SignallingOptions, tokens: Option<TokenProvider>) -> Self {
+                Self {
+                    credentials: options.credentials.clone(),
+                    options: options.into(),
+                    tokens,
+                    event_capacity: DEFAULT_EVENT_CAPACITY,
+                    runtime: PhantomData,
+                }
+            }
+
+            /// The server's origin: `wss://…`, or `ws://…` on this machine only. Default `wss://rms.metered.ca`.
+            pub fn url(mut self, origin: impl Into<String>) -> Self {
+                $signalling(&mut self.options).url = origin.into();
+                self
+            }
+
+            /// Whether to connect again after a drop. Default true.
+            pub fn auto_reconnect(mut self, reconnect: bool) -> Self {
+                $signalling(&mut self.options).auto_reconnect = reconnect;
+                self
+            }
+
+            /// How long to wait between attempts to reconnect, and how often to try.
+            pub fn reconnect(mut self, reconnect: ReconnectOptions) -> Self {
+                $signalling(&mut self.options).reconnect = reconnect;
+                self
+            }
+
+            /// Close and reconnect if nothing arrives for this long; zero: never. Default 60 s.
+            pub fn inactivity_timeout(mut self, timeout: Duration) -> Self {
+                $signalling(&mut self.options).inactivity_timeout = timeout;
+                self
+            }
+
+            /// How long the token provider may take. Default 10 s.
+            pub fn token_provider_timeout(mut self, timeout: Duration) -> Self {
+                $signalling(&mut self.options).token_provider_timeout = timeout;
+                self
+            }
+
+            /// How many events wait for one slow reader before the oldest are dropped; at least 1. Default 1024.
+            pub fn event_capacity(mut self, events: usize) -> Self {
+                self.event_capacity = events;
+                self
+            }
+
+            /// Takes all options at once, or changes any of them. The credentials stay what they were made with.
+            pub fn configure(mut self, change: impl FnOnce(&mut $options)) -> Self {
+                change(&mut self.options);
+                self
+            }
+
+            /// Makes it, on the default runtime. Nothing is connected yet.
+            ///
+            /// # Errors
+            /// [`InvalidOption`] names the option that cannot be, and what is allowed.
+            pub fn build(self) -> Result<$made<R>, InvalidOption>
+            where
+                R: Runtime + Default,
+            {
+                self.build_on(R::default())
+            }
+
+            fn checked(&mut self) -> ($options, Option<TokenProvider>) {
+                let mut options = self.options.clone();
+                $signalling(&mut options).credentials = self.credentials.clone();
+                (options, self.tokens.take())
+            }
+        }
+
+        impl<R> fmt::Debug for $name<R> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).field("options", &self.options).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+builder! {
+    /// Makes a [`MeteredPeer`].
+    MeteredPeerBuilder makes MeteredPeer with MeteredPeerOptions,
+    of_peer
+}
+
+impl<R> MeteredPeerBuilder<R> {
+    /// Whether to offer this machine's loopback addresses to peers, for peers on one machine. Default false.
+    pub fn loopback_candidates(mut self, offer: bool) -> Self {
+        self.options.loopback_candidates = offer;
+        self
+    }
+
+    /// Makes the peer, on this runtime. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`InvalidOption`] names the option that cannot be, and what is allowed.
+    pub fn build_on(mut self, runtime: R) -> Result<MeteredPeer<R>, InvalidOption>
+    where
+        R: Runtime,
+    {
+        let (options, tokens) = self.checked();
+        let (commands, commands_in) = async_channel::bounded(COMMANDS);
+        let (frames, frames_in) = async_channel::bounded(OUTBOUND_FRAMES);
+        let (driven, shared) = Driven::new(options, seed(), self.event_capacity, commands.downgrade(), frames)?;
+        runtime.spawn(Driver::new(runtime.clone(), driven, tokens, commands_in, frames_in).run());
+        Ok(MeteredPeer::from_parts(commands, shared))
+    }
+}
+
+builder! {
+    /// Makes a [`SignallingClient`].
+    SignallingClientBuilder makes SignallingClient with SignallingOptions,
+    itself
+}
+
+impl<R> SignallingClientBuilder<R> {
+    /// Whether to subscribe again, after a reconnect, to what was subscribed to before. Default true.
+    pub fn auto_resubscribe(mut self, resubscribe: bool) -> Self {
+        self.options.auto_resubscribe = resubscribe;
+        self
+    }
+
+    /// Makes the client, on this runtime. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`InvalidOption`] names the option that cannot be, and what is allowed.
+    pub fn build_on(mut self, runtime: R) -> Result<SignallingClient<R>, InvalidOption>
+    where
+        R: Runtime,
+    {
+        let (options, tokens) = self.checked();
+        let (commands, commands_in) = async_channel::bounded(COMMANDS);
+        // A client has no tracks: nothing is ever sent in here.
+        let (_, frames_in) = async_channel::bounded(1);
+        let (driven, shared) = signalling::Driven::new(options, seed(), self.event_capacity)?;
+        runtime.spawn(Driver::new(runtime.clone(), driven, tokens, commands_in, frames_in).run());
+        Ok(SignallingClient::from_parts(commands, shared))
+    }
+}

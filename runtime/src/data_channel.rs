@@ -1,0 +1,268 @@
+//! One data channel.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use metered_realtime_core::rtc::{ChannelInfo, ChannelMessage, DataChannelError, Reliability};
+use metered_realtime_core::{DataChannelId, PeerId};
+
+use crate::events::{Events, Hub, Missed};
+use crate::peer::Command;
+use crate::queue::{Bounds, Queue, Taken};
+use crate::reply::ask_weak;
+use crate::wakers::lock;
+use crate::watch::Watch;
+
+/// Messages that wait for the reader. At the bound the oldest are dropped and the reader is told how many, in their
+/// place: the layer beneath has acknowledged them by then, so nothing could make the sender wait.
+const MESSAGES: Bounds = Bounds { items: 16_384, bytes: 16 * 1024 * 1024 };
+
+/// Notices of the low mark that wait for one reader; one says as much as many.
+const LOW_NOTICES: usize = 8;
+
+/// Where a data channel stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChannelState {
+    /// Not agreed on with the other side yet. What is sent waits.
+    Opening,
+    /// Messages flow.
+    Open,
+    /// Final: closed by either side, by the end of the connection, or by its replacement after a reconnect.
+    Closed,
+}
+
+/// The data channel was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("the data channel was closed")]
+pub struct ChannelClosed;
+
+/// A data channel to one remote peer, without the server between.
+///
+/// Clones are the same channel and share its messages: each message goes to one reader. Up to 16 MiB or 16 384 messages
+/// wait for a reader that is slow; beyond, the oldest are lost and `Err(`[`Missed`]`)` says how many, on a reliable channel too.
+///
+/// Dropping it does not close it. It ends with its connection, also when that is replaced after a reconnect: open another
+/// one then.
+#[derive(Clone)]
+pub struct DataChannel(Arc<Inner>);
+
+struct Inner {
+    peer: PeerId,
+    id: DataChannelId,
+    info: Mutex<ChannelInfo>,
+    state: Watch<ChannelState>,
+    messages: Queue<ChannelMessage>,
+    low: Hub<()>,
+    commands: async_channel::WeakSender<Command>,
+}
+
+impl DataChannel {
+    pub(crate) fn new(
+        peer: PeerId,
+        info: ChannelInfo,
+        state: ChannelState,
+        commands: async_channel::WeakSender<Command>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            peer,
+            id: info.channel,
+            info: Mutex::new(info),
+            state: Watch::new(state),
+            messages: Queue::new(MESSAGES),
+            low: Hub::new(LOW_NOTICES),
+            commands,
+        }))
+    }
+
+    /// Its name, as whoever opened it called it.
+    pub fn label(&self) -> String {
+        lock(&self.0.info).label.clone()
+    }
+
+    /// Its properties.
+    pub fn info(&self) -> ChannelInfo {
+        lock(&self.0.info).clone()
+    }
+
+    /// Whether messages arrive in order.
+    pub fn ordered(&self) -> bool {
+        lock(&self.0.info).ordered
+    }
+
+    /// How hard delivery is tried.
+    pub fn reliability(&self) -> Reliability {
+        lock(&self.0.info).reliability
+    }
+
+    /// Its number, unique within its [`MeteredPeer`](crate::MeteredPeer).
+    pub fn id(&self) -> DataChannelId {
+        self.0.id
+    }
+
+    /// Whom it leads to.
+    pub fn peer_id(&self) -> &PeerId {
+        &self.0.peer
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> ChannelState {
+        self.0.state.get()
+    }
+
+    /// Waits until the channel is open. Cancellation safe.
+    ///
+    /// # Errors
+    /// [`ChannelClosed`] if it closed before, or is closed by now.
+    pub async fn opened(&self) -> Result<(), ChannelClosed> {
+        self.0
+            .state
+            .until(|state| match state {
+                ChannelState::Opening => None,
+                ChannelState::Open => Some(Ok(())),
+                ChannelState::Closed => Some(Err(ChannelClosed)),
+            })
+            .await
+    }
+
+    /// Waits until the channel is closed. Cancellation safe.
+    pub async fn closed(&self) {
+        self.0.state.until(|state| (state == ChannelState::Closed).then_some(())).await;
+    }
+
+    /// Sends a message: a `String` or `&str` as text, bytes as binary, or a [`ChannelMessage`]. Done once the message is
+    /// in the transport's hands; it waits while too much is on its way already. Sends end one by one, in the order they
+    /// were begun.
+    ///
+    /// Cancellation: a send that has begun goes on without the future.
+    ///
+    /// # Errors
+    /// [`DataChannelError`]; after [`Overflow`](DataChannelError::Overflow) and
+    /// [`TooLarge`](DataChannelError::TooLarge) the channel lives on.
+    pub async fn send(&self, message: impl Into<OutboundMessage>) -> Result<(), DataChannelError> {
+        let (peer, channel) = (self.0.peer.clone(), self.0.id);
+        let OutboundMessage(message) = message.into();
+        ask_weak(&self.0.commands, |reply| Command::ChannelSend { peer, channel, message, reply })
+            .await
+            .unwrap_or(Err(DataChannelError::Closed))
+    }
+
+    /// The next message; `None` once the channel is closed and everything is read. `Err` says how many were lost
+    /// because the reader was slow. Cancellation safe: a message is either returned or still there.
+    pub async fn recv(&self) -> Option<Result<ChannelMessage, Missed>> {
+        std::future::poll_fn(|cx| self.poll_message(cx)).await
+    }
+
+    /// Bytes sent and not yet acknowledged by the other side, plus those that wait; 0 once closed. Cancellation safe.
+    pub async fn buffered_amount(&self) -> usize {
+        let (peer, channel) = (self.0.peer.clone(), self.0.id);
+        ask_weak(&self.0.commands, |reply| Command::BufferedAmount { peer, channel, reply }).await.unwrap_or(0)
+    }
+
+    /// Each time the bytes on their way fall to the low mark. The stream ends when the channel closes.
+    pub fn on_buffered_amount_low(&self) -> Events<()> {
+        self.0.low.subscribe(|()| Some(()))
+    }
+
+    /// Waits until the bytes on their way next fall to the low mark, or the channel closes. Cancellation safe.
+    pub async fn buffered_amount_low(&self) {
+        let _low_or_closed = self.on_buffered_amount_low().next().await;
+    }
+
+    /// Closes it. Sends that wait end with an error. Done once closing has begun; [`closed`](Self::closed) waits for its
+    /// end. Cancellation: the channel may close.
+    pub async fn close(&self) {
+        let (peer, channel) = (self.0.peer.clone(), self.0.id);
+        let _gone = ask_weak(&self.0.commands, |reply| Command::CloseChannel { peer, channel, reply }).await;
+    }
+
+    pub(crate) fn set_open(&self, info: ChannelInfo) {
+        *lock(&self.0.info) = info;
+        self.0.state.set(ChannelState::Open);
+    }
+
+    pub(crate) fn push(&self, message: ChannelMessage) {
+        let size = message.as_bytes().len();
+        self.0.messages.push(message, size);
+    }
+
+    pub(crate) fn low(&self) {
+        self.0.low.publish(&());
+    }
+
+    pub(crate) fn end(&self) {
+        self.0.state.set(ChannelState::Closed);
+        self.0.messages.close();
+        self.0.low.close();
+    }
+
+    fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Result<ChannelMessage, Missed>>> {
+        Poll::Ready(ready!(self.0.messages.poll_take(cx)).map(|taken| match taken {
+            Taken::Item(message) => Ok(message),
+            Taken::Missed(n) => Err(Missed(n)),
+        }))
+    }
+}
+
+impl Stream for DataChannel {
+    type Item = Result<ChannelMessage, Missed>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_message(cx)
+    }
+}
+
+impl PartialEq for DataChannel {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for DataChannel {}
+
+impl fmt::Debug for DataChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { peer, id, state, .. } = &*self.0;
+        f.debug_struct("DataChannel")
+            .field("peer", peer)
+            .field("id", id)
+            .field("state", &state.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What [`DataChannel::send`] takes: made from text, bytes or a [`ChannelMessage`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundMessage(ChannelMessage);
+
+impl From<ChannelMessage> for OutboundMessage {
+    fn from(message: ChannelMessage) -> Self {
+        Self(message)
+    }
+}
+
+impl From<&str> for OutboundMessage {
+    fn from(text: &str) -> Self {
+        Self(ChannelMessage::Text(text.to_owned()))
+    }
+}
+
+impl From<String> for OutboundMessage {
+    fn from(text: String) -> Self {
+        Self(ChannelMessage::Text(text))
+    }
+}
+
+impl From<Vec<u8>> for OutboundMessage {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(ChannelMessage::Binary(bytes))
+    }
+}
+
+impl From<&[u8]> for OutboundMessage {
+    fn from(bytes: &[u8]) -> Self {
+        Self(ChannelMessage::Binary(bytes.to_vec()))
+    }
+}

@@ -1,0 +1,263 @@
+//! The one loop that drives a machine of the core: it carries inputs to it and does what it asks for.
+//!
+//! Everything the loop waits for is polled in one task, so that nothing waits for anything else: sockets that open,
+//! messages, datagrams, tokens, commands and the timer. Each turn takes a bounded number of inputs from each source, and
+//! after some turns the executor gets its way.
+
+mod machine;
+mod sockets;
+mod tokens;
+mod udp;
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use async_channel::Receiver;
+use futures_core::Stream;
+
+pub(crate) use machine::{Machine, Task};
+use sockets::{SocketInput, Sockets};
+use tokens::Tokens;
+use udp::Udp;
+
+use crate::runtime::{Runtime, Timer};
+use crate::token::TokenProvider;
+
+/// Inputs taken from one source in one turn.
+const INPUTS_A_TURN: usize = 64;
+
+/// Turns before other tasks of the executor may run.
+const TURNS: usize = 8;
+
+pub(crate) struct Driver<R: Runtime, M: Machine> {
+    runtime: R,
+    machine: M,
+    commands: Pin<Box<Receiver<M::Command>>>,
+    frames: Pin<Box<Receiver<M::Frame>>>,
+    abandoned: bool,
+    sockets: Sockets<R>,
+    udp: Udp<R>,
+    tokens: Tokens,
+    timer: Alarm<R::Timer>,
+    finished: bool,
+}
+
+impl<R: Runtime, M: Machine> Driver<R, M> {
+    pub(crate) fn new(
+        runtime: R,
+        machine: M,
+        tokens: Option<TokenProvider>,
+        commands: Receiver<M::Command>,
+        frames: Receiver<M::Frame>,
+    ) -> Self {
+        Self {
+            sockets: Sockets::new(runtime.clone()),
+            udp: Udp::new(runtime.clone()),
+            runtime,
+            machine,
+            commands: Box::pin(commands),
+            frames: Box::pin(frames),
+            abandoned: false,
+            tokens: Tokens::new(tokens),
+            timer: Alarm::default(),
+            finished: false,
+        }
+    }
+
+    /// Drives the machine until it is finished.
+    pub(crate) async fn run(mut self) {
+        poll_fn(|cx| self.turns(cx)).await;
+        tracing::debug!(lost_datagrams = self.udp.lost(), "driver done");
+    }
+
+    fn turns(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..TURNS {
+            let now = self.runtime.now();
+            let mut progress = self.take_commands(now, cx);
+            progress |= self.take_socket_inputs(now, cx);
+            progress |= self.take_tokens(now, cx);
+            progress |= self.take_frames(now, cx);
+            progress |= self.take_datagrams(now, cx);
+            progress |= self.take_timeout(now, cx);
+            // After all inputs: what they made the machine send goes out in as few writes as possible.
+            self.sockets.flush(cx);
+            self.udp.flush(cx);
+            if self.finished {
+                return Poll::Ready(());
+            }
+            if !progress && !self.sockets.has_news() {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn take_commands(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        if self.abandoned {
+            return false;
+        }
+        for taken in 0..INPUTS_A_TURN {
+            match self.commands.as_mut().poll_next(cx) {
+                Poll::Ready(Some(command)) => self.machine.command(now, command),
+                Poll::Ready(None) => {
+                    self.abandoned = true;
+                    self.machine.abandoned(now);
+                    self.perform(now);
+                    return true;
+                }
+                Poll::Pending => return taken > 0,
+            }
+            self.perform(now);
+        }
+        true
+    }
+
+    fn take_frames(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        for taken in 0..INPUTS_A_TURN {
+            match self.frames.as_mut().poll_next(cx) {
+                Poll::Ready(Some(frame)) => self.machine.frame(now, frame),
+                Poll::Ready(None) | Poll::Pending => return taken > 0,
+            }
+            self.perform(now);
+        }
+        true
+    }
+
+    fn take_socket_inputs(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        for taken in 0..INPUTS_A_TURN {
+            let Poll::Ready((socket, input)) = self.sockets.poll_input(cx) else {
+                return taken > 0;
+            };
+            match input {
+                SocketInput::Opened => self.machine.socket_opened(now, socket),
+                SocketInput::Text(text) => self.machine.socket_text(now, socket, &text),
+                SocketInput::Binary => self.machine.socket_binary(now, socket),
+                SocketInput::Closed(close) => {
+                    let close = close.as_ref().map(|(code, reason)| (*code, reason.as_str()));
+                    self.machine.socket_closed(now, socket, close);
+                }
+            }
+            self.perform(now);
+        }
+        true
+    }
+
+    fn take_tokens(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        while let Poll::Ready((request, token)) = self.tokens.poll_answer(cx) {
+            self.machine.token(now, request, token);
+            self.perform(now);
+            progress = true;
+        }
+        progress
+    }
+
+    fn take_datagrams(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        for index in 0..self.udp.len() {
+            let mut taken = 0;
+            while taken < INPUTS_A_TURN {
+                let Poll::Ready(count) = self.udp.poll_recv(index, cx) else { break };
+                for slot in 0..count {
+                    if let Some((local, remote, datagram)) = self.udp.received(index, slot) {
+                        self.machine.datagram(now, local, remote, datagram);
+                    }
+                    self.perform(now);
+                }
+                taken += count.max(1);
+            }
+            progress |= taken > 0;
+        }
+        progress
+    }
+
+    fn take_timeout(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let deadline = earlier(self.machine.poll_timeout(), self.sockets.poll_timeout());
+        let Some(deadline) = deadline else {
+            self.timer.due = None;
+            return false;
+        };
+        if deadline > now && self.timer.poll(&self.runtime, deadline, cx).is_pending() {
+            return false;
+        }
+        // A timer may be due a little before the clock says so.
+        let now = now.max(deadline);
+        self.sockets.handle_timeout(now);
+        if self.machine.poll_timeout().is_some_and(|due| due <= now) {
+            self.machine.handle_timeout(now);
+            self.perform(now);
+        }
+        true
+    }
+
+    /// Does everything the machine asks for. Nothing in here waits.
+    fn perform(&mut self, now: Instant) {
+        while let Some(task) = self.machine.poll_task() {
+            match task {
+                Task::Signalling(action) => self.sockets_or_tokens(now, action),
+                Task::BindSockets { loopback } => {
+                    let addresses = self.udp.bind(loopback);
+                    self.machine.local_addresses(now, &addresses);
+                }
+                Task::Transmit(transmit) => self.udp.send(transmit),
+                Task::Finished => self.finished = true,
+            }
+        }
+    }
+
+    fn sockets_or_tokens(&mut self, now: Instant, action: metered_realtime_core::signalling::Action) {
+        use metered_realtime_core::signalling::Action;
+        match action {
+            Action::OpenSocket { socket, url } => self.sockets.open(socket, url),
+            Action::SendText { socket, text } => self.sockets.send(socket, text),
+            Action::CloseSocket { socket, code, reason } => {
+                self.sockets.close(now, socket, code, reason.as_untrusted().to_owned());
+            }
+            Action::FetchToken { request } => self.tokens.ask(request),
+            Action::AbandonToken { request } => self.tokens.abandon(request),
+        }
+    }
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The runtime's timer, set anew only when the deadline changes.
+struct Alarm<T> {
+    timer: Option<Pin<Box<T>>>,
+    due: Option<Instant>,
+}
+
+impl<T> Default for Alarm<T> {
+    fn default() -> Self {
+        Self { timer: None, due: None }
+    }
+}
+
+impl<T: Timer> Alarm<T> {
+    fn poll<R: Runtime<Timer = T>>(&mut self, runtime: &R, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let timer = match &mut self.timer {
+            Some(timer) => {
+                if self.due != Some(due) {
+                    timer.as_mut().reset(due);
+                }
+                timer
+            }
+            None => self.timer.insert(Box::pin(runtime.timer(due))),
+        };
+        self.due = Some(due);
+        let polled = timer.as_mut().poll(cx);
+        if polled.is_ready() {
+            // It has fired: to be used again it must be set again, even to the same time.
+            self.due = None;
+        }
+        polled
+    }
+}

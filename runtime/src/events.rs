@@ -1,0 +1,254 @@
+//! Events for any number of readers, each with a queue of its own.
+//!
+//! Every reader has its own queue of the events it asked for, rather than a place in one shared ring (as
+//! `async-broadcast` has it): so a flood of messages cannot push an error out of the sight of a reader of errors, and
+//! the number of missed events counts those that reader wanted.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+
+use crate::queue::{Bounds, Queue, Taken, Writer};
+use crate::wakers::lock;
+
+/// How many events wait for one reader, unless the builder was told otherwise.
+pub const DEFAULT_EVENT_CAPACITY: usize = 1024;
+
+/// The reader was too slow: this many events, the oldest of those that waited, are lost to it. What came afterwards
+/// follows, and the state can be read at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("{0} events were missed")]
+pub struct Missed(pub u64);
+
+/// A state became another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StateChange<S> {
+    /// What it was.
+    pub from: S,
+    /// What it is.
+    pub to: S,
+}
+
+/// What happens from the subscription on, as a stream.
+///
+/// Every reader gets every event. Up to a number of events (1024, or what the builder was told) wait for a reader that
+/// is busy; beyond, the oldest are dropped and `Err(`[`Missed`]`)` says how many, at the place of the gap. A reader never
+/// holds up the room or other readers. The stream ends when what it watches is closed.
+///
+/// Those who don't care for gaps use [`lossy`](Self::lossy).
+#[must_use = "events are kept for it as long as it lives"]
+pub struct Events<T> {
+    queue: Queue<T>,
+}
+
+impl<T> Events<T> {
+    /// The next event; `None` at the end. As `StreamExt::next`, without the import.
+    ///
+    /// Cancellation safe: an event is either returned or still there.
+    pub async fn next(&mut self) -> Option<Result<T, Missed>> {
+        std::future::poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// The same stream without word of gaps.
+    pub fn lossy(self) -> Lossy<T> {
+        Lossy { events: self }
+    }
+
+    fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Missed>>> {
+        Poll::Ready(ready!(self.queue.poll_take(cx)).map(|taken| match taken {
+            Taken::Item(item) => Ok(item),
+            Taken::Missed(n) => Err(Missed(n)),
+        }))
+    }
+}
+
+impl<T> Stream for Events<T> {
+    type Item = Result<T, Missed>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_event(cx)
+    }
+}
+
+impl<T> fmt::Debug for Events<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("queue", &self.queue).finish()
+    }
+}
+
+/// [`Events`] without word of gaps: a stream of the events alone.
+#[must_use = "events are kept for it as long as it lives"]
+pub struct Lossy<T> {
+    events: Events<T>,
+}
+
+impl<T> Lossy<T> {
+    /// The next event; `None` at the end. Cancellation safe.
+    pub async fn next(&mut self) -> Option<T> {
+        std::future::poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// How many events were missed so far.
+    pub fn missed(&self) -> u64 {
+        self.events.queue.missed_in_all()
+    }
+
+    fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        loop {
+            match ready!(self.events.poll_event(cx)) {
+                Some(Ok(event)) => return Poll::Ready(Some(event)),
+                Some(Err(Missed(_))) => {}
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+impl<T> Stream for Lossy<T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.poll_event(cx)
+    }
+}
+
+impl<T> fmt::Debug for Lossy<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lossy").field("queue", &self.events.queue).finish()
+    }
+}
+
+/// Where events are published and subscribed to.
+pub(crate) struct Hub<E> {
+    capacity: usize,
+    state: Mutex<HubState<E>>,
+}
+
+struct HubState<E> {
+    closed: bool,
+    subscribers: Vec<Box<dyn Subscriber<E>>>,
+}
+
+trait Subscriber<E>: Send {
+    /// False once nobody reads any more.
+    fn alive(&self) -> bool;
+    fn offer(&self, event: &E);
+    fn close(&self);
+}
+
+struct Picking<T, F> {
+    writer: Writer<T>,
+    pick: F,
+}
+
+impl<E, T: Send, F: Fn(&E) -> Option<T> + Send> Subscriber<E> for Picking<T, F> {
+    fn alive(&self) -> bool {
+        self.writer.queue().is_some()
+    }
+
+    fn offer(&self, event: &E) {
+        if let Some(queue) = self.writer.queue()
+            && let Some(item) = (self.pick)(event)
+        {
+            queue.push(item, 1);
+        }
+    }
+
+    fn close(&self) {
+        if let Some(queue) = self.writer.queue() {
+            queue.close();
+        }
+    }
+}
+
+impl<E> Hub<E> {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { capacity: capacity.max(1), state: Mutex::new(HubState { closed: false, subscribers: Vec::new() }) }
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Subscribes to what `pick` picks.
+    pub(crate) fn subscribe<T: Send + 'static>(&self, pick: impl Fn(&E) -> Option<T> + Send + 'static) -> Events<T> {
+        self.subscribe_after([], pick)
+    }
+
+    /// Subscribes to what `pick` picks, with some events to begin with.
+    pub(crate) fn subscribe_after<T: Send + 'static>(
+        &self,
+        first: impl IntoIterator<Item = T>,
+        pick: impl Fn(&E) -> Option<T> + Send + 'static,
+    ) -> Events<T> {
+        let first: Vec<T> = first.into_iter().collect();
+        let queue = Queue::new(Bounds::items(self.capacity.saturating_add(first.len())));
+        first.into_iter().for_each(|item| queue.push(item, 1));
+        let mut state = lock(&self.state);
+        if state.closed {
+            queue.close();
+        } else {
+            state.subscribers.retain(|subscriber| subscriber.alive());
+            state.subscribers.push(Box::new(Picking { writer: queue.writer(), pick }));
+        }
+        Events { queue }
+    }
+
+    pub(crate) fn publish(&self, event: &E) {
+        lock(&self.state).subscribers.retain(|subscriber| {
+            subscriber.offer(event);
+            subscriber.alive()
+        });
+    }
+
+    /// Ends every stream, now and to come.
+    pub(crate) fn close(&self) {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        state.subscribers.drain(..).for_each(|subscriber| subscriber.close());
+    }
+}
+
+impl<E> fmt::Debug for Hub<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("subscribers", &lock(&self.state).subscribers.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+
+    use super::*;
+
+    #[test]
+    fn each_reader_misses_only_what_it_asked_for() {
+        let hub = Hub::new(2);
+        let mut odd = hub.subscribe(|n: &u32| (n % 2 == 1).then_some(*n));
+        let mut all = hub.subscribe(|n: &u32| Some(*n)).lossy();
+        for n in 0..4 {
+            hub.publish(&n);
+        }
+        hub.close();
+        block_on(async {
+            assert_eq!(odd.next().await, Some(Ok(1)));
+            assert_eq!(odd.next().await, Some(Ok(3)));
+            assert_eq!(odd.next().await, None);
+            assert_eq!(all.next().await, Some(2));
+            assert_eq!(all.missed(), 2);
+            assert_eq!(hub.subscribe(|n: &u32| Some(*n)).next().await, None);
+        });
+    }
+
+    #[test]
+    fn readers_that_are_gone_are_forgotten() {
+        let hub = Hub::<u32>::new(2);
+        for _ in 0..100 {
+            drop(hub.subscribe(|n| Some(*n)));
+        }
+        assert!(lock(&hub.state).subscribers.len() <= 1);
+    }
+}

@@ -1,0 +1,92 @@
+//! What handles ask of the driver.
+
+use metered_realtime_core::peer::{JoinError, JoinOptions, ReplaceTrackError, SendError, TrackError};
+use metered_realtime_core::protocol::{Metadata, Payload};
+use metered_realtime_core::rtc::{
+    ChannelMessage, DataChannelError, DataChannelOptions, OpenChannelError, RequestKeyframeError,
+};
+use metered_realtime_core::{Channel, DataChannelId, PeerId, StreamId, TrackId};
+
+use super::RemotePeer;
+use crate::data_channel::DataChannel;
+use crate::reply::Reply;
+use crate::track::{LocalStream, LocalTrack};
+
+pub(crate) enum Command {
+    Join {
+        channel: Channel,
+        options: JoinOptions,
+        reply: Reply<Result<(), JoinError>>,
+    },
+    Send {
+        data: Payload,
+        reply: Reply<Result<(), SendError>>,
+    },
+    SendTo {
+        to: PeerId,
+        data: Payload,
+        reply: Reply<Result<(), SendError>>,
+    },
+    Close {
+        reason: Option<String>,
+        reply: Reply<()>,
+    },
+    AddStream {
+        stream: LocalStream,
+        metadata: Option<Metadata>,
+        reply: Reply<Result<(), TrackError>>,
+    },
+    AddTrack {
+        track: LocalTrack,
+        stream: Option<StreamId>,
+        metadata: Option<Metadata>,
+        reply: Reply<Result<(), TrackError>>,
+    },
+    RemoveStream {
+        stream: StreamId,
+        reply: Reply<Result<(), TrackError>>,
+    },
+    RemoveTrack {
+        track: TrackId,
+        reply: Reply<Result<(), TrackError>>,
+    },
+    ReplaceTrack {
+        old: TrackId,
+        new: Option<LocalTrack>,
+        reply: Reply<Result<(), ReplaceTrackError>>,
+    },
+    TrackMetadata {
+        track: TrackId,
+        reply: Reply<Option<Metadata>>,
+    },
+    StreamMetadata {
+        stream: StreamId,
+        reply: Reply<Option<Metadata>>,
+    },
+    RequestKeyframe {
+        peer: PeerId,
+        track: TrackId,
+        reply: Reply<Result<(), RequestKeyframeError>>,
+    },
+    OpenChannel {
+        remote: RemotePeer,
+        options: DataChannelOptions,
+        reply: Reply<Result<DataChannel, OpenChannelError>>,
+    },
+    ChannelSend {
+        peer: PeerId,
+        channel: DataChannelId,
+        message: ChannelMessage,
+        reply: Reply<Result<(), DataChannelError>>,
+    },
+    BufferedAmount {
+        peer: PeerId,
+        channel: DataChannelId,
+        reply: Reply<usize>,
+    },
+    CloseChannel {
+        peer: PeerId,
+        channel: DataChannelId,
+        reply: Reply<()>,
+    },
+}

@@ -1,0 +1,384 @@
+//! The core's room peer, as the drive loop sees it: commands in, events and answers out to the handles.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_channel::{Sender, WeakSender};
+use metered_realtime_core::peer::{self as core, MeteredPeerOptions, Output, ReplaceTrackError};
+use metered_realtime_core::protocol::CloseCode;
+use metered_realtime_core::rtc::{ChannelInfo, ConnectionState, DataChannelOptions, OpenChannelError};
+use metered_realtime_core::signalling::{InvalidOption, TokenError};
+use metered_realtime_core::{DataChannelId, RequestId, Secret, SocketId, StreamId, TokenRequestId, TrackId};
+
+use super::{Command, Event, JoinedEvent, LeftEvent, RemoteEvent, RemotePeer, RemoteStream, Shared};
+use crate::data_channel::DataChannel;
+use crate::drive::{Machine, Task};
+use crate::events::StateChange;
+use crate::reply::{Reply, answer};
+use crate::track::{LocalTrack, OutboundFrame};
+
+type Waiting<E> = BTreeMap<RequestId, Reply<Result<(), E>>>;
+
+pub(crate) struct Driven {
+    core: core::MeteredPeer,
+    shared: Arc<Shared>,
+    commands: WeakSender<Command>,
+    frames: Sender<OutboundFrame>,
+    tracks: BTreeMap<TrackId, Attached>,
+    // One entry for each request the core has in flight, and the core bounds those.
+    joins: Waiting<core::JoinError>,
+    sends: Waiting<core::SendError>,
+    channel_sends: Waiting<metered_realtime_core::rtc::DataChannelError>,
+    closes: Vec<Reply<()>>,
+}
+
+struct Attached {
+    track: LocalTrack,
+    stream: Option<StreamId>,
+}
+
+impl Driven {
+    pub(crate) fn new(
+        options: MeteredPeerOptions,
+        seed: u64,
+        event_capacity: usize,
+        commands: WeakSender<Command>,
+        frames: Sender<OutboundFrame>,
+    ) -> Result<(Self, Arc<Shared>), InvalidOption> {
+        let core = core::MeteredPeer::new(options, seed)?;
+        let shared = Arc::new(Shared::new(event_capacity, core.max_message_size()));
+        let driven = Self {
+            core,
+            shared: shared.clone(),
+            commands,
+            frames,
+            tracks: BTreeMap::new(),
+            joins: BTreeMap::new(),
+            sends: BTreeMap::new(),
+            channel_sends: BTreeMap::new(),
+            closes: Vec::new(),
+        };
+        Ok((driven, shared))
+    }
+
+    fn attach(&mut self, track: LocalTrack, stream: Option<StreamId>) {
+        track.attach(&self.frames);
+        let id = track.id().clone();
+        let former = self.tracks.insert(id, Attached { track: track.clone(), stream });
+        if let Some(former) = former.filter(|former| !former.track.same(&track)) {
+            former.track.detach(&self.frames);
+        }
+    }
+
+    fn detach(&mut self, track: &TrackId) -> Option<Attached> {
+        let attached = self.tracks.remove(track)?;
+        attached.track.detach(&self.frames);
+        Some(attached)
+    }
+
+    fn detach_stream(&mut self, stream: &StreamId) {
+        let frames = &self.frames;
+        self.tracks.retain(|_, attached| {
+            let goes = attached.stream.as_ref() == Some(stream);
+            if goes {
+                attached.track.detach(frames);
+            }
+            !goes
+        });
+    }
+
+    fn replace_track(&mut self, now: Instant, old: &TrackId, new: Option<LocalTrack>) -> Result<(), ReplaceTrackError> {
+        let result = self.core.replace_track(now, old, new.as_ref().map(LocalTrack::for_core).as_ref());
+        let (moved, everywhere) = match &result {
+            Ok(()) => (true, true),
+            Err(ReplaceTrackError::Partial { succeeded, .. }) => (!succeeded.is_empty(), false),
+            Err(_) => (false, false),
+        };
+        if moved {
+            let stream = self.tracks.get(old).and_then(|attached| attached.stream.clone());
+            // Peers for whom it failed still get the old track, so it stays attached for them.
+            if everywhere && new.as_ref().is_none_or(|new| new.id() != old) {
+                self.detach(old);
+            }
+            if let Some(new) = new {
+                self.attach(new, stream);
+            }
+        }
+        result
+    }
+
+    fn open_channel(
+        &mut self,
+        now: Instant,
+        remote: &RemotePeer,
+        options: DataChannelOptions,
+    ) -> Result<DataChannel, OpenChannelError> {
+        // The handle may be of a former stay of a peer who is back.
+        if self.shared.remote_peer(remote.id().as_str()).as_ref() != Some(remote) {
+            return Err(OpenChannelError::Closed);
+        }
+        let channel = self.core.open_channel(now, remote.id(), options.clone())?;
+        let DataChannelOptions { label, protocol, ordered, reliability, negotiated, .. } = options;
+        let opened_by_remote = false;
+        Ok(remote.opening(ChannelInfo { channel, label, protocol, ordered, reliability, negotiated, opened_by_remote }))
+    }
+
+    fn done<E>(waiting: &mut Waiting<E>, request: RequestId, result: Result<(), E>) {
+        if let Some(reply) = waiting.remove(&request) {
+            answer(reply, result);
+        }
+    }
+
+    fn begun<E>(waiting: &mut Waiting<E>, reply: Reply<Result<(), E>>, begun: Result<RequestId, E>) {
+        match begun {
+            Ok(request) => {
+                waiting.insert(request, reply);
+            }
+            Err(error) => answer(reply, Err(error)),
+        }
+    }
+
+    fn event(&mut self, event: core::Event) {
+        let event = match event {
+            core::Event::StateChange { from, to } => Event::StateChange(StateChange { from, to }),
+            core::Event::Joined { peer_id, channel } => Event::Joined(JoinedEvent { peer_id, channel }),
+            core::Event::Left { peer_id, channel, reason } => Event::Left(LeftEvent { peer_id, channel, reason }),
+            core::Event::PeerJoined { peer, metadata } => {
+                let state = self.core.remote_state(&peer).unwrap_or(ConnectionState::Idle);
+                let remote = RemotePeer::new(peer, state, metadata, self.shared.hub.capacity(), self.commands.clone());
+                if let Some(former) = self.shared.add(remote.clone()) {
+                    former.end();
+                }
+                Event::PeerJoined(remote)
+            }
+            core::Event::PeerLeft { peer } => {
+                let Some(remote) = self.shared.remove(&peer) else { return };
+                self.shared.hub.publish(&Event::PeerLeft(remote.clone()));
+                remote.end();
+                return;
+            }
+            core::Event::Data(data) => Event::Data(data),
+            core::Event::Error(error) => Event::Error(error),
+            core::Event::Remote { peer, event } => {
+                let Some(remote) = self.shared.remote_peer(peer.as_str()) else { return };
+                let Some(event) = self.remote_event(&remote, event) else { return };
+                Event::Remote { peer: remote, event }
+            }
+            _ => return,
+        };
+        self.shared.hub.publish(&event);
+    }
+
+    fn remote_event(&mut self, remote: &RemotePeer, event: core::RemoteEvent) -> Option<RemoteEvent> {
+        match event {
+            core::RemoteEvent::StateChange { from, to } => Some(remote.changed(StateChange { from, to })),
+            core::RemoteEvent::ConnectionReset => {
+                let state = self.core.remote_state(remote.id());
+                Some(remote.reset(state, self.core.remote_metadata(remote.id()).cloned()))
+            }
+            core::RemoteEvent::Track(info) => Some(remote.add_track(info)),
+            core::RemoteEvent::TrackRemoved { track, .. } => remote.remove_track(&track),
+            core::RemoteEvent::StreamAdded { stream, metadata } => {
+                Some(remote.add_stream(RemoteStream { id: stream, metadata }))
+            }
+            core::RemoteEvent::StreamRemoved { stream } => Some(remote.remove_stream(stream)),
+            core::RemoteEvent::Frame { track, frame } => {
+                if let Some(track) = remote.track(&track) {
+                    track.push(frame);
+                }
+                None
+            }
+            core::RemoteEvent::KeyframeRequested { track } => {
+                if let Some(attached) = self.tracks.get(&track) {
+                    attached.track.keyframe_requested(remote.id());
+                }
+                None
+            }
+            core::RemoteEvent::ChannelOpened(info) => remote.opened(info),
+            core::RemoteEvent::ChannelMessage { channel, message } => {
+                with_channel(remote, channel, |channel| channel.push(message))
+            }
+            core::RemoteEvent::ChannelBufferedAmountLow { channel } => {
+                with_channel(remote, channel, |channel| channel.low())
+            }
+            core::RemoteEvent::ChannelClosed { channel } => {
+                remote.channel_closed(channel);
+                None
+            }
+            core::RemoteEvent::NegotiationError(error) => Some(remote.negotiation_error(error)),
+            _ => None,
+        }
+    }
+
+    fn finished(&mut self) {
+        for attached in std::mem::take(&mut self.tracks).into_values() {
+            attached.track.detach(&self.frames);
+        }
+        self.shared.end();
+        self.closes.drain(..).for_each(|reply| answer(reply, ()));
+    }
+}
+
+fn with_channel(remote: &RemotePeer, channel: DataChannelId, then: impl FnOnce(DataChannel)) -> Option<RemoteEvent> {
+    if let Some(channel) = remote.channel(channel) {
+        then(channel);
+    }
+    None
+}
+
+impl Machine for Driven {
+    type Command = Command;
+    type Frame = OutboundFrame;
+
+    fn command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Join { channel, options, reply } => {
+                let begun = self.core.join(now, &channel, options);
+                Self::begun(&mut self.joins, reply, begun);
+            }
+            Command::Send { data, reply } => {
+                let begun = self.core.send(now, &data);
+                Self::begun(&mut self.sends, reply, begun);
+            }
+            Command::SendTo { to, data, reply } => {
+                let begun = self.core.send_to(now, &to, &data);
+                Self::begun(&mut self.sends, reply, begun);
+            }
+            Command::Close { reason, reply } => {
+                self.closes.push(reply);
+                self.core.close(now, reason.as_deref());
+            }
+            Command::AddStream { stream, metadata, reply } => {
+                let tracks: Vec<_> = stream.tracks().iter().map(LocalTrack::for_core).collect();
+                let result = self.core.add_stream(now, stream.id(), &tracks, metadata);
+                if result.is_ok() {
+                    for track in stream.tracks() {
+                        self.attach(track.clone(), Some(stream.id().clone()));
+                    }
+                }
+                answer(reply, result);
+            }
+            Command::AddTrack { track, stream, metadata, reply } => {
+                let result = self.core.add_track(now, &track.for_core(), stream.as_ref(), metadata);
+                if result.is_ok() {
+                    self.attach(track, stream);
+                }
+                answer(reply, result);
+            }
+            Command::RemoveStream { stream, reply } => {
+                let result = self.core.remove_stream(now, &stream);
+                if result.is_ok() {
+                    self.detach_stream(&stream);
+                }
+                answer(reply, result);
+            }
+            Command::RemoveTrack { track, reply } => {
+                let result = self.core.remove_track(now, &track);
+                if result.is_ok() {
+                    self.detach(&track);
+                }
+                answer(reply, result);
+            }
+            Command::ReplaceTrack { old, new, reply } => {
+                let result = self.replace_track(now, &old, new);
+                answer(reply, result);
+            }
+            Command::TrackMetadata { track, reply } => answer(reply, self.core.track_metadata(&track).cloned()),
+            Command::StreamMetadata { stream, reply } => answer(reply, self.core.stream_metadata(&stream).cloned()),
+            Command::RequestKeyframe { peer, track, reply } => {
+                answer(reply, self.core.request_keyframe(now, &peer, &track));
+            }
+            Command::OpenChannel { remote, options, reply } => {
+                let result = self.open_channel(now, &remote, options);
+                if let Err(Ok(unwanted)) = reply.send(result) {
+                    self.core.close_channel(now, unwanted.peer_id(), unwanted.id());
+                }
+            }
+            Command::ChannelSend { peer, channel, message, reply } => {
+                let begun = self.core.channel_send(now, &peer, channel, message);
+                Self::begun(&mut self.channel_sends, reply, begun);
+            }
+            Command::BufferedAmount { peer, channel, reply } => {
+                answer(reply, self.core.channel_buffered_amount(&peer, channel));
+            }
+            Command::CloseChannel { peer, channel, reply } => {
+                self.core.close_channel(now, &peer, channel);
+                answer(reply, ());
+            }
+        }
+    }
+
+    fn abandoned(&mut self, now: Instant) {
+        self.core.close(now, None);
+    }
+
+    fn frame(&mut self, now: Instant, OutboundFrame { track, frame }: OutboundFrame) {
+        let _peers = self.core.write_frame(now, &track, &frame);
+    }
+
+    fn socket_opened(&mut self, now: Instant, socket: SocketId) {
+        self.core.socket_opened(now, socket);
+    }
+
+    fn socket_text(&mut self, now: Instant, socket: SocketId, text: &str) {
+        self.core.socket_text(now, socket, text);
+    }
+
+    fn socket_binary(&mut self, now: Instant, socket: SocketId) {
+        self.core.socket_binary(now, socket);
+    }
+
+    fn socket_closed(&mut self, now: Instant, socket: SocketId, close: Option<(CloseCode, &str)>) {
+        self.core.socket_closed(now, socket, close);
+    }
+
+    fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<Secret, TokenError>) {
+        self.core.token(now, request, token);
+    }
+
+    fn local_addresses(&mut self, now: Instant, addresses: &[SocketAddr]) {
+        self.core.local_addresses(now, addresses);
+    }
+
+    fn datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
+        self.core.datagram(now, local, remote, datagram);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.core.handle_timeout(now);
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.core.poll_timeout()
+    }
+
+    fn poll_task(&mut self) -> Option<Task> {
+        self.shared.see(&self.core);
+        loop {
+            match self.core.poll_output()? {
+                Output::Signalling(action) => return Some(Task::Signalling(action)),
+                Output::BindSockets { loopback } => return Some(Task::BindSockets { loopback }),
+                Output::Transmit(transmit) => return Some(Task::Transmit(transmit)),
+                Output::Event(event) => self.event(event),
+                Output::JoinDone { request, result } => Self::done(&mut self.joins, request, result),
+                Output::SendDone { request, result } => Self::done(&mut self.sends, request, result),
+                Output::ChannelSendDone { request, result } => {
+                    Self::done(&mut self.channel_sends, request, result);
+                }
+                Output::Finished => {
+                    self.finished();
+                    return Some(Task::Finished);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Driven {
+    /// Also when the executor drops the driver half-way: nobody waits for what will not come.
+    fn drop(&mut self) {
+        self.finished();
+    }
+}

@@ -1,0 +1,89 @@
+//! What happens in a room, with handles to those it happens to.
+
+use metered_realtime_core::peer::{FatalError, MeteredData, PeerState};
+use metered_realtime_core::protocol::Metadata;
+use metered_realtime_core::rtc::{ConnectionState, NegotiationError};
+use metered_realtime_core::{Channel, PeerId, StreamId};
+
+use super::RemotePeer;
+use crate::data_channel::DataChannel;
+use crate::events::StateChange;
+use crate::track::RemoteTrack;
+
+/// What happened in the room.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Our state changed.
+    StateChange(StateChange<PeerState>),
+    /// We are in the room. Comes once.
+    Joined(JoinedEvent),
+    /// We are closed. Comes once, as the last event.
+    Left(LeftEvent),
+    /// Another peer is in the room.
+    PeerJoined(RemotePeer),
+    /// A peer left the room.
+    PeerLeft(RemotePeer),
+    /// A message through the server, from a peer in the room.
+    Data(MeteredData),
+    /// A condition to act on. Except for a failing token provider, the peer closes afterwards.
+    Error(FatalError),
+    /// Something about one remote peer.
+    Remote {
+        /// Which.
+        peer: RemotePeer,
+        /// What.
+        event: RemoteEvent,
+    },
+}
+
+/// We are in the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinedEvent {
+    /// Our id.
+    pub peer_id: PeerId,
+    /// The room.
+    pub channel: Channel,
+}
+
+/// We are closed. The fields are as they were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftEvent {
+    /// Our id, if the server had told it.
+    pub peer_id: Option<PeerId>,
+    /// The room, if we had been let in.
+    pub channel: Option<Channel>,
+    /// What `close` was given.
+    pub reason: Option<String>,
+}
+
+/// What happened with one remote peer.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum RemoteEvent {
+    /// The state of the connection to it changed.
+    StateChange(StateChange<ConnectionState>),
+    /// The connection was replaced after a reconnect: data channels are gone, tracks come anew.
+    ConnectionReset,
+    /// It sends a track.
+    Track(RemoteTrack),
+    /// It stopped sending a track.
+    TrackRemoved(RemoteTrack),
+    /// The first track of a stream came.
+    StreamAdded(RemoteStream),
+    /// The last track of a stream went.
+    StreamRemoved(RemoteStream),
+    /// It opened a data channel.
+    DataChannel(DataChannel),
+    /// A negotiation went wrong. Transient, unless the ICE restarts are exhausted.
+    NegotiationError(NegotiationError),
+}
+
+/// A group of tracks a remote peer sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteStream {
+    /// Its id, as the sender calls it.
+    pub id: StreamId,
+    /// What the sender said of it. The sender's word: for layout, never for authorization.
+    pub metadata: Option<Metadata>,
+}

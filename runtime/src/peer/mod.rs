@@ -1,0 +1,337 @@
+//! A room peer as users hold it.
+
+mod command;
+mod driven;
+mod event;
+mod remote;
+mod shared;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use async_channel::Sender;
+use metered_realtime_core::peer::{
+    FatalError, JoinError, JoinOptions, MeteredData, PeerState, ReplaceTrackError, SendError, TrackError,
+};
+use metered_realtime_core::protocol::{Metadata, Payload};
+use metered_realtime_core::signalling::StateError;
+use metered_realtime_core::{Channel, PeerId, Secret, StreamId};
+use serde::Serialize;
+
+pub(crate) use command::Command;
+pub(crate) use driven::Driven;
+pub use event::{Event, JoinedEvent, LeftEvent, RemoteEvent, RemoteStream};
+pub use remote::RemotePeer;
+pub(crate) use shared::Shared;
+
+use crate::builder::MeteredPeerBuilder;
+use crate::events::{Events, StateChange};
+use crate::reply::ask;
+use crate::token::TokenProvider;
+use crate::track::{LocalStream, LocalTrack};
+
+/// A peer in a room: who else is there, messages through the server, and media and data channels straight to each of the
+/// others.
+///
+/// Made with [`api_key`](Self::api_key) or [`token_provider`](Self::token_provider). Clones are the same peer; when the
+/// last one is dropped, it leaves the room as [`close`](Self::close) would.
+pub struct MeteredPeer<R> {
+    commands: Sender<Command>,
+    shared: Arc<Shared>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R> MeteredPeer<R> {
+    /// A peer that connects with a publishable key, `pk_live_…`. The server gives it a new id on every connect.
+    pub fn api_key(key: impl Into<Secret>) -> MeteredPeerBuilder<R> {
+        MeteredPeerBuilder::api_key(key.into())
+    }
+
+    /// A peer that asks for a token before every connect. The token's `sub` is its id.
+    ///
+    /// The provider is asked again whenever it fails; why it fails is for itself to log.
+    pub fn token_provider<P, F, T, E>(provider: P) -> MeteredPeerBuilder<R>
+    where
+        P: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Secret>,
+    {
+        MeteredPeerBuilder::token_provider(TokenProvider::new(provider))
+    }
+
+    pub(crate) fn from_parts(commands: Sender<Command>, shared: Arc<Shared>) -> Self {
+        Self { commands, shared, runtime: PhantomData }
+    }
+
+    /// Where the peer stands.
+    pub fn state(&self) -> PeerState {
+        self.shared.state()
+    }
+
+    /// Our id, once the server has told it. With a key it may change with a reconnect.
+    pub fn peer_id(&self) -> Option<PeerId> {
+        self.shared.peer_id()
+    }
+
+    /// The room, once we have been let in.
+    pub fn channel(&self) -> Option<Channel> {
+        self.shared.channel()
+    }
+
+    /// Who else is in the room at this moment, by id.
+    pub fn remote_peers(&self) -> Vec<RemotePeer> {
+        self.shared.remote_peers()
+    }
+
+    /// One of those who are in the room at this moment.
+    pub fn remote_peer(&self, id: impl AsRef<str>) -> Option<RemotePeer> {
+        self.shared.remote_peer(id.as_ref())
+    }
+
+    /// Largest payload of [`send`](Self::send) and [`send_to`](Self::send_to), in bytes of JSON.
+    pub fn max_message_size(&self) -> usize {
+        self.shared.max_message_size()
+    }
+
+    /// Goes into a room. Done when the server has let us in; who is there already is reported afterwards, so subscribe to
+    /// [`on_peer_joined`](Self::on_peer_joined) before. After a failure the peer is idle again and may try once more.
+    ///
+    /// Cancellation: the join goes on. [`close`](Self::close) ends it.
+    ///
+    /// # Errors
+    /// [`JoinError`]: what broke, with the close code where there is one.
+    pub async fn join(&self, channel: impl AsRef<str>) -> Result<(), JoinError> {
+        self.join_with(channel, JoinOptions::default()).await
+    }
+
+    /// [`join`](Self::join), with options.
+    ///
+    /// Cancellation: the join goes on. [`close`](Self::close) ends it.
+    ///
+    /// # Errors
+    /// [`JoinError`]: what broke, with the close code where there is one.
+    pub async fn join_with(&self, channel: impl AsRef<str>, options: JoinOptions) -> Result<(), JoinError> {
+        let channel = Channel::new(channel)?;
+        self.ask(|reply| Command::Join { channel, options, reply }).await.unwrap_or_else(|| Err(closed("join").into()))
+    }
+
+    /// Leaves for good, from any state, and waits for the end: the other peers' connections close first, then the one to
+    /// the server, within a second. Calling it again does no harm.
+    ///
+    /// Cancellation: the peer closes all the same.
+    pub async fn close(&self) {
+        self.close_with(None).await;
+    }
+
+    /// [`close`](Self::close), with a reason for [`on_left`](Self::on_left).
+    ///
+    /// Cancellation: the peer closes all the same.
+    pub async fn close_with_reason(&self, reason: impl Into<String>) {
+        self.close_with(Some(reason.into())).await;
+    }
+
+    async fn close_with(&self, reason: Option<String>) {
+        let _already_closed = self.ask(|reply| Command::Close { reason, reply }).await;
+    }
+
+    /// Sends JSON to everyone in the room, through the server. Done when the server has taken it.
+    ///
+    /// Cancellation: a message that has begun its way goes on.
+    ///
+    /// # Errors
+    /// [`SendError`]: whether it left, and what was wrong.
+    pub async fn send(&self, data: &(impl Serialize + ?Sized)) -> Result<(), SendError> {
+        let data = encode(data)?;
+        self.ask(|reply| Command::Send { data, reply }).await.unwrap_or(Err(SendError::NotJoined))
+    }
+
+    /// Sends JSON to one peer, through the server. Done when the server has taken it.
+    ///
+    /// Cancellation: a message that has begun its way goes on.
+    ///
+    /// # Errors
+    /// [`SendError`]: whether it left, and what was wrong.
+    pub async fn send_to(&self, peer: impl AsRef<str>, data: &(impl Serialize + ?Sized)) -> Result<(), SendError> {
+        let to = PeerId::new(peer)?;
+        let data = encode(data)?;
+        self.ask(|reply| Command::SendTo { to, data, reply }).await.unwrap_or(Err(SendError::NotJoined))
+    }
+
+    /// Sends every track of a stream to everyone in the room, now and later. The metadata, a JSON object, reaches the
+    /// others with the stream. Best done before [`join`](Self::join): then it costs no second negotiation.
+    ///
+    /// Cancellation: the tracks may be added.
+    ///
+    /// # Errors
+    /// [`TrackError`]; nothing was added then.
+    pub async fn add_stream(&self, stream: &LocalStream, metadata: Option<Metadata>) -> Result<(), TrackError> {
+        let stream = stream.clone();
+        self.ask(|reply| Command::AddStream { stream, metadata, reply })
+            .await
+            .unwrap_or_else(|| Err(closed("add_stream").into()))
+    }
+
+    /// Sends a track to everyone in the room, now and later, as part of a stream or of none. Adding it again with the
+    /// same stream does nothing.
+    ///
+    /// Cancellation: the track may be added.
+    ///
+    /// # Errors
+    /// [`TrackError`]; nothing was added then.
+    pub async fn add_track(
+        &self,
+        track: &LocalTrack,
+        stream: Option<&StreamId>,
+        metadata: Option<Metadata>,
+    ) -> Result<(), TrackError> {
+        let (track, stream) = (track.clone(), stream.cloned());
+        self.ask(|reply| Command::AddTrack { track, stream, metadata, reply })
+            .await
+            .unwrap_or_else(|| Err(closed("add_track").into()))
+    }
+
+    /// Stops sending the tracks of a stream. Does nothing if it was never added.
+    ///
+    /// Cancellation: the tracks may be removed.
+    ///
+    /// # Errors
+    /// [`TrackError::InvalidState`] while leaving or closed.
+    pub async fn remove_stream(&self, stream: &LocalStream) -> Result<(), TrackError> {
+        let stream = stream.id().clone();
+        self.ask(|reply| Command::RemoveStream { stream, reply })
+            .await
+            .unwrap_or_else(|| Err(closed("remove_stream").into()))
+    }
+
+    /// Stops sending a track. Does nothing if it was never added.
+    ///
+    /// Cancellation: the track may be removed.
+    ///
+    /// # Errors
+    /// [`TrackError::InvalidState`] while leaving or closed.
+    pub async fn remove_track(&self, track: &LocalTrack) -> Result<(), TrackError> {
+        let track = track.id().clone();
+        self.ask(|reply| Command::RemoveTrack { track, reply })
+            .await
+            .unwrap_or_else(|| Err(closed("remove_track").into()))
+    }
+
+    /// Sends another track in a track's place, to everyone, without a negotiation: camera to screen, microphone to
+    /// file. With `None` the others get nothing in its place.
+    ///
+    /// Cancellation: the track may be replaced.
+    ///
+    /// # Errors
+    /// [`ReplaceTrackError`]; [`Partial`](ReplaceTrackError::Partial) names those for whom it went well and those for
+    /// whom it did not.
+    pub async fn replace_track(&self, old: &LocalTrack, new: Option<&LocalTrack>) -> Result<(), ReplaceTrackError> {
+        let (old, new) = (old.id().clone(), new.cloned());
+        self.ask(|reply| Command::ReplaceTrack { old, new, reply })
+            .await
+            .unwrap_or_else(|| Err(closed("replace_track").into()))
+    }
+
+    /// What was attached to one of our tracks when it was added. Cancellation safe.
+    pub async fn track_metadata(&self, track: &LocalTrack) -> Option<Metadata> {
+        let track = track.id().clone();
+        self.ask(|reply| Command::TrackMetadata { track, reply }).await.flatten()
+    }
+
+    /// What was attached to one of our streams when it was added. Cancellation safe.
+    pub async fn stream_metadata(&self, stream: &LocalStream) -> Option<Metadata> {
+        let stream = stream.id().clone();
+        self.ask(|reply| Command::StreamMetadata { stream, reply }).await.flatten()
+    }
+
+    /// Everything that happens, in order, that of the remote peers included.
+    pub fn events(&self) -> Events<Event> {
+        self.shared.hub.subscribe(|event: &Event| Some(event.clone()))
+    }
+
+    /// We are in the room. Comes once.
+    pub fn on_joined(&self) -> Events<JoinedEvent> {
+        self.shared.hub.subscribe(|event| match event {
+            Event::Joined(joined) => Some(joined.clone()),
+            _ => None,
+        })
+    }
+
+    /// We are closed. Comes once, and the stream ends.
+    pub fn on_left(&self) -> Events<LeftEvent> {
+        self.shared.hub.subscribe(|event| match event {
+            Event::Left(left) => Some(left.clone()),
+            _ => None,
+        })
+    }
+
+    /// Every change of [`state`](Self::state).
+    pub fn state_changes(&self) -> Events<StateChange<PeerState>> {
+        self.shared.hub.subscribe(|event| match event {
+            Event::StateChange(change) => Some(*change),
+            _ => None,
+        })
+    }
+
+    /// Others who are in the room, or come into it. Subscribe before [`join`](Self::join) to miss nobody. What a
+    /// [`RemotePeer`] sent before its streams were subscribed to is not lost: see there.
+    pub fn on_peer_joined(&self) -> Events<RemotePeer> {
+        self.shared.hub.subscribe(|event| match event {
+            Event::PeerJoined(remote) => Some(remote.clone()),
+            _ => None,
+        })
+    }
+
+    /// Others who leave the room.
+    pub fn on_peer_left(&self) -> Events<RemotePeer> {
+        self.shared.hub.subscribe(|event| match event {
+            Event::PeerLeft(remote) => Some(remote.clone()),
+            _ => None,
+        })
+    }
+
+    /// Messages through the server, to the room and to us alone.
+    pub fn on_data(&self) -> Events<MeteredData> {
+        self.shared.hub.subscribe(|event| match event {
+            Event::Data(data) => Some(data.clone()),
+            _ => None,
+        })
+    }
+
+    /// Conditions to act on. Except for a failing token provider, the peer closes afterwards.
+    pub fn on_error(&self) -> Events<FatalError> {
+        self.shared.hub.subscribe(|event| match event {
+            Event::Error(error) => Some(error.clone()),
+            _ => None,
+        })
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(crate::reply::Reply<T>) -> Command) -> Option<T> {
+        ask(&self.commands, command).await
+    }
+}
+
+/// What a method answers that finds the peer closed.
+fn closed(method: &'static str) -> StateError<PeerState> {
+    StateError { method, state: PeerState::Closed }
+}
+
+fn encode(data: &(impl Serialize + ?Sized)) -> Result<Payload, SendError> {
+    Payload::encode(data).map_err(|_| SendError::InvalidArgs(crate::reply::not_json()))
+}
+
+impl<R> Clone for MeteredPeer<R> {
+    fn clone(&self) -> Self {
+        Self::from_parts(self.commands.clone(), self.shared.clone())
+    }
+}
+
+impl<R> fmt::Debug for MeteredPeer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MeteredPeer")
+            .field("state", &self.state())
+            .field("peer_id", &self.peer_id())
+            .field("channel", &self.channel())
+            .finish_non_exhaustive()
+    }
+}

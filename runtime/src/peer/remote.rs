@@ -1,0 +1,316 @@
+//! Another peer in the room, as users hold it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use async_channel::WeakSender;
+use metered_realtime_core::peer::RemoteTrackInfo;
+use metered_realtime_core::protocol::Metadata;
+use metered_realtime_core::rtc::{
+    ChannelInfo, ConnectionState, DataChannelOptions, NegotiationError, OpenChannelError,
+};
+use metered_realtime_core::{DataChannelId, PeerId, StreamId, TrackId};
+
+use super::{Command, RemoteEvent, RemoteStream};
+use crate::data_channel::{ChannelState, DataChannel};
+use crate::events::{Events, Hub, StateChange};
+use crate::reply::ask_weak;
+use crate::track::RemoteTrack;
+use crate::wakers::lock;
+
+/// Another peer in the room, from when it came until it leaves, whatever reconnects lie between.
+///
+/// Two are equal if they are the same stay of the same peer. It does not keep the room alive.
+///
+/// # Nothing is missed
+/// Tracks, streams and data channels may arrive before anybody could subscribe to them. So [`on_track`](Self::on_track),
+/// [`on_stream_added`](Self::on_stream_added), [`on_data_channel`](Self::on_data_channel) and
+/// [`events`](Self::events) begin with those that are there at the moment of the subscription, whenever that is, and go
+/// on with those that come: each exactly once.
+#[derive(Clone)]
+pub struct RemotePeer(Arc<Inner>);
+
+struct Inner {
+    id: PeerId,
+    hub: Hub<RemoteEvent>,
+    /// Locked while an event is published and while a subscription is made, so that each of these sees either both the
+    /// change and its event or neither.
+    present: Mutex<Present>,
+    commands: WeakSender<Command>,
+}
+
+struct Present {
+    state: ConnectionState,
+    metadata: Option<Metadata>,
+    tracks: Vec<RemoteTrack>,
+    streams: Vec<RemoteStream>,
+    channels: Vec<DataChannel>,
+}
+
+impl RemotePeer {
+    pub(crate) fn new(
+        id: PeerId,
+        state: ConnectionState,
+        metadata: Option<Metadata>,
+        event_capacity: usize,
+        commands: WeakSender<Command>,
+    ) -> Self {
+        let present = Present { state, metadata, tracks: Vec::new(), streams: Vec::new(), channels: Vec::new() };
+        Self(Arc::new(Inner { id, hub: Hub::new(event_capacity), present: Mutex::new(present), commands }))
+    }
+
+    /// Its id, as the server says.
+    pub fn id(&self) -> &PeerId {
+        &self.0.id
+    }
+
+    /// Where the connection to it stands.
+    pub fn state(&self) -> ConnectionState {
+        lock(&self.0.present).state
+    }
+
+    /// Its `peerMetadata`, signed by whoever issued its token. A reconnect may bring another.
+    pub fn metadata(&self) -> Option<Metadata> {
+        lock(&self.0.present).metadata.clone()
+    }
+
+    /// The tracks it sends at this moment.
+    pub fn tracks(&self) -> Vec<RemoteTrack> {
+        lock(&self.0.present).tracks.clone()
+    }
+
+    /// The streams it sends at this moment.
+    pub fn streams(&self) -> Vec<RemoteStream> {
+        lock(&self.0.present).streams.clone()
+    }
+
+    /// The data channels to it at this moment, whoever opened them.
+    pub fn data_channels(&self) -> Vec<DataChannel> {
+        lock(&self.0.present).channels.clone()
+    }
+
+    /// Opens a data channel to it. Done at once; [`DataChannel::opened`] waits for the other side.
+    ///
+    /// Cancellation safe: a channel that nobody got is closed.
+    ///
+    /// # Errors
+    /// [`OpenChannelError`]; [`Closed`](OpenChannelError::Closed) if the peer has left.
+    pub async fn open_data_channel(&self, options: DataChannelOptions) -> Result<DataChannel, OpenChannelError> {
+        let remote = self.clone();
+        ask_weak(&self.0.commands, |reply| Command::OpenChannel { remote, options, reply })
+            .await
+            .unwrap_or(Err(OpenChannelError::Closed))
+    }
+
+    /// Everything that happens with it, in order, after the streams, tracks and data channels that are there.
+    pub fn events(&self) -> Events<RemoteEvent> {
+        let present = lock(&self.0.present);
+        let streams = present.streams.iter().cloned().map(RemoteEvent::StreamAdded);
+        let tracks = present.tracks.iter().cloned().map(RemoteEvent::Track);
+        let channels = present.remotely_opened().map(RemoteEvent::DataChannel);
+        self.0.hub.subscribe_after(streams.chain(tracks).chain(channels), |event| Some(event.clone()))
+    }
+
+    /// The tracks it sends, those that are there first.
+    pub fn on_track(&self) -> Events<RemoteTrack> {
+        let present = lock(&self.0.present);
+        self.0.hub.subscribe_after(present.tracks.iter().cloned(), |event| match event {
+            RemoteEvent::Track(track) => Some(track.clone()),
+            _ => None,
+        })
+    }
+
+    /// Tracks it stops sending.
+    pub fn on_track_removed(&self) -> Events<RemoteTrack> {
+        self.0.hub.subscribe(|event| match event {
+            RemoteEvent::TrackRemoved(track) => Some(track.clone()),
+            _ => None,
+        })
+    }
+
+    /// The streams it sends, those that are there first.
+    pub fn on_stream_added(&self) -> Events<RemoteStream> {
+        let present = lock(&self.0.present);
+        self.0.hub.subscribe_after(present.streams.iter().cloned(), |event| match event {
+            RemoteEvent::StreamAdded(stream) => Some(stream.clone()),
+            _ => None,
+        })
+    }
+
+    /// Streams whose last track went.
+    pub fn on_stream_removed(&self) -> Events<RemoteStream> {
+        self.0.hub.subscribe(|event| match event {
+            RemoteEvent::StreamRemoved(stream) => Some(stream.clone()),
+            _ => None,
+        })
+    }
+
+    /// The data channels it opens, those that are there first.
+    pub fn on_data_channel(&self) -> Events<DataChannel> {
+        let present = lock(&self.0.present);
+        self.0.hub.subscribe_after(present.remotely_opened(), |event| match event {
+            RemoteEvent::DataChannel(channel) => Some(channel.clone()),
+            _ => None,
+        })
+    }
+
+    /// Every change of [`state`](Self::state). To know the state at the beginning, subscribe first and read it then.
+    pub fn state_changes(&self) -> Events<StateChange<ConnectionState>> {
+        self.0.hub.subscribe(|event| match event {
+            RemoteEvent::StateChange(change) => Some(*change),
+            _ => None,
+        })
+    }
+
+    /// The connection was replaced after a reconnect: data channels are gone, tracks come anew.
+    pub fn on_connection_reset(&self) -> Events<()> {
+        self.0.hub.subscribe(|event| matches!(event, RemoteEvent::ConnectionReset).then_some(()))
+    }
+
+    /// A negotiation went wrong. Transient, unless the ICE restarts are exhausted.
+    pub fn on_negotiation_error(&self) -> Events<NegotiationError> {
+        self.0.hub.subscribe(|event| match event {
+            RemoteEvent::NegotiationError(error) => Some(*error),
+            _ => None,
+        })
+    }
+}
+
+/// What the driver does with it.
+impl RemotePeer {
+    pub(crate) fn changed(&self, change: StateChange<ConnectionState>) -> RemoteEvent {
+        let mut present = lock(&self.0.present);
+        present.state = change.to;
+        self.publish(RemoteEvent::StateChange(change))
+    }
+
+    pub(crate) fn reset(&self, state: Option<ConnectionState>, metadata: Option<Metadata>) -> RemoteEvent {
+        let mut present = lock(&self.0.present);
+        present.clear();
+        present.metadata = metadata;
+        if let Some(state) = state {
+            present.state = state;
+        }
+        self.publish(RemoteEvent::ConnectionReset)
+    }
+
+    pub(crate) fn add_track(&self, info: RemoteTrackInfo) -> RemoteEvent {
+        let track = RemoteTrack::new(self.0.id.clone(), info, self.0.commands.clone());
+        let mut present = lock(&self.0.present);
+        // A track that comes anew takes the former one's place.
+        present.take_track(track.id());
+        present.tracks.push(track.clone());
+        self.publish(RemoteEvent::Track(track))
+    }
+
+    pub(crate) fn remove_track(&self, id: &TrackId) -> Option<RemoteEvent> {
+        let mut present = lock(&self.0.present);
+        let track = present.take_track(id)?;
+        Some(self.publish(RemoteEvent::TrackRemoved(track)))
+    }
+
+    pub(crate) fn add_stream(&self, stream: RemoteStream) -> RemoteEvent {
+        let mut present = lock(&self.0.present);
+        present.streams.retain(|known| known.id != stream.id);
+        present.streams.push(stream.clone());
+        self.publish(RemoteEvent::StreamAdded(stream))
+    }
+
+    pub(crate) fn remove_stream(&self, id: StreamId) -> RemoteEvent {
+        let mut present = lock(&self.0.present);
+        let known = present.streams.iter().position(|known| known.id == id).map(|at| present.streams.swap_remove(at));
+        self.publish(RemoteEvent::StreamRemoved(known.unwrap_or(RemoteStream { id, metadata: None })))
+    }
+
+    /// A channel of ours, not open yet.
+    pub(crate) fn opening(&self, info: ChannelInfo) -> DataChannel {
+        let channel = self.make_channel(info, ChannelState::Opening);
+        lock(&self.0.present).channels.push(channel.clone());
+        channel
+    }
+
+    /// A channel is open: one of ours, or one the peer made, which is an event.
+    pub(crate) fn opened(&self, info: ChannelInfo) -> Option<RemoteEvent> {
+        let mut present = lock(&self.0.present);
+        if let Some(channel) = present.channel(info.channel) {
+            channel.set_open(info);
+            return None;
+        }
+        let channel = self.make_channel(info, ChannelState::Open);
+        present.channels.push(channel.clone());
+        channel.info().opened_by_remote.then(|| self.publish(RemoteEvent::DataChannel(channel)))
+    }
+
+    pub(crate) fn channel_closed(&self, id: DataChannelId) {
+        let mut present = lock(&self.0.present);
+        if let Some(at) = present.channels.iter().position(|channel| channel.id() == id) {
+            present.channels.swap_remove(at).end();
+        }
+    }
+
+    pub(crate) fn channel(&self, id: DataChannelId) -> Option<DataChannel> {
+        lock(&self.0.present).channel(id)
+    }
+
+    pub(crate) fn track(&self, id: &TrackId) -> Option<RemoteTrack> {
+        lock(&self.0.present).tracks.iter().find(|track| track.id() == id).cloned()
+    }
+
+    pub(crate) fn negotiation_error(&self, error: NegotiationError) -> RemoteEvent {
+        self.publish(RemoteEvent::NegotiationError(error))
+    }
+
+    /// It left, or we did. Every stream of it ends.
+    pub(crate) fn end(&self) {
+        let mut present = lock(&self.0.present);
+        present.clear();
+        present.state = ConnectionState::Closed;
+        self.0.hub.close();
+    }
+
+    fn make_channel(&self, info: ChannelInfo, state: ChannelState) -> DataChannel {
+        DataChannel::new(self.0.id.clone(), info, state, self.0.commands.clone())
+    }
+
+    fn publish(&self, event: RemoteEvent) -> RemoteEvent {
+        self.0.hub.publish(&event);
+        event
+    }
+}
+
+impl Present {
+    fn remotely_opened(&self) -> impl Iterator<Item = DataChannel> {
+        self.channels.iter().filter(|channel| channel.info().opened_by_remote).cloned()
+    }
+
+    fn channel(&self, id: DataChannelId) -> Option<DataChannel> {
+        self.channels.iter().find(|channel| channel.id() == id).cloned()
+    }
+
+    fn take_track(&mut self, id: &TrackId) -> Option<RemoteTrack> {
+        let at = self.tracks.iter().position(|track| track.id() == id)?;
+        let track = self.tracks.remove(at);
+        track.end();
+        Some(track)
+    }
+
+    fn clear(&mut self) {
+        self.tracks.drain(..).for_each(|track| track.end());
+        self.streams.clear();
+        self.channels.drain(..).for_each(|channel| channel.end());
+    }
+}
+
+impl PartialEq for RemotePeer {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for RemotePeer {}
+
+impl fmt::Debug for RemotePeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemotePeer").field("id", &self.0.id).field("state", &self.state()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,230 @@
+//! The core's signalling machine, as the drive loop sees it: commands in, events and answers out to the handles.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use metered_realtime_core::protocol::{CloseCode, Payload};
+use metered_realtime_core::signalling::{
+    Event, InvalidOption, Output, RequestError, Signalling, SignallingOptions, State, TokenError,
+};
+use metered_realtime_core::{Channel, PeerId, RequestId, Secret, SocketId, TokenRequestId};
+
+use super::{SignallingConnectError, SubscribeOptions};
+use crate::drive::{Machine, Task};
+use crate::events::Hub;
+use crate::reply::{Reply, answer};
+use crate::wakers::lock;
+
+type Request = Reply<Result<(), RequestError>>;
+
+pub(crate) enum Command {
+    Connect { reply: Reply<Result<(), SignallingConnectError>> },
+    Subscribe { channel: Channel, options: SubscribeOptions, reply: Request },
+    Unsubscribe { channel: Channel, reply: Request },
+    Publish { channel: Channel, data: Payload, reply: Request },
+    Send { to: PeerId, data: Payload, reply: Request },
+    Close { reason: String, reply: Reply<()> },
+}
+
+/// The client as the driver last saw it, and its events.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(super) hub: Hub<Event>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    state: State,
+    peer_id: Option<PeerId>,
+    subscriptions: Vec<Channel>,
+    max_message_size: usize,
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> State {
+        lock(&self.seen).state
+    }
+
+    pub(super) fn peer_id(&self) -> Option<PeerId> {
+        lock(&self.seen).peer_id.clone()
+    }
+
+    pub(super) fn subscriptions(&self) -> Vec<Channel> {
+        lock(&self.seen).subscriptions.clone()
+    }
+
+    pub(super) fn max_message_size(&self) -> usize {
+        lock(&self.seen).max_message_size
+    }
+
+    fn see(&self, core: &Signalling) {
+        let mut seen = lock(&self.seen);
+        seen.state = core.state();
+        seen.max_message_size = core.max_message_size();
+        if seen.peer_id.as_ref() != core.peer_id() {
+            seen.peer_id = core.peer_id().cloned();
+        }
+        if !core.subscriptions().eq(&seen.subscriptions) {
+            seen.subscriptions = core.subscriptions().cloned().collect();
+        }
+    }
+
+    fn end(&self) {
+        lock(&self.seen).state = State::Closed;
+        self.hub.close();
+    }
+}
+
+pub(crate) struct Driven {
+    core: Signalling,
+    shared: Arc<Shared>,
+    connect: Option<Reply<Result<(), SignallingConnectError>>>,
+    // One entry for each request the core has in flight, and the core ends each in time.
+    requests: BTreeMap<RequestId, Request>,
+    closes: Vec<Reply<()>>,
+}
+
+impl Driven {
+    pub(crate) fn new(
+        options: SignallingOptions,
+        seed: u64,
+        event_capacity: usize,
+    ) -> Result<(Self, Arc<Shared>), InvalidOption> {
+        let core = Signalling::new(options, seed)?;
+        let shared = Arc::new(Shared {
+            hub: Hub::new(event_capacity),
+            seen: Mutex::new(Seen {
+                state: core.state(),
+                peer_id: None,
+                subscriptions: Vec::new(),
+                max_message_size: core.max_message_size(),
+            }),
+        });
+        let driven =
+            Self { core, shared: shared.clone(), connect: None, requests: BTreeMap::new(), closes: Vec::new() };
+        Ok((driven, shared))
+    }
+
+    fn begun(&mut self, reply: Request, begun: Result<RequestId, RequestError>) {
+        match begun {
+            Ok(request) => {
+                self.requests.insert(request, reply);
+            }
+            Err(error) => answer(reply, Err(error)),
+        }
+    }
+
+    fn finished(&mut self) {
+        self.shared.end();
+        self.closes.drain(..).for_each(|reply| answer(reply, ()));
+    }
+}
+
+impl Machine for Driven {
+    type Command = Command;
+    type Frame = Infallible;
+
+    fn command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Connect { reply } => match self.core.connect(now) {
+                Ok(()) => self.connect = Some(reply),
+                Err(error) => answer(reply, Err(error.into())),
+            },
+            Command::Subscribe { channel, options, reply } => {
+                let begun = self.core.subscribe(now, &channel, options.include_sender_metadata);
+                self.begun(reply, begun);
+            }
+            Command::Unsubscribe { channel, reply } => {
+                let begun = self.core.unsubscribe(now, &channel);
+                self.begun(reply, begun);
+            }
+            Command::Publish { channel, data, reply } => {
+                let begun = self.core.publish(now, &channel, &data);
+                self.begun(reply, begun);
+            }
+            Command::Send { to, data, reply } => {
+                let begun = self.core.send(now, &to, &data);
+                self.begun(reply, begun);
+            }
+            Command::Close { reason, reply } => {
+                self.closes.push(reply);
+                self.core.close(now, &reason);
+            }
+        }
+    }
+
+    fn abandoned(&mut self, now: Instant) {
+        self.core.close(now, "");
+    }
+
+    fn frame(&mut self, _now: Instant, frame: Infallible) {
+        match frame {}
+    }
+
+    fn socket_opened(&mut self, now: Instant, socket: SocketId) {
+        self.core.socket_opened(now, socket);
+    }
+
+    fn socket_text(&mut self, now: Instant, socket: SocketId, text: &str) {
+        self.core.socket_text(now, socket, text);
+    }
+
+    fn socket_binary(&mut self, now: Instant, socket: SocketId) {
+        self.core.socket_binary(now, socket);
+    }
+
+    fn socket_closed(&mut self, now: Instant, socket: SocketId, close: Option<(CloseCode, &str)>) {
+        self.core.socket_closed(now, socket, close);
+    }
+
+    fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<Secret, TokenError>) {
+        self.core.token(now, request, token);
+    }
+
+    fn local_addresses(&mut self, _now: Instant, _addresses: &[SocketAddr]) {}
+
+    fn datagram(&mut self, _now: Instant, _local: SocketAddr, _remote: SocketAddr, _datagram: &[u8]) {}
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.core.handle_timeout(now);
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.core.poll_timeout()
+    }
+
+    fn poll_task(&mut self) -> Option<Task> {
+        self.shared.see(&self.core);
+        loop {
+            match self.core.poll_output()? {
+                Output::Action(action) => return Some(Task::Signalling(action)),
+                Output::Event(event) => self.shared.hub.publish(&event),
+                Output::Connected(result) => {
+                    if let Some(reply) = self.connect.take() {
+                        answer(reply, result.map_err(Into::into));
+                    }
+                }
+                Output::RequestDone { request, result } => {
+                    if let Some(reply) = self.requests.remove(&request) {
+                        answer(reply, result);
+                    }
+                }
+                Output::Finished => {
+                    self.finished();
+                    return Some(Task::Finished);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Driven {
+    /// Also when the executor drops the driver half-way: nobody waits for what will not come.
+    fn drop(&mut self) {
+        self.finished();
+    }
+}

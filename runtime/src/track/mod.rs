@@ -1,0 +1,10 @@
+//! Tracks as users hold them: ours to write to, theirs to read from.
+
+mod local;
+mod remote;
+mod stream;
+
+pub use local::LocalTrack;
+pub(crate) use local::{OUTBOUND_FRAMES, OutboundFrame};
+pub use remote::RemoteTrack;
+pub use stream::LocalStream;

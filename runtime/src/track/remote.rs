@@ -1,0 +1,138 @@
+//! A track a remote peer sends.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use metered_realtime_core::media::{MediaKind, ReceivedFrame};
+use metered_realtime_core::peer::RemoteTrackInfo;
+use metered_realtime_core::protocol::Metadata;
+use metered_realtime_core::rtc::RequestKeyframeError;
+use metered_realtime_core::{PeerId, StreamId, TrackId};
+
+use crate::peer::Command;
+use crate::queue::{Bounds, Queue, Taken};
+use crate::reply::ask_weak;
+
+/// Frames that wait for the reader: some seconds of sound or picture. At the bound the oldest are dropped, for a late
+/// picture is worth less than the newest.
+const FRAMES: Bounds = Bounds { items: 256, bytes: 4 * 1024 * 1024 };
+
+/// A track a remote peer sends: encoded frames are read from it.
+///
+/// Clones are the same track and share its frames: each frame goes to one reader. A reader that is slow loses the oldest
+/// frames, beyond 256 frames or 4 MiB; the next frame it gets says so in
+/// [`contiguous`](ReceivedFrame::contiguous), and [`dropped_frames`](Self::dropped_frames) counts them. The stream ends
+/// when the peer removes the track, when it leaves, and when its connection is replaced after a reconnect: then the track
+/// comes anew in [`RemotePeer::on_track`](crate::RemotePeer::on_track).
+#[derive(Clone)]
+pub struct RemoteTrack(Arc<Inner>);
+
+struct Inner {
+    peer: PeerId,
+    info: RemoteTrackInfo,
+    frames: Queue<ReceivedFrame>,
+    gap: AtomicBool,
+    commands: async_channel::WeakSender<Command>,
+}
+
+impl RemoteTrack {
+    pub(crate) fn new(peer: PeerId, info: RemoteTrackInfo, commands: async_channel::WeakSender<Command>) -> Self {
+        Self(Arc::new(Inner { peer, info, frames: Queue::new(FRAMES), gap: AtomicBool::new(false), commands }))
+    }
+
+    /// Its id, as the sender calls it.
+    pub fn id(&self) -> &TrackId {
+        &self.0.info.track
+    }
+
+    /// The stream it belongs to.
+    pub fn stream_id(&self) -> Option<&StreamId> {
+        self.0.info.stream.as_ref()
+    }
+
+    /// Sound or picture.
+    pub fn kind(&self) -> MediaKind {
+        self.0.info.kind
+    }
+
+    /// What the sender said of it. The sender's word: for layout, never for authorization.
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.0.info.metadata.as_ref()
+    }
+
+    /// Who sends it.
+    pub fn peer_id(&self) -> &PeerId {
+        &self.0.peer
+    }
+
+    /// The next frame; `None` once the track has ended. Cancellation safe: a frame is either returned or still there.
+    pub async fn recv(&self) -> Option<ReceivedFrame> {
+        std::future::poll_fn(|cx| self.poll_frame(cx)).await
+    }
+
+    /// Frames this reader lost because it was slow.
+    pub fn dropped_frames(&self) -> u64 {
+        self.0.frames.missed_in_all()
+    }
+
+    /// Asks the sender for a key frame. Done once the request is on its way. Cancellation: the request may go out.
+    ///
+    /// # Errors
+    /// [`RequestKeyframeError`] says why it could not be asked for.
+    pub async fn request_keyframe(&self) -> Result<(), RequestKeyframeError> {
+        let (peer, track) = (self.0.peer.clone(), self.0.info.track.clone());
+        ask_weak(&self.0.commands, |reply| Command::RequestKeyframe { peer, track, reply })
+            .await
+            .unwrap_or(Err(RequestKeyframeError::Closed))
+    }
+
+    pub(crate) fn push(&self, frame: ReceivedFrame) {
+        let size = frame.data.len();
+        self.0.frames.push(frame, size);
+    }
+
+    pub(crate) fn end(&self) {
+        self.0.frames.close();
+    }
+
+    fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<ReceivedFrame>> {
+        loop {
+            match ready!(self.0.frames.poll_take(cx)) {
+                Some(Taken::Item(frame)) => {
+                    let gap = self.0.gap.swap(false, Ordering::Relaxed);
+                    return Poll::Ready(Some(ReceivedFrame { contiguous: frame.contiguous && !gap, ..frame }));
+                }
+                Some(Taken::Missed(_)) => self.0.gap.store(true, Ordering::Relaxed),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+impl Stream for RemoteTrack {
+    type Item = ReceivedFrame;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ReceivedFrame>> {
+        self.poll_frame(cx)
+    }
+}
+
+impl PartialEq for RemoteTrack {
+    /// Whether it is the very same track, not one that replaced it.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for RemoteTrack {}
+
+impl fmt::Debug for RemoteTrack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { peer, info, .. } = &*self.0;
+        f.debug_struct("RemoteTrack").field("peer", peer).field("info", info).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,146 @@
+// One peer of the official SDK. The runner calls `command`; everything that happens goes to `window.log` and, through
+// the binding `report`, to the runner. Names of commands and events are those of the Rust peer (interop-peer).
+import { ConsoleLogger, MeteredPeer } from "/sdk.mjs";
+
+window.log = [];
+const remotes = new Map();
+const channels = new Map();
+const localStreams = new Map();
+const started = performance.now();
+let peer;
+
+function tell(event, fields = {}) {
+  const entry = { event, at: performance.now() - started, ...fields };
+  window.log.push(entry);
+  window.report(entry);
+}
+
+// For the log of a failed scenario: what was negotiated.
+for (const method of ["setLocalDescription", "setRemoteDescription"]) {
+  const original = RTCPeerConnection.prototype[method];
+  RTCPeerConnection.prototype[method] = async function (...args) {
+    const before = this.signalingState;
+    try {
+      await original.apply(this, args);
+    } finally {
+      const { type, sdp } = args[0] ?? this.localDescription ?? {};
+      console.debug(`${method} in ${before}, now ${this.signalingState}: ${type}\n${sdp ?? ""}`);
+    }
+  };
+}
+
+const toBase64 = (bytes) => btoa(Array.from(new Uint8Array(bytes), (byte) => String.fromCharCode(byte)).join(""));
+const fromBase64 = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+
+function watchChannel(remote, channel, { echo, opened }) {
+  const name = { peer: remote.id, label: channel.label };
+  channels.set(`${remote.id}/${channel.label}`, channel);
+  channel.binaryType = "arraybuffer";
+  const open = () =>
+    tell("channel-open", { ...name, opened, protocol: channel.protocol, ordered: channel.ordered,
+      maxRetransmits: channel.maxRetransmits, maxPacketLifeTime: channel.maxPacketLifeTime });
+  if (channel.readyState === "open") open();
+  else channel.addEventListener("open", open);
+  channel.addEventListener("close", () => tell("channel-closed", name));
+  channel.addEventListener("message", ({ data }) => {
+    const body = typeof data === "string" ? { text: data } : { base64: toBase64(data) };
+    tell("channel-message", { ...name, ...body });
+    if (echo) channel.send(data);
+  });
+}
+
+/** Plays what arrives, so that it is decoded: an element that shows it, as an application would have it. */
+function play(stream) {
+  const element = document.createElement("video");
+  Object.assign(element, { autoplay: true, playsInline: true, srcObject: stream });
+  element.dataset.stream = stream.id;
+  document.body.append(element);
+}
+
+function watchRemote(remote) {
+  remotes.set(remote.id, remote);
+  tell("peer-joined", { peer: remote.id, metadata: remote.metadata });
+  remote.on("state-change", ({ from, to }) => tell("remote-state", { peer: remote.id, from, to }));
+  remote.on("negotiation-error", ({ err }) => tell("negotiation-error", { peer: remote.id, error: String(err) }));
+  remote.on("ice-candidate-error", ({ err }) => tell("candidate-error", { peer: remote.id, error: String(err) }));
+  remote.on("connection-reset", () => tell("connection-reset", { peer: remote.id }));
+  remote.on("track", ({ track, streams, metadata }) => {
+    tell("track", { peer: remote.id, track: track.id, kind: track.kind, streams: streams.map((s) => s.id), metadata });
+    if (!streams.length) play(new MediaStream([track]));
+  });
+  remote.on("stream-added", ({ stream, metadata }) => {
+    tell("stream-added", { peer: remote.id, stream: stream.id, metadata });
+    play(stream);
+  });
+  remote.on("stream-removed", ({ stream }) => tell("stream-removed", { peer: remote.id, stream: stream.id }));
+  remote.on("data-channel", ({ channel }) => watchChannel(remote, channel, { echo: true, opened: "remote" }));
+}
+
+/** The statistics of what one remote peer sends us and we send it, with codecs by name. */
+async function statsOf(remote) {
+  const all = await remote.pc.getStats();
+  const codec = (id) => all.get(id)?.mimeType;
+  const media = (type) =>
+    [...all.values()].filter((entry) => entry.type === type).map((entry) => ({ ...entry, codec: codec(entry.codecId) }));
+  return {
+    state: remote.state,
+    inbound: media("inbound-rtp"),
+    outbound: media("outbound-rtp"),
+    pairs: [...all.values()].filter((entry) => entry.type === "candidate-pair"),
+  };
+}
+
+const commands = {
+  async join({ url, key, room }) {
+    peer = new MeteredPeer({ url, apiKey: key, logger: ConsoleLogger });
+    peer.on("joined", ({ peerId, channel }) => tell("joined", { peerId, room: channel }));
+    peer.on("left", ({ peerId, channel, reason }) => tell("left", { peerId, room: channel, reason }));
+    peer.on("state-change", ({ from, to }) => tell("state", { from, to }));
+    peer.on("peer-joined", ({ peer: remote }) => watchRemote(remote));
+    peer.on("peer-left", ({ peer: remote }) => tell("peer-left", { peer: remote.id }));
+    peer.on("data", ({ senderPeerId, data, kind }) => tell("data", { from: senderPeerId, data, kind }));
+    peer.on("error", ({ err }) => tell("error", { error: String(err) }));
+    for (const [stream, metadata] of localStreams.values()) peer.addStream(stream, metadata);
+    await peer.join(room);
+    return { peerId: peer.peerId };
+  },
+  async send({ data }) {
+    await peer.send(data);
+  },
+  async sendTo({ peer: id, data }) {
+    await peer.sendTo(id, data);
+  },
+  /** Opens a channel; the event `channel-open` follows. */
+  openChannel({ peer: id, label, options }) {
+    const remote = remotes.get(id);
+    watchChannel(remote, remote.pc.createDataChannel(label, options), { echo: false, opened: "local" });
+  },
+  channelSend({ peer: id, label, text, base64 }) {
+    channels.get(`${id}/${label}`).send(text ?? fromBase64(base64));
+  },
+  channelClose({ peer: id, label }) {
+    channels.get(`${id}/${label}`).close();
+  },
+  /** The fake camera and microphone, now or (before `join`) with the join. */
+  async addStream({ metadata, audio = true, video = true }) {
+    const stream = await navigator.mediaDevices.getUserMedia({ audio, video: video && { width: 320, height: 240 } });
+    localStreams.set(stream.id, [stream, metadata]);
+    peer?.addStream(stream, metadata);
+    return { stream: stream.id, tracks: stream.getTracks().map(({ id, kind }) => ({ id, kind })) };
+  },
+  removeStream({ stream: id }) {
+    const [stream] = localStreams.get(id);
+    localStreams.delete(id);
+    peer.removeStream(stream);
+  },
+  stats({ peer: id }) {
+    return statsOf(remotes.get(id));
+  },
+  async leave({ reason }) {
+    for (const [stream] of localStreams.values()) stream.getTracks().forEach((track) => track.stop());
+    await peer?.close(reason);
+  },
+};
+
+window.command = async (name, fields) => commands[name](fields);
+tell("ready");

@@ -1,0 +1,79 @@
+// Data channels opened by either side, echoed by the other.
+import { meet } from "./presence.mjs";
+
+const base64 = (bytes) => Buffer.from(bytes).toString("base64");
+const SMALL = base64(Uint8Array.from({ length: 256 }, (_, i) => i));
+const LARGE = base64(Uint8Array.from({ length: 60_000 }, (_, i) => (i * 7) % 251));
+const MESSAGES = [
+  ["text", { text: "grüße \u{1f44b}" }],
+  ["binary", { base64: SMALL }],
+  ["a large binary", { base64: LARGE }],
+];
+const EMPTY = [
+  ["text", { text: "" }],
+  ["binary", { base64: "" }],
+];
+
+/** `opener` joined second, and opens as soon as it sees the other. */
+export async function channel(t, waits, opener) {
+  await waits.join(t.room);
+  const before = performance.now();
+  await opener.join(t.room);
+  await opener.event("peer-joined", { peer: waits.id });
+  await opener.call("openChannel", { peer: waits.id, label: "echo", options: { protocol: "interop" } });
+  const open = await t.check("it opens", opener.event("channel-open", { peer: waits.id, label: "echo" }));
+  if (!open) return;
+  t.measure(`join to open data channel, ${opener.name} joins ${waits.name}`, open.received - before);
+  const other = await t.check(
+    `${waits.name} is told of it`,
+    waits.event("channel-open", { peer: opener.id, label: "echo", opened: "remote" }),
+  );
+  t.equal("label, protocol and order are as opened", { label: other?.label, protocol: other?.protocol, ordered: other?.ordered }, {
+    label: "echo",
+    protocol: "interop",
+    ordered: true,
+  });
+  for (const [what, body] of MESSAGES) {
+    const after = opener.mark;
+    await opener.call("channelSend", { peer: waits.id, label: "echo", ...body });
+    const key = Object.keys(body)[0];
+    await t.check(`${what} comes back`, async () => {
+      const echo = await opener.event("channel-message", { label: "echo" }, { after });
+      if (echo[key] !== body[key]) throw new Error(`changed to ${JSON.stringify(echo).slice(0, 200)}`);
+    });
+  }
+  for (const [what, body] of EMPTY) await empty(t, opener, waits, what, body);
+  await t.check("both sides are connected", Promise.all([
+    opener.event("remote-state", { peer: waits.id, to: "connected" }),
+    waits.event("remote-state", { peer: opener.id, to: "connected" }),
+  ]));
+  await opener.call("channelClose", { peer: waits.id, label: "echo" });
+  await t.check("closing it closes the other end", waits.event("channel-closed", { peer: opener.id, label: "echo" }));
+}
+
+/** Empty messages reach us; our side cannot send them, and says so. */
+async function empty(t, from, to, what, body) {
+  const sent = from.call("channelSend", { peer: to.id, label: "echo", ...body });
+  if (from.kind === "rust") {
+    const outcome = await sent.then(() => "sent", (error) => error.message);
+    t.holds(`an empty ${what} is refused`, outcome.includes("empty"), outcome);
+  } else {
+    await sent;
+    await t.check(`an empty ${what} arrives`, to.event("channel-message", { label: "echo", ...body }));
+  }
+}
+
+/** An unordered channel without retransmission, and a second one opened from the other side at the same moment. */
+export async function channelsAtOnce(t, first, second) {
+  await meet(t, first, second);
+  const open = (from, to, label) =>
+    from.call("openChannel", { peer: to.id, label, options: { ordered: false, maxRetransmits: 0 } });
+  await Promise.all([open(first, second, "there"), open(second, first, "back")]);
+  for (const [from, to, label] of [[first, second, "there"], [second, first, "back"]]) {
+    await t.check(`${from.name} opens, both at once`, from.event("channel-open", { label, opened: "local" }));
+    const far = await t.check(`${to.name} is told`, to.event("channel-open", { label, opened: "remote" }));
+    t.equal("unordered, without retransmission", [far?.ordered, far?.maxRetransmits], [false, 0]);
+    await from.call("channelSend", { peer: to.id, label, text: label });
+    await t.check("its message comes back", from.event("channel-message", { label, text: label }));
+  }
+}

@@ -1,0 +1,72 @@
+//! What comes in: each track's frames are counted.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use metered_realtime_tokio::{ReceivedFrame, RemoteTrack};
+use serde::Serialize;
+
+/// What came of one track.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Count {
+    track: String,
+    kind: String,
+    codec: Option<String>,
+    frames: u64,
+    key_frames: u64,
+    bytes: usize,
+    gaps: u64,
+    /// Whether the first frame was one a decoder can start with.
+    began_with_key_frame: bool,
+    ended: bool,
+}
+
+impl Count {
+    fn add(&mut self, frame: &ReceivedFrame) {
+        self.codec = Some(format!("{}/{}", frame.codec.kind(), frame.codec));
+        self.began_with_key_frame |= self.frames == 0 && frame.keyframe;
+        self.gaps += u64::from(self.frames > 0 && !frame.contiguous);
+        self.frames += 1;
+        self.key_frames += u64::from(frame.keyframe);
+        self.bytes += frame.data.len();
+    }
+}
+
+/// The counts of every track of every peer; a track that came anew has a count of its own.
+#[derive(Clone, Default)]
+pub(crate) struct Counts(Arc<Mutex<BTreeMap<String, Vec<Count>>>>);
+
+impl Counts {
+    /// Of one peer's tracks, the newest first.
+    pub(crate) fn of(&self, peer: &str) -> Vec<Count> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(peer).into_iter().flatten().rev().cloned().collect()
+    }
+
+    /// Counts a track from now on.
+    pub(crate) fn follow(&self, track: RemoteTrack) {
+        let peer = track.peer_id().to_string();
+        let count = Count { track: track.id().to_string(), kind: track.kind().to_string(), ..Count::default() };
+        let place = {
+            let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_peer = counts.entry(peer.clone()).or_default();
+            of_peer.push(count);
+            of_peer.len() - 1
+        };
+        let counts = self.clone();
+        tokio::spawn(async move {
+            while let Some(frame) = track.recv().await {
+                counts.change(&peer, place, |count| count.add(&frame));
+            }
+            counts.change(&peer, place, |count| count.ended = true);
+        });
+    }
+
+    fn change(&self, peer: &str, place: usize, change: impl FnOnce(&mut Count)) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(peer).and_then(|of_peer| of_peer.get_mut(place)) {
+            change(count);
+        }
+    }
+}
