@@ -314,3 +314,54 @@ impl fmt::Debug for RemotePeer {
         f.debug_struct("RemotePeer").field("id", &self.0.id).field("state", &self.state()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+    use metered_realtime_core::media::MediaKind;
+
+    use super::*;
+
+    fn remote() -> RemotePeer {
+        let (commands, _) = async_channel::bounded(1);
+        RemotePeer::new(PeerId::new("ben").unwrap(), ConnectionState::Idle, None, 1, commands.downgrade())
+    }
+
+    fn info(track: &str) -> RemoteTrackInfo {
+        RemoteTrackInfo { track: TrackId::new(track).unwrap(), stream: None, kind: MediaKind::Audio, metadata: None }
+    }
+
+    #[test]
+    fn tracks_from_before_and_after_a_subscription_come_once_each() {
+        let remote = remote();
+        remote.add_track(info("gone"));
+        remote.remove_track(&TrackId::new("gone").unwrap());
+        remote.add_track(info("a"));
+        remote.add_track(info("b"));
+        let mut tracks = remote.on_track();
+        let mut everything = remote.events();
+        remote.add_track(info("c"));
+        remote.end();
+        block_on(async {
+            for expected in ["a", "b", "c"] {
+                assert_eq!(tracks.next().await.unwrap().unwrap().id().as_str(), expected);
+                assert!(
+                    matches!(everything.next().await, Some(Ok(RemoteEvent::Track(track))) if track.id().as_str() == expected)
+                );
+            }
+            assert_eq!(tracks.next().await, None);
+        });
+    }
+
+    #[test]
+    fn a_reset_ends_what_there_was_and_a_track_comes_anew() {
+        let remote = remote();
+        remote.add_track(info("a"));
+        let former = remote.tracks().remove(0);
+        let _event = remote.reset(Some(ConnectionState::Reconnecting), None);
+        assert!(remote.tracks().is_empty());
+        assert_eq!(block_on(former.recv()), None);
+        remote.add_track(info("a"));
+        assert!(remote.tracks() != [former]);
+    }
+}

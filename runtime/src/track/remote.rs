@@ -136,3 +136,43 @@ impl fmt::Debug for RemoteTrack {
         f.debug_struct("RemoteTrack").field("peer", peer).field("info", info).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use futures_executor::block_on;
+    use metered_realtime_core::media::Codec;
+
+    use super::*;
+
+    #[test]
+    fn a_slow_reader_loses_the_oldest_frames_and_sees_the_gap() {
+        let info =
+            RemoteTrackInfo { track: TrackId::new("a").unwrap(), stream: None, kind: MediaKind::Audio, metadata: None };
+        let (commands, _) = async_channel::bounded(1);
+        let track = RemoteTrack::new(PeerId::new("ben").unwrap(), info, commands.downgrade());
+        for n in 0..300 {
+            track.push(ReceivedFrame {
+                codec: Codec::Opus,
+                timestamp: Duration::from_millis(20 * n),
+                keyframe: true,
+                contiguous: true,
+                received_at: Instant::now(),
+                data: vec![0].into(),
+            });
+        }
+        track.end();
+        let frames: Vec<ReceivedFrame> = block_on(async {
+            let mut frames = Vec::new();
+            while let Some(frame) = track.recv().await {
+                frames.push(frame);
+            }
+            frames
+        });
+        assert_eq!((frames.len(), track.dropped_frames()), (256, 44));
+        assert_eq!(frames[0].timestamp, Duration::from_millis(20 * 44));
+        assert!(!frames[0].contiguous && frames[1..].iter().all(|frame| frame.contiguous));
+        assert_eq!(block_on(track.request_keyframe()), Err(RequestKeyframeError::Closed));
+    }
+}
