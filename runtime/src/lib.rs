@@ -45,7 +45,7 @@ pub use track::{LocalStream, LocalTrack, RemoteTrack};
 pub use metered_realtime_core::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame};
 pub use metered_realtime_core::peer::{
     FatalError, JoinError, JoinOptions, MeteredData, MeteredDataKind, MeteredPeerOptions, PeerState, ReplaceTrackError,
-    ReplaceTrackFailure, SendError, TrackError, UnknownPeer,
+    ReplaceTrackFailure, SendError, TrackError,
 };
 pub use metered_realtime_core::protocol::{CloseCode, ErrorCode, Metadata, Payload, PayloadError};
 pub use metered_realtime_core::rtc::{

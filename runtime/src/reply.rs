@@ -1,7 +1,6 @@
 //! Commands from handles to the driver, each with the way back for its answer.
 
 use futures_channel::oneshot;
-use metered_realtime_core::{IdProblem, InvalidId};
 
 /// Commands that may wait for the driver. A handle that finds the channel full waits in turn: commands are made by users
 /// who await them, so there is someone to slow down.
@@ -33,9 +32,4 @@ pub(crate) async fn ask_weak<C, T>(
 /// Answers, whether or not anybody waits.
 pub(crate) fn answer<T>(reply: Reply<T>, value: T) {
     let _nobody_waits = reply.send(value);
-}
-
-/// A value that cannot be JSON, as the error that the core has for arguments that break a rule.
-pub(crate) fn not_json() -> InvalidId {
-    InvalidId { what: "data", problem: IdProblem::Character { allowed: "what JSON can hold" } }
 }

@@ -2,7 +2,7 @@
 
 use super::PeerState;
 use crate::ids::{InvalidId, PeerId, TrackId};
-use crate::protocol::{CloseCode, ErrorCode};
+use crate::protocol::{CloseCode, ErrorCode, PayloadError};
 use crate::rtc::ReplaceTrackError as ConnectionReplaceError;
 use crate::signalling::{CloseReason, ConnectError, RequestError, StateError, TokenError};
 
@@ -49,6 +49,9 @@ pub enum SendError {
     /// The peer id breaks a rule.
     #[error(transparent)]
     InvalidArgs(#[from] InvalidId),
+    /// The data cannot be JSON.
+    #[error(transparent)]
+    NotJson(#[from] PayloadError),
     /// The payload is larger than the server takes.
     #[error("the payload has {size} bytes; at most {cap} are allowed")]
     Oversized {
@@ -81,6 +84,7 @@ impl SendError {
             Self::NotJoined => "not_joined",
             Self::SelfSend => "self_send",
             Self::InvalidArgs(_) => "invalid_args",
+            Self::NotJson(_) => "not_json",
             Self::Oversized { .. } => "oversized",
             Self::NotConnected => "not_connected",
             Self::Disconnected => "disconnected",
@@ -99,6 +103,7 @@ impl From<RequestError> for SendError {
             RequestError::AckTimeout => Self::AckTimeout,
             RequestError::Oversized { size, cap } => Self::Oversized { size, cap },
             RequestError::InvalidArgument(error) => Self::InvalidArgs(error),
+            RequestError::NotJson(error) => Self::NotJson(error),
         }
     }
 }
@@ -163,11 +168,6 @@ pub struct ReplaceTrackFailure {
     /// Why.
     pub error: ConnectionReplaceError,
 }
-
-/// The peer is not in the room.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no such peer in the room")]
-pub struct UnknownPeer;
 
 /// What ends a room peer for good, or calls for the user. It comes before the state `closed`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

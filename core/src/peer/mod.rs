@@ -18,7 +18,7 @@ mod tracks;
 #[cfg(test)]
 mod tests;
 
-pub use error::{FatalError, JoinError, ReplaceTrackError, ReplaceTrackFailure, SendError, TrackError, UnknownPeer};
+pub use error::{FatalError, JoinError, ReplaceTrackError, ReplaceTrackFailure, SendError, TrackError};
 pub use machine::{MeteredPeer, PeerCounters};
 pub use options::{JoinOptions, MeteredPeerOptions};
 pub use output::{Event, MeteredData, MeteredDataKind, Output, PeerState, RemoteEvent, RemoteTrackInfo};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::ids::InvalidId;
-use crate::protocol::{CloseCode, ErrorCode};
+use crate::protocol::{CloseCode, ErrorCode, PayloadError};
 
 /// An option that cannot be: which, what it was, and what is allowed. Credentials are shown as `***`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -128,6 +128,9 @@ pub enum RequestError {
     /// An argument breaks a rule.
     #[error(transparent)]
     InvalidArgument(#[from] InvalidId),
+    /// The data cannot be JSON.
+    #[error(transparent)]
+    NotJson(#[from] PayloadError),
 }
 
 /// The method cannot be called in this state.

@@ -142,7 +142,7 @@ impl<R> MeteredPeer<R> {
     /// # Errors
     /// [`SendError`]: whether it left, and what was wrong.
     pub async fn send(&self, data: &(impl Serialize + ?Sized)) -> Result<(), SendError> {
-        let data = encode(data)?;
+        let data = Payload::encode(data)?;
         self.ask(|reply| Command::Send { data, reply }).await.unwrap_or(Err(SendError::NotJoined))
     }
 
@@ -154,7 +154,7 @@ impl<R> MeteredPeer<R> {
     /// [`SendError`]: whether it left, and what was wrong.
     pub async fn send_to(&self, peer: impl AsRef<str>, data: &(impl Serialize + ?Sized)) -> Result<(), SendError> {
         let to = PeerId::new(peer)?;
-        let data = encode(data)?;
+        let data = Payload::encode(data)?;
         self.ask(|reply| Command::SendTo { to, data, reply }).await.unwrap_or(Err(SendError::NotJoined))
     }
 
@@ -314,10 +314,6 @@ impl<R> MeteredPeer<R> {
 /// What a method answers that finds the peer closed.
 fn closed(method: &'static str) -> StateError<PeerState> {
     StateError { method, state: PeerState::Closed }
-}
-
-fn encode(data: &(impl Serialize + ?Sized)) -> Result<Payload, SendError> {
-    Payload::encode(data).map_err(|_| SendError::InvalidArgs(crate::reply::not_json()))
 }
 
 impl<R> Clone for MeteredPeer<R> {

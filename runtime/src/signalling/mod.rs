@@ -16,7 +16,7 @@ pub(crate) use driven::{Command, Driven, Shared};
 
 use crate::builder::SignallingClientBuilder;
 use crate::events::{Events, StateChange};
-use crate::reply::{Reply, ask, not_json};
+use crate::reply::{Reply, ask};
 use crate::token::TokenProvider;
 
 /// Messages through the server alone: channels to subscribe to and publish on, presence, and messages to one peer.
@@ -177,7 +177,7 @@ impl<R> SignallingClient<R> {
         data: &(impl Serialize + ?Sized),
     ) -> Result<(), RequestError> {
         let channel = Channel::new(channel)?;
-        let data = Payload::encode(data).map_err(|_| not_json())?;
+        let data = Payload::encode(data)?;
         self.request(|reply| Command::Publish { channel, data, reply }).await
     }
 
@@ -189,7 +189,7 @@ impl<R> SignallingClient<R> {
     /// [`RequestError`]: whether it left, and what was wrong.
     pub async fn send(&self, to: impl AsRef<str>, data: &(impl Serialize + ?Sized)) -> Result<(), RequestError> {
         let to = PeerId::new(to)?;
-        let data = Payload::encode(data).map_err(|_| not_json())?;
+        let data = Payload::encode(data)?;
         self.request(|reply| Command::Send { to, data, reply }).await
     }
 
