@@ -18,6 +18,11 @@ function* ours() {
     yield { name: `messages: ${name}`, kinds, run: messages };
     yield { name: `channel: ${name} opens`, kinds, run: channel };
     yield { name: `channels from both sides at once: ${name}`, kinds, run: channelsAtOnce };
+    yield {
+      name: `channels from both sides at once, after media: ${name}`,
+      kinds,
+      run: (t, a, b) => channelsAtOnce(t, a, b, { withMedia: true }),
+    };
     const [sender] = kinds;
     for (const when of ["before", "after"]) {
       for (const senderJoins of ["first", "second"]) {
