@@ -65,12 +65,14 @@ async function empty(t, from, to, what, body) {
 
 /**
  * An unordered channel without retransmission, and a second one opened from the other side at the same moment: the offers
- * collide. Media of the first one may have been negotiated before.
+ * collide. Media of the first one may have been negotiated before; media of both may be negotiated at the same time.
+ * @param {"none" | "before" | "both"} media
  */
-export async function channelsAtOnce(t, first, second, { withMedia = false } = {}) {
-  if (withMedia) await first.call("addStream", { metadata: { role: "camera" } });
+export async function channelsAtOnce(t, first, second, media = "none") {
+  if (media !== "none") await first.call("addStream", { metadata: { role: "camera" } });
+  if (media === "both") await second.call("addStream", { metadata: { role: "camera" } });
   await meet(t, first, second);
-  if (withMedia) {
+  if (media === "before") {
     await Promise.all([first, second].map((someone) => someone.event("remote-state", { to: "connected" })));
   }
   const open = (from, to, label) =>
@@ -83,5 +85,6 @@ export async function channelsAtOnce(t, first, second, { withMedia = false } = {
     t.equal("unordered, without retransmission", [far?.ordered, far?.maxRetransmits], [false, 0]);
     await from.call("channelSend", { peer: to.id, label, text: label });
     await t.check("its message comes back", from.event("channel-message", { label, text: label }));
+    if (media === "both") await t.check(`${to.name} gets its video`, to.event("track", { peer: from.id, kind: "video" }));
   }
 }

@@ -21,7 +21,12 @@ function* ours() {
     yield {
       name: `channels from both sides at once, after media: ${name}`,
       kinds,
-      run: (t, a, b) => channelsAtOnce(t, a, b, { withMedia: true }),
+      run: (t, a, b) => channelsAtOnce(t, a, b, "before"),
+    };
+    yield {
+      name: `channels and media from both sides at once: ${name}`,
+      kinds,
+      run: (t, a, b) => channelsAtOnce(t, a, b, "both"),
     };
     const [sender] = kinds;
     for (const when of ["before", "after"]) {
