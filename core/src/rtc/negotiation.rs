@@ -1,6 +1,8 @@
 //! Perfect negotiation (W3C WebRTC 1.0, section 10.7; RFC 8829): what is wanted is compared with what is agreed on, and
 //! the difference is offered, so that a withdrawn offer needs no repair.
 
+use std::borrow::Cow;
+
 use str0m::Candidate;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::media::{Direction, Mid};
@@ -11,7 +13,7 @@ use super::connection::Connection;
 use super::error::{NegotiationError, SdpProblem};
 use super::media;
 use super::output::{ConnectionState, Event, Output};
-use super::sdp::{self, Description, Flow, MAX_CANDIDATES, Section};
+use super::sdp::{self, Description, Flow, MAX_CANDIDATES, Section, SectionKind};
 use super::tracks::{OutboundTracks, Place, Slot};
 use crate::protocol::{DescriptionKind, RemoteCandidate, Signal};
 
@@ -39,6 +41,12 @@ pub(super) struct Negotiation {
     /// The section for data channels is agreed on.
     pub(super) has_application: bool,
     gave_up_application: bool,
+    /// What `str0m` calls the section for data channels that we offered, and what the other side knows it as.
+    application_mid: Option<(String, String)>,
+    /// One more than the largest number the other side has given to a media section.
+    next_number: u32,
+    /// Media sections it offered in vain, and will offer again.
+    owed_there: usize,
     remote_fingerprints: Vec<String>,
     candidates: RemoteCandidates,
     local_ufrag: String,
@@ -59,6 +67,9 @@ impl Negotiation {
             sections: Vec::new(),
             has_application: false,
             gave_up_application: false,
+            application_mid: None,
+            next_number: 0,
+            owed_there: 0,
             remote_fingerprints: Vec::new(),
             candidates: RemoteCandidates::default(),
             local_ufrag,
@@ -97,6 +108,45 @@ impl Negotiation {
         self.sections.len()
     }
 
+    /// Remembers which numbers the other side has given to media sections, in offers that came to nothing too.
+    fn count_numbers(&mut self, offer: &Description) {
+        let numbers = offer.sections.iter().filter_map(|section| section.mid.parse::<u16>().ok());
+        let after = numbers.map(|number| u32::from(number) + 1).max().unwrap_or(0);
+        self.next_number = self.next_number.max(after);
+    }
+
+    /// Names the section for data channels, new in an offer of ours, as a browser would that makes the same offer at the
+    /// same time: browsers number sections, data channels last. Chromium remembers the name of its own section for data
+    /// channels when it withdraws a colliding offer, and can't answer an offer that has another one.
+    fn name_application(&mut self, offer: &Description) {
+        if self.has_application {
+            return;
+        }
+        let is_application = |section: &&Section| section.kind == SectionKind::Application && !section.rejected;
+        self.application_mid = offer.sections.iter().find(is_application).and_then(|section| {
+            let new_media = offer.sections.len().saturating_sub(self.sections.len() + 1).max(self.owed_there);
+            let name = self.next_number.saturating_add(u32::try_from(new_media).unwrap_or(0)).to_string();
+            let taken = offer.sections.iter().any(|other| other.mid == name);
+            (!taken).then(|| (section.mid.clone(), name))
+        });
+    }
+
+    /// A description of ours as the other side is to get it.
+    fn outbound(&self, text: String) -> String {
+        match &self.application_mid {
+            Some((ours, theirs)) => sdp::rename_application(&text, ours, theirs),
+            None => text,
+        }
+    }
+
+    /// A description of the other side's as `str0m` is to get it.
+    fn inbound<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match &self.application_mid {
+            Some((ours, theirs)) => sdp::rename_application(text, theirs, ours).into(),
+            None => text.into(),
+        }
+    }
+
     /// The generation that candidates of ours belong to: that of the last description sent.
     fn sent_ufrag(&self) -> &str {
         self.offer.as_ref().map_or(&self.local_ufrag, |offer| &offer.description.ufrag)
@@ -122,6 +172,7 @@ impl Connection {
     }
 
     fn remote_offer(&mut self, text: &str) {
+        let text = &*self.negotiation.inbound(text);
         let description = match self.read(text, None) {
             Ok(description) => description,
             Err(error) => return self.refuse(error.unwrap_or(NegotiationError::PeerReplaced)),
@@ -136,11 +187,14 @@ impl Connection {
             Ok(offer) if offer.media_lines.len() == description.sections.len() => offer,
             _ => return self.refuse(NegotiationError::BadOffer(SdpProblem::Unreadable)),
         };
+        self.negotiation.count_numbers(&description);
         if self.negotiation.offer.is_some() {
             if !self.config.polite {
                 debug!("colliding offer ignored");
                 bump(&mut self.counters.ignored_offers);
                 self.negotiation.candidates.ignore(&description);
+                let new = description.sections.iter().skip(self.negotiation.sections.len());
+                self.negotiation.owed_there = new.filter(|section| section.kind != SectionKind::Application).count();
                 return;
             }
             self.roll_back();
@@ -154,6 +208,7 @@ impl Connection {
             Some(Err(_)) => return self.refuse(NegotiationError::BadOffer(SdpProblem::NotApplicable)),
             None => return,
         };
+        self.negotiation.owed_there = 0;
         self.in_force(&description, |slot, direction| match (slot.wanted, direction.is_sending()) {
             (true, true) => Some(true),
             (false, _) => Some(false),
@@ -167,6 +222,7 @@ impl Connection {
             }
             Err(_) => answer,
         };
+        let answer = self.negotiation.outbound(answer);
         self.outputs.push_back(Output::Signal(Signal::Description { kind: DescriptionKind::Answer, sdp: answer }));
         self.remote_candidates(&description);
         self.tell_end_of_candidates();
@@ -177,6 +233,7 @@ impl Connection {
             bump(&mut self.counters.stale_answers);
             return;
         };
+        let text = &*self.negotiation.inbound(text);
         let description = match self.read(text, Some(&offer.description)) {
             Ok(description) => description,
             Err(error) => return self.refuse(error.unwrap_or(NegotiationError::PeerReplaced)),
@@ -281,7 +338,11 @@ impl Connection {
     /// The other side is about to have a description of ours.
     fn described(&mut self, description: &Description) {
         let first = description.sections.iter().find(|section| !section.rejected);
-        self.negotiation.first_mid = first.map(|section| section.mid.clone());
+        let negotiation = &mut self.negotiation;
+        negotiation.first_mid = first.map(|section| match &negotiation.application_mid {
+            Some((ours, theirs)) if section.mid == *ours => theirs.clone(),
+            _ => section.mid.clone(),
+        });
     }
 
     fn remote_candidates(&mut self, description: &Description) {
@@ -354,6 +415,8 @@ impl Connection {
         let text = offer.to_sdp_string();
         let Ok(description) = Description::read(&text) else { return };
         let text = sdp::outbound(&text, &description, |mid| published(&self.tracks, mid));
+        self.negotiation.name_application(&description);
+        let text = self.negotiation.outbound(text);
         self.described(&description);
         self.send_offer(&text);
         self.negotiation.offer = Some(LocalOffer { pending, text, description, is_restart });

@@ -353,6 +353,34 @@ pub(super) fn outbound<'a>(
     out.text
 }
 
+/// The text with the section for data channels called `to` where it is called `from`. No packet names that section, so it
+/// may be called differently on either side of here.
+pub(super) fn rename_application(text: &str, from: &str, to: &str) -> String {
+    let application_mid = |in_application: &mut bool, line: &str| {
+        if let Some(section) = line.strip_prefix("m=") {
+            *in_application = section.starts_with("application ");
+        }
+        *in_application && line.strip_prefix("a=mid:") == Some(from)
+    };
+    let mut in_application = false;
+    if !lines(text).any(|line| application_mid(&mut in_application, line)) {
+        return text.to_owned();
+    }
+    in_application = false;
+    let mut out = Writer::new(text);
+    for line in lines(text) {
+        if application_mid(&mut in_application, line) {
+            out.line(&format!("a=mid:{to}"));
+        } else if let Some(mids) = line.strip_prefix("a=group:BUNDLE ") {
+            let mids: Vec<_> = mids.split(' ').map(|mid| if mid == from { to } else { mid }).collect();
+            out.line(&format!("a=group:BUNDLE {}", mids.join(" ")));
+        } else {
+            out.line(line);
+        }
+    }
+    out.text
+}
+
 struct Writer {
     text: String,
 }
@@ -383,6 +411,19 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_section_for_data_channels_is_renamed() {
+        let text = |mid| {
+            format!(
+                "a=group:BUNDLE 0 {mid}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n\
+                 m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:{mid}\r\n"
+            )
+        };
+        assert_eq!(rename_application(&text("NVn"), "NVn", "1"), text("1"));
+        assert_eq!(rename_application(&text("1"), "1", "NVn"), text("NVn"));
+        assert_eq!(rename_application(&text("1"), "0", "NVn"), text("1"), "that is the audio");
+    }
 
     const HEAD: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n\
         a=ice-ufrag:abcd\r\na=ice-pwd:secretsecretsecretsecret\r\na=fingerprint:sha-256 AB:CD\r\n";

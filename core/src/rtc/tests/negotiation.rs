@@ -123,6 +123,28 @@ fn more_channels_need_no_more_offers() {
 }
 
 #[test]
+fn the_section_for_data_channels_is_named_as_a_browser_would() {
+    let mut pair = Pair::new();
+    for side in [A, B] {
+        channel(&mut pair, side);
+    }
+    pair.connect();
+    for side in &pair.sides {
+        for kind in [DescriptionKind::Offer, DescriptionKind::Answer] {
+            for sdp in side.descriptions(kind) {
+                assert!(sdp.contains("a=group:BUNDLE 0\r\n") && sdp.contains("a=mid:0\r\n"), "{sdp}");
+            }
+        }
+    }
+    let mut pair = Pair::new();
+    pair.attach(A, "a", None, MediaKind::Audio);
+    channel(&mut pair, A);
+    pair.connect();
+    let offer = pair.sides[A].descriptions(DescriptionKind::Offer).next().unwrap();
+    assert!(offer.ends_with("a=max-message-size:262144\r\n") && offer.contains("a=mid:1\r\n"), "{offer}");
+}
+
+#[test]
 fn late_addresses_are_trickled_and_the_end_is_told_once() {
     let mut pair = Pair::without_addresses();
     channel(&mut pair, A);
@@ -148,7 +170,7 @@ fn late_addresses_are_trickled_and_the_end_is_told_once() {
         assert_eq!(trickled.len(), 1);
         assert!(trickled[0].candidate.starts_with("candidate:"));
         assert_eq!(trickled[0].sdp_m_line_index, Some(0));
-        assert!(trickled[0].sdp_mid.is_some());
+        assert_eq!(trickled[0].sdp_mid.as_deref(), Some("0"));
         let ufrag = trickled[0].username_fragment.as_deref();
         assert_eq!(ufrag, side.connection.local_ufrags().next());
         assert_eq!(side.sent.iter().filter(|signal| **signal == Signal::EndOfCandidates).count(), 1);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use metered_realtime_tokio::{ReceivedFrame, RemoteTrack};
+use metered_realtime_tokio::{MediaKind, ReceivedFrame, RemoteTrack};
 use serde::Serialize;
 
 /// What came of one track.
@@ -56,7 +56,12 @@ impl Counts {
         };
         let counts = self.clone();
         tokio::spawn(async move {
+            let mut due = track.kind() == MediaKind::Video;
             while let Some(frame) = track.recv().await {
+                // What the browser sent before the connection stood is lost; whoever wants a picture asks for one.
+                if std::mem::take(&mut due) && !frame.keyframe {
+                    let _goes_on_without = track.request_keyframe().await;
+                }
                 counts.change(&peer, place, |count| count.add(&frame));
             }
             counts.change(&peer, place, |count| count.ended = true);
