@@ -44,7 +44,7 @@ async fn arguments_and_states_are_refused_by_name() {
     assert!(matches!(soon(peer.send_to(&me, &1)).await, Err(SendError::SelfSend)));
     assert!(matches!(soon(peer.send(&"x".repeat(70_000))).await, Err(SendError::Oversized { .. })));
     let bad_keys = std::collections::BTreeMap::from([((1, 2), 3)]);
-    assert!(matches!(soon(peer.send(&bad_keys)).await, Err(SendError::InvalidArgs(_))));
+    assert!(matches!(soon(peer.send(&bad_keys)).await, Err(SendError::NotJson(_))));
 }
 
 #[tokio::test]
