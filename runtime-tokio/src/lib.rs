@@ -59,9 +59,10 @@
 //! ```
 //!
 //! # Logs
-//! Through `tracing`, and free of credentials. The one exception is not ours: at level `TRACE`, the target
-//! `tungstenite::handshake::client` prints the HTTP request of the WebSocket, and its query holds the credential. Whoever
-//! turns on `TRACE` for everything should turn that target off.
+//! Through `tracing`, free of credentials and of what users say to each other. The two exceptions are not ours: at level
+//! `TRACE`, the target `tungstenite::handshake::client` prints the HTTP request of the WebSocket, and its query holds the
+//! credential; and the target `str0m` prints the messages of data channels. Whoever turns on `TRACE` for everything should
+//! turn those targets off.
 
 #![forbid(unsafe_code)]
 

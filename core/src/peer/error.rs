@@ -18,7 +18,7 @@ pub enum JoinError {
     /// The channel's name breaks a rule.
     #[error(transparent)]
     InvalidChannel(#[from] InvalidId),
-    /// The connection did not come about.
+    /// The connection did not come about, or was closed before the server let us into the channel.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The server did not let us into the channel.

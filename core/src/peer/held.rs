@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::ids::PeerId;
 use crate::protocol::{PeerMessage, RawJson};
 
-/// How long a signal waits for its sender's presence.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a signal waits for its sender's presence: as long as the recovery of a room may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many signals wait at most; one more pushes the oldest out.
 const MAX_SIGNALS: usize = 256;
@@ -69,6 +69,12 @@ impl HeldSignals {
 
     pub(super) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// How many signals wait, and how many bytes.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (usize, usize) {
+        (self.waiting.len(), self.bytes)
     }
 
     fn drop_oldest(&mut self) {

@@ -614,6 +614,7 @@ impl MeteredPeer {
                 remote.connection.handle_timeout(now);
             }
             self.settle(now, &peer);
+            self.revive(now, &peer);
         }
         self.pump(now);
         let unclaimed = self.held.expire(now);

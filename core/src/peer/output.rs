@@ -164,7 +164,8 @@ pub enum RemoteEvent {
         /// To this.
         to: ConnectionState,
     },
-    /// The connection was replaced after a reconnect: data channels are gone, tracks come anew.
+    /// The connection was replaced, after a reconnect of ours or of the other side's: data channels are gone, tracks come
+    /// anew.
     ConnectionReset,
     /// The peer sends a track.
     Track(RemoteTrackInfo),

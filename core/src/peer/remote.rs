@@ -1,7 +1,7 @@
 //! One remote peer: what the user sees of it, while the connection beneath may be replaced.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::output::{RemoteEvent, RemoteTrackInfo};
 use crate::ids::{StreamId, TrackId};
@@ -10,6 +10,10 @@ use crate::rtc::{Connection, ConnectionState, Event};
 
 /// Track metadata kept of one peer; one more entry pushes the oldest out.
 const TRACK_METADATA_ENTRIES: usize = 512;
+
+/// How long after the other side has closed the connection a new one is made: a peer that leaves is gone from the room by
+/// then, and one that has begun anew has made its own offer, if it has anything to offer.
+const REVIVAL_DELAY: Duration = Duration::from_secs(2);
 
 /// What a remote peer said of its tracks, oldest first.
 #[derive(Debug, Default)]
@@ -54,6 +58,8 @@ pub(super) struct Remote {
     pub(super) connection: Connection,
     shown: ConnectionState,
     showing: Showing,
+    /// The other side has closed the connection, and gets a new one then if it is still in the room.
+    revive_at: Option<Instant>,
     track_metadata: TrackMetadata,
     /// The tracks it sends; the connection bounds their number.
     tracks: BTreeMap<TrackId, Option<StreamId>>,
@@ -66,6 +72,7 @@ impl Remote {
             shown: connection.state(),
             connection,
             showing: Showing::Live,
+            revive_at: None,
             track_metadata: TrackMetadata::default(),
             tracks: BTreeMap::new(),
         }
@@ -86,18 +93,43 @@ impl Remote {
         if self.shown == ConnectionState::Idle {
             return None;
         }
+        self.revive_at = None;
         self.showing = Showing::UntilReset;
         self.show(ConnectionState::Reconnecting)
     }
 
-    /// Puts a new connection in place of the old one, which is given back to be closed.
-    pub(super) fn reset(&mut self, connection: Connection, metadata: Option<Metadata>) -> Connection {
+    /// The other side has closed the connection. One that is to be replaced anyway needs nothing more.
+    pub(super) fn closed_by_remote(&mut self, now: Instant) {
+        if self.showing != Showing::UntilReset {
+            self.revive_at = Some(now + REVIVAL_DELAY);
+        }
+    }
+
+    /// Whether a new connection is due because the other side has closed the old one.
+    pub(super) fn is_revival_due(&self, now: Instant) -> bool {
+        self.revive_at.is_some_and(|at| at <= now)
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        [self.connection.poll_timeout(), self.revive_at].into_iter().flatten().min()
+    }
+
+    /// Puts a new connection in place of the old one, which is given back to be closed. Unless the peer is idle, it is
+    /// shown as `reconnecting` until the new connection is up.
+    pub(super) fn reset(
+        &mut self,
+        connection: Connection,
+        metadata: Option<Metadata>,
+    ) -> (Connection, Option<RemoteEvent>) {
         self.metadata = metadata;
         self.tracks.clear();
-        if self.showing == Showing::UntilReset {
-            self.showing = Showing::UntilConnected;
+        self.revive_at = None;
+        let old = std::mem::replace(&mut self.connection, connection);
+        if self.shown == ConnectionState::Idle {
+            return (old, None);
         }
-        std::mem::replace(&mut self.connection, connection)
+        self.showing = Showing::UntilConnected;
+        (old, self.show(ConnectionState::Reconnecting))
     }
 
     /// Closes the connection; nothing comes of it afterwards but its last outputs.
@@ -162,7 +194,8 @@ impl Remote {
             Event::ChannelClosed { channel } => tell(RemoteEvent::ChannelClosed { channel }),
             Event::NegotiationError(error) => tell(RemoteEvent::NegotiationError(error)),
             Event::CandidatesDropped { limit } => tracing::warn!(limit, "remote candidates dropped"),
-            Event::ClosedByRemote => tracing::debug!("the other side ended the connection"),
+            // Whoever makes new connections has seen it.
+            Event::ClosedByRemote => {}
         }
     }
 }

@@ -75,7 +75,7 @@ impl Roster {
         let Some(entry) = self.peers.get_mut(id) else {
             return;
         };
-        let wake_at = entry.remote.connection.poll_timeout();
+        let wake_at = entry.remote.poll_timeout();
         if wake_at == entry.wake_at {
             return;
         }

@@ -13,7 +13,7 @@ use crate::protocol::{
     CloseCode, DescriptionKind, ErrorCode, Metadata, Payload, PeerMessage, Signal, TrackMetadataMessage,
 };
 use crate::rtc::{self, Connection, ConnectionState, NegotiationError};
-use crate::signalling::{self, CloseReason, PeerInfo, RequestError};
+use crate::signalling::{self, CloseReason, ConnectError, PeerInfo, RequestError};
 
 /// Errors that answer no request, and that call for the user.
 fn is_fatal(code: &ErrorCode) -> bool {
@@ -21,6 +21,14 @@ fn is_fatal(code: &ErrorCode) -> bool {
         code.as_str(),
         "channel_not_authorized" | "action_not_permitted" | "account_suspended" | "invalid_token" | "token_expired"
     )
+}
+
+/// Why a join failed whose connection ended after the `welcome`.
+fn disconnected_while_joining(code: CloseCode, reason: CloseReason) -> JoinError {
+    match code {
+        CloseCode::ABNORMAL => JoinError::Subscribe(RequestError::Disconnected),
+        code => JoinError::Connect(ConnectError::Closed { code, reason }),
+    }
 }
 
 impl MeteredPeer {
@@ -81,6 +89,8 @@ impl MeteredPeer {
                 self.outputs.push_back(Output::SendDone { request, result: result.map_err(Into::into) });
             }
             (Some(Waiting::Join), Ok(())) => self.joined(),
+            // How the connection ended comes next, and says more.
+            (Some(Waiting::Join), Err(RequestError::Disconnected)) => {}
             (Some(Waiting::Join), Err(error)) => self.join_failed(now, JoinError::Subscribe(error)),
             (Some(Waiting::Snapshot), Err(error)) => tracing::warn!(%error, "could not ask for presence again"),
             (Some(Waiting::Internal(peer)), Err(error)) => self.undelivered(&peer, &error),
@@ -113,6 +123,9 @@ impl MeteredPeer {
                     self.reconnected(now);
                 }
             }
+            signalling::Event::Disconnected { code, reason, .. } if matches!(self.phase, Phase::Joining { .. }) => {
+                self.join_failed(now, disconnected_while_joining(code, reason));
+            }
             signalling::Event::Disconnected { retry_in: Some(_), .. } => self.signalling_lost(),
             signalling::Event::Disconnected { code, reason, retry_in: None } => self.disconnected(now, code, reason),
             signalling::Event::Message { channel, from, data, sender_metadata } => {
@@ -127,10 +140,12 @@ impl MeteredPeer {
                 }
             }
             signalling::Event::ServerError { code } => {
-                if is_fatal(&code) {
-                    self.tell(Event::Error(FatalError::Server { code }));
-                } else {
+                if !is_fatal(&code) {
                     tracing::warn!(%code, "the server reported an error");
+                } else if matches!(self.phase, Phase::Joining { .. }) {
+                    self.join_failed(now, JoinError::Subscribe(RequestError::Rejected { code }));
+                } else {
+                    self.fatal(now, FatalError::Server { code });
                 }
             }
             signalling::Event::TokenProviderFailed { failures, error } => {
@@ -138,8 +153,9 @@ impl MeteredPeer {
             }
             signalling::Event::ResubscribeFailed { error, .. } => {
                 tracing::warn!(%error, "could not subscribe to the room again");
+                self.resubscribe_failed(now, error);
             }
-            signalling::Event::GoingAway { .. } | signalling::Event::StateChange { .. } => {}
+            signalling::Event::GoingAway { .. } | signalling::Event::StateChange { .. } | signalling::Event::Renewed(_) => {}
         }
     }
 
@@ -165,7 +181,6 @@ impl MeteredPeer {
             Phase::Joined { channel, options } | Phase::Reconnecting { channel, options, .. } => {
                 (channel.clone(), *options)
             }
-            // A drop between the welcome and the ack of the subscribe: the join's own subscribe fails, and ends it.
             _ => return,
         };
         self.enter(Phase::Reconnecting { channel, options, snapshot: None });
@@ -188,6 +203,20 @@ impl MeteredPeer {
             self.enter(Phase::Joined { channel, options });
         } else {
             *snapshot = Some(Snapshot { deadline: now + SNAPSHOT_TIMEOUT, retries_left: SNAPSHOT_RETRIES });
+        }
+    }
+
+    /// All retries of the subscribe after a reconnect failed. While the snapshot is waited for, that has retries of its
+    /// own; else we would seem to be in a room that we hear nothing of.
+    fn resubscribe_failed(&mut self, now: Instant, error: RequestError) {
+        if matches!(self.phase, Phase::Joined { .. }) {
+            self.fatal(
+                now,
+                match error {
+                    RequestError::Rejected { code } => FatalError::Server { code },
+                    _ => FatalError::ReconcileTimeout,
+                },
+            );
         }
     }
 
@@ -249,6 +278,7 @@ impl MeteredPeer {
         for PeerInfo { peer_id, metadata } in stayed {
             self.replace_connection(now, &peer_id, metadata);
             self.settle(now, &peer_id);
+            self.claim_held(now, &peer_id);
         }
         for peer in came {
             self.add_peer(now, peer);
@@ -261,10 +291,22 @@ impl MeteredPeer {
         let Some(remote) = self.roster.get_mut(peer) else {
             return;
         };
-        let mut old = remote.reset(connection, metadata);
+        let (mut old, shown) = remote.reset(connection, metadata);
+        if let Some(event) = shown {
+            self.tell(Event::Remote { peer: peer.clone(), event });
+        }
         old.close(now);
         self.finish_connection(peer, &mut old);
         self.tell(Event::Remote { peer: peer.clone(), event: RemoteEvent::ConnectionReset });
+    }
+
+    /// Makes a new connection to a peer that has closed the old one and is still in the room.
+    pub(super) fn revive(&mut self, now: Instant, peer: &PeerId) {
+        if self.roster.get(peer).is_some_and(|remote| remote.is_revival_due(now)) {
+            let metadata = self.remote_metadata(peer).cloned();
+            self.replace_connection(now, peer, metadata);
+            self.settle(now, peer);
+        }
     }
 
     fn add_peer(&mut self, now: Instant, peer: PeerInfo) {
@@ -281,8 +323,13 @@ impl MeteredPeer {
         self.roster.insert(peer.clone(), Remote::new(connection, metadata.clone()));
         self.tell(Event::PeerJoined { peer: peer.clone(), metadata });
         self.settle(now, &peer);
-        for message in self.held.take(&peer) {
-            self.internal_message(now, &peer, message);
+        self.claim_held(now, &peer);
+    }
+
+    /// Hands a peer that is in the room now the signals that came before.
+    fn claim_held(&mut self, now: Instant, peer: &PeerId) {
+        for message in self.held.take(peer) {
+            self.internal_message(now, peer, message);
         }
     }
 
@@ -300,7 +347,10 @@ impl MeteredPeer {
                 count(&mut self.counters.malformed_signals, 1);
                 tracing::warn!(peer = %from, "malformed signal dropped");
             }
-            message if self.roster.contains(&from) => self.internal_message(now, &from, message),
+            // What comes before the snapshot is for the connections that will be made after it.
+            message if self.roster.contains(&from) && !matches!(self.phase, Phase::Reconnecting { .. }) => {
+                self.internal_message(now, &from, message);
+            }
             message => {
                 let dropped = self.held.hold(now, from, data.as_raw(), message);
                 count(&mut self.counters.unclaimed_signals, dropped);
@@ -309,7 +359,7 @@ impl MeteredPeer {
     }
 
     fn user_data(&mut self, sender: PeerId, data: Payload, kind: MeteredDataKind, sender_metadata: Option<Metadata>) {
-        if self.roster.contains(&sender) {
+        if self.roster.contains(&sender) && self.peer_id.as_ref() != Some(&sender) {
             self.tell(Event::Data(MeteredData { sender, data, kind, sender_metadata }));
         } else {
             count(&mut self.counters.foreign_messages, 1);
@@ -328,25 +378,30 @@ impl MeteredPeer {
         }
     }
 
-    /// Hands a signal to the peer's connection; to a new one, if the offer shows that the other side has begun anew.
+    /// Hands a signal to the peer's connection; to a new one, if it shows that the other side has begun anew. An answer of
+    /// such a one is for an offer of the old connection's, and the new one makes its own.
     fn signal(&mut self, now: Instant, from: &PeerId, signal: Signal) {
         let offer = matches!(signal, Signal::Description { kind: DescriptionKind::Offer, .. }).then(|| signal.clone());
-        if let Some(remote) = self.roster.get_mut(from)
-            && remote.connection.state() != ConnectionState::Closed
-        {
+        let Some(remote) = self.roster.get_mut(from) else {
+            return;
+        };
+        let begun_anew = if remote.connection.state() == ConnectionState::Closed {
+            offer.is_some()
+        } else {
             remote.connection.handle_signal(now, signal);
-            if !self.settle(now, from) {
-                return;
-            }
+            self.settle(now, from)
+        };
+        if !begun_anew {
+            return;
         }
-        if let Some(offer) = offer {
-            let metadata = self.remote_metadata(from).cloned();
-            self.replace_connection(now, from, metadata);
-            if let Some(remote) = self.roster.get_mut(from) {
-                remote.connection.handle_signal(now, offer);
-            }
-            self.settle(now, from);
+        let metadata = self.remote_metadata(from).cloned();
+        self.replace_connection(now, from, metadata);
+        if let Some(offer) = offer
+            && let Some(remote) = self.roster.get_mut(from)
+        {
+            remote.connection.handle_signal(now, offer);
         }
+        self.settle(now, from);
     }
 
     /// Handles what a peer's connection has put out, and notes when it is to be woken. Gives whether the other side
@@ -364,6 +419,7 @@ impl MeteredPeer {
                     rtc::Output::Event(rtc::Event::NegotiationError(NegotiationError::PeerReplaced)) => {
                         begun_anew = true;
                     }
+                    rtc::Output::Event(rtc::Event::ClosedByRemote) => remote.closed_by_remote(now),
                     rtc::Output::Event(event) => remote.translate(event, &mut |event| {
                         self.outputs.push_back(Output::Event(Event::Remote { peer: peer.clone(), event }));
                     }),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::deadline::after;
-use crate::ids::{Channel, Counter, RequestId};
+use crate::ids::{Channel, Counter, RequestId, SocketId};
 
 /// How long a request waits for its answer.
 const ACK_TIMEOUT: Duration = Duration::from_secs(15);
@@ -21,6 +21,20 @@ pub(super) enum Purpose {
         /// How many retries are left on this connection.
         retries_left: u32,
     },
+    /// The machine, which does on the socket of a renewal what was done on the one before.
+    Renewal {
+        /// The channel.
+        channel: Channel,
+    },
+    /// The machine, which sends itself the marker of a renewal.
+    Marker,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    socket: SocketId,
+    deadline: Instant,
+    purpose: Purpose,
 }
 
 /// The requests that wait for their answer, each until its deadline: at most the requests of 15 s.
@@ -29,7 +43,7 @@ pub(super) enum Purpose {
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     ids: Counter,
-    waiting: BTreeMap<RequestId, (Instant, Purpose)>,
+    waiting: BTreeMap<RequestId, Waiting>,
 }
 
 impl InFlight {
@@ -38,34 +52,61 @@ impl InFlight {
         RequestId(self.ids.next())
     }
 
-    pub(super) fn insert(&mut self, now: Instant, request: RequestId, purpose: Purpose) {
-        self.waiting.insert(request, (after(now, ACK_TIMEOUT), purpose));
+    pub(super) fn insert(&mut self, now: Instant, socket: SocketId, request: RequestId, purpose: Purpose) {
+        self.waiting.insert(request, Waiting { socket, deadline: after(now, ACK_TIMEOUT), purpose });
     }
 
     /// Takes the request that an answer names, in exactly the digits it was sent with: `parse` alone would take `+7` and
     /// `07` for `7`.
-    pub(super) fn answered(&mut self, wire_id: &str) -> Option<(RequestId, Purpose)> {
+    pub(super) fn answered(&mut self, socket: SocketId, wire_id: &str) -> Option<(RequestId, Purpose)> {
         if !wire_id.starts_with(|first| matches!(first, '1'..='9')) {
             return None;
         }
         let request = RequestId(wire_id.parse().ok()?);
-        let (_, purpose) = self.waiting.remove(&request)?;
+        if self.waiting.get(&request)?.socket != socket {
+            return None;
+        }
+        let Waiting { purpose, .. } = self.waiting.remove(&request)?;
         Some((request, purpose))
     }
 
     /// Takes the first request whose patience has run out.
     pub(super) fn expired(&mut self, now: Instant) -> Option<(RequestId, Purpose)> {
         let first = self.waiting.first_entry()?;
-        (first.get().0 <= now).then(|| first.remove_entry()).map(|(request, (_, purpose))| (request, purpose))
+        (first.get().deadline <= now).then(|| first.remove_entry()).map(|(request, waiting)| (request, waiting.purpose))
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.waiting.first_key_value().map(|(_, (deadline, _))| *deadline)
+        self.waiting.first_key_value().map(|(_, waiting)| waiting.deadline)
     }
 
     /// Takes all of them, for their connection is gone.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = (RequestId, Purpose)> + use<> {
-        std::mem::take(&mut self.waiting).into_iter().map(|(request, (_, purpose))| (request, purpose))
+        std::mem::take(&mut self.waiting).into_iter().map(|(request, waiting)| (request, waiting.purpose))
+    }
+
+    /// Takes those of one socket, for it is gone.
+    pub(super) fn take_of(&mut self, socket: SocketId) -> impl Iterator<Item = (RequestId, Purpose)> + use<> {
+        let (of_it, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(_, waiting)| waiting.socket == socket);
+        self.waiting = others;
+        of_it.into_iter().map(|(request, waiting)| (request, waiting.purpose))
+    }
+
+    /// Forgets what the machine asked for itself on a socket.
+    pub(super) fn forget_own(&mut self, socket: SocketId) {
+        self.waiting.retain(|_, waiting| waiting.socket != socket || waiting.purpose == Purpose::User);
+    }
+
+    /// The request will be sent on another socket than was thought.
+    pub(super) fn moves_to(&mut self, socket: SocketId, request: RequestId) {
+        if let Some(waiting) = self.waiting.get_mut(&request) {
+            waiting.socket = socket;
+        }
+    }
+
+    pub(super) fn any_on(&self, socket: SocketId) -> bool {
+        self.waiting.values().any(|waiting| waiting.socket == socket)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -11,6 +11,8 @@ use super::in_flight::{InFlight, Purpose};
 use super::link::{Attempt, Link, Silence, WELCOME_TIMEOUT};
 use super::options::{Credentials, Endpoint, SignallingOptions};
 use super::output::{Action, Event, Output, PeerInfo, Session, State};
+use super::overlap::is_marker;
+use super::renewal::{Connected, Renewal, Step};
 use super::subscriptions::{RESUBSCRIBE_RETRIES, Subscriptions, Wanted};
 use crate::Secret;
 use crate::ids::{Channel, Counter, PeerId, RequestId, SocketId, TokenRequestId};
@@ -23,7 +25,7 @@ use crate::protocol::{
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The wait after 4010 is at least this long.
-const OVER_CONCURRENT_LIMIT_WAIT: Duration = Duration::from_secs(30);
+pub(super) const OVER_CONCURRENT_LIMIT_WAIT: Duration = Duration::from_secs(30);
 
 /// From this many token failures in a row on, each is also reported.
 const TOKEN_FAILURES_REPORTED: u32 = 3;
@@ -50,33 +52,33 @@ const TOKEN_FAILURES_REPORTED: u32 = 3;
 /// ```
 #[derive(Debug)]
 pub struct Signalling {
-    options: SignallingOptions,
+    pub(super) options: SignallingOptions,
     endpoint: Endpoint,
-    rng: fastrand::Rng,
-    phase: Phase,
+    pub(super) rng: fastrand::Rng,
+    pub(super) phase: Phase,
     sockets: Counter,
     token_requests: Counter,
-    token_failures: u32,
-    in_flight: InFlight,
-    subscriptions: Subscriptions,
-    peer_id: Option<PeerId>,
-    max_message_size: usize,
-    ice_servers: Arc<[IceServer]>,
-    counters: Counters,
-    outputs: VecDeque<Output>,
+    pub(super) token_failures: u32,
+    pub(super) in_flight: InFlight,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) peer_id: Option<PeerId>,
+    pub(super) max_message_size: usize,
+    pub(super) ice_servers: Arc<[IceServer]>,
+    pub(super) counters: Counters,
+    pub(super) outputs: VecDeque<Output>,
 }
 
 #[derive(Debug)]
-enum Phase {
+pub(super) enum Phase {
     Idle,
     Connecting(Attempt),
-    Connected(Link),
+    Connected(Connected),
     Reconnecting { failures: u32, next: Next },
     Closed { closing: Option<(SocketId, Instant)> },
 }
 
 #[derive(Debug)]
-enum Next {
+pub(super) enum Next {
     At(Instant),
     Trying(Attempt),
 }
@@ -93,7 +95,7 @@ pub struct Counters {
     pub stale_inputs: u64,
 }
 
-fn count(counter: &mut u64) {
+pub(super) fn count(counter: &mut u64) {
     *counter = counter.saturating_add(1);
 }
 
@@ -207,11 +209,13 @@ impl Signalling {
         if known || matches!(self.phase, Phase::Connected(_)) {
             self.subscriptions.remember(channel.clone(), wanted);
         }
-        self.request(now, Purpose::User, |request_id| ClientFrame::Subscribe {
+        let request = self.request(now, Purpose::User, |request_id| ClientFrame::Subscribe {
             channel: channel.as_str().into(),
             request_id,
             include_sender_metadata,
-        })
+        });
+        self.mirror(now, channel);
+        request
     }
 
     /// Unsubscribes from a channel, and forgets it.
@@ -220,10 +224,12 @@ impl Signalling {
     /// [`RequestError::NotConnected`]; the channel is forgotten all the same.
     pub fn unsubscribe(&mut self, now: Instant, channel: &Channel) -> Result<RequestId, RequestError> {
         self.subscriptions.forget(channel);
-        self.request(now, Purpose::User, |request_id| ClientFrame::Unsubscribe {
+        let request = self.request(now, Purpose::User, |request_id| ClientFrame::Unsubscribe {
             channel: channel.as_str().into(),
             request_id,
-        })
+        });
+        self.mirror(now, channel);
+        request
     }
 
     /// Broadcasts on a channel.
@@ -271,6 +277,7 @@ impl Signalling {
     /// there is one, is closed; the subscriptions are forgotten.
     pub(crate) fn reset(&mut self) {
         self.abandon_token();
+        self.release_others();
         if let Some(socket) = self.current_socket() {
             self.close_socket(socket, CloseCode::NORMAL, CloseReason::default());
         }
@@ -286,27 +293,32 @@ impl Signalling {
 
     /// Tells that a socket has opened. The `welcome` counts, not this; it is here for logs.
     pub fn socket_opened(&mut self, _now: Instant, socket: SocketId) {
-        if self.current_socket() != Some(socket) {
-            count(&mut self.counters.stale_inputs);
-            return;
+        if self.current_socket() != Some(socket) && !self.is_next(socket) && !self.is_former(socket) {
+            return self.stale();
         }
         tracing::debug!(socket = socket.get(), "socket open");
     }
 
     /// Feeds one text message from a socket.
     pub fn socket_text(&mut self, now: Instant, socket: SocketId, text: &str) {
-        if self.current_socket() != Some(socket) {
-            count(&mut self.counters.stale_inputs);
-            return;
+        if self.is_next(socket) {
+            return self.next_text(now, socket, text);
         }
-        if let Phase::Connected(link) = &mut self.phase {
-            link.heard(now);
+        if self.is_former(socket) {
+            return self.former_text(now, socket, text);
+        }
+        if self.current_socket() != Some(socket) {
+            return self.stale();
+        }
+        if let Phase::Connected(connected) = &mut self.phase {
+            connected.link.heard(now);
         }
         if text.len() > limits::CLIENT_INBOUND_FRAME_BYTES {
             self.lost(now, Ended::by_us(CloseCode::MESSAGE_TOO_BIG));
             return;
         }
         match ServerFrame::parse(text) {
+            Ok(frame) if !self.is_for_the_user(now, text, &frame) => {}
             Ok(frame) => self.frame(now, socket, frame),
             Err(error) => self.malformed(&error),
         }
@@ -314,12 +326,12 @@ impl Signalling {
 
     /// Feeds one binary message from a socket: the protocol has none, so it counts as malformed.
     pub fn socket_binary(&mut self, now: Instant, socket: SocketId) {
-        if self.current_socket() != Some(socket) {
-            count(&mut self.counters.stale_inputs);
-            return;
-        }
-        if let Phase::Connected(link) = &mut self.phase {
-            link.heard(now);
+        if self.current_socket() == Some(socket) {
+            if let Phase::Connected(connected) = &mut self.phase {
+                connected.link.heard(now);
+            }
+        } else if !self.is_next(socket) && !self.is_former(socket) {
+            return self.stale();
         }
         count(&mut self.counters.malformed_frames);
         tracing::debug!("binary message dropped");
@@ -334,23 +346,33 @@ impl Signalling {
             self.finished();
             return;
         }
-        if self.current_socket() != Some(socket) {
-            count(&mut self.counters.stale_inputs);
-            return;
-        }
         let (code, reason) = close.unwrap_or((CloseCode::ABNORMAL, ""));
         tracing::debug!(socket = socket.get(), %code, "socket closed");
+        if self.is_next(socket) {
+            return self.next_closed(now, code);
+        }
+        if self.is_former(socket) {
+            return self.former_closed(socket);
+        }
+        if self.current_socket() != Some(socket) {
+            return self.stale();
+        }
         self.lost(now, Ended { code, reason: CloseReason::new(reason), close: false });
     }
 
     /// Feeds the token provider's answer.
     pub fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<Secret, TokenError>) {
         let attempt = match &self.phase {
-            Phase::Connecting(attempt) | Phase::Reconnecting { next: Next::Trying(attempt), .. } => attempt,
-            _ => return count(&mut self.counters.stale_inputs),
+            Phase::Connecting(attempt)
+            | Phase::Reconnecting { next: Next::Trying(attempt), .. }
+            | Phase::Connected(Connected { renewal: Some(Renewal { step: Step::Trying(attempt), .. }), .. }) => attempt,
+            _ => return self.stale(),
         };
         if !matches!(attempt, Attempt::Token { request: asked, .. } if *asked == request) {
-            return count(&mut self.counters.stale_inputs);
+            return self.stale();
+        }
+        if matches!(self.phase, Phase::Connected(_)) {
+            return self.renewal_token(now, token);
         }
         match token {
             Ok(token) if token.expose().is_empty() => self.token_failed(now, TokenError::Empty),
@@ -391,21 +413,32 @@ impl Signalling {
                     }
                 }
             }
-            Phase::Connected(link) => match link.silence(now) {
-                Some(Silence::Dead) => self.lost(now, Ended::by_us(CloseCode::CLIENT_INACTIVITY)),
-                Some(Silence::Ping) => {
-                    let socket = link.socket;
-                    self.act(Action::SendText { socket, text: ClientFrame::Ping.encode() });
-                    self.requests_due(now);
-                }
-                None => self.requests_due(now),
-            },
+            // One thing that was due may make another due: a deadline may be long past.
+            Phase::Connected(_) => while self.connection_due(now) {},
             Phase::Closed { closing: Some((_, deadline)) } => {
                 if *deadline <= now {
                     self.finished();
                 }
             }
         }
+    }
+
+    /// Does what is due of a connection, and gives whether to look again.
+    fn connection_due(&mut self, now: Instant) -> bool {
+        let Phase::Connected(Connected { link, .. }) = &mut self.phase else {
+            return false;
+        };
+        let (socket, silence) = (link.socket, link.silence(now));
+        match silence {
+            Some(Silence::Dead) => {
+                self.lost(now, Ended::by_us(CloseCode::CLIENT_INACTIVITY));
+                return false;
+            }
+            Some(Silence::Ping) => self.act(Action::SendText { socket, text: ClientFrame::Ping.encode() }),
+            None => {}
+        }
+        self.requests_due(now);
+        self.renewal_due(now)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next, if nothing else happens before.
@@ -416,8 +449,11 @@ impl Signalling {
                 Some(attempt.deadline())
             }
             Phase::Reconnecting { next: Next::At(at), .. } => Some(*at),
-            Phase::Connected(link) => {
-                [link.deadline(), self.in_flight.deadline(), self.subscriptions.deadline()].into_iter().flatten().min()
+            Phase::Connected(connected) => {
+                [connected.deadline(), self.in_flight.deadline(), self.subscriptions.deadline()]
+                    .into_iter()
+                    .flatten()
+                    .min()
             }
             Phase::Closed { closing: Some((_, deadline)) } => Some(*deadline),
         }
@@ -428,11 +464,11 @@ impl Signalling {
         self.outputs.pop_front()
     }
 
-    fn act(&mut self, action: Action) {
+    pub(super) fn act(&mut self, action: Action) {
         self.outputs.push_back(Output::Action(action));
     }
 
-    fn tell(&mut self, event: Event) {
+    pub(super) fn tell(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
 
@@ -450,7 +486,7 @@ impl Signalling {
         match &self.phase {
             Phase::Connecting(Attempt::Socket { socket, .. })
             | Phase::Reconnecting { next: Next::Trying(Attempt::Socket { socket, .. }), .. }
-            | Phase::Connected(Link { socket, .. }) => Some(*socket),
+            | Phase::Connected(Connected { link: Link { socket, .. }, .. }) => Some(*socket),
             _ => None,
         }
     }
@@ -466,18 +502,23 @@ impl Signalling {
         purpose: Purpose,
         frame: impl FnOnce(Option<Cow<'a, str>>) -> ClientFrame<'a>,
     ) -> Result<RequestId, RequestError> {
-        let Phase::Connected(Link { socket, .. }) = self.phase else {
+        let Phase::Connected(Connected { link: Link { socket, .. }, .. }) = self.phase else {
             return Err(RequestError::NotConnected);
         };
         let request = self.in_flight.next_id();
-        let text = frame(Some(request.get().to_string().into())).encode();
-        self.in_flight.insert(now, request, purpose);
-        self.act(Action::SendText { socket, text });
+        let mut text = frame(Some(request.get().to_string().into())).encode();
+        if let Some(socket) = self.request_waits(request, &mut text) {
+            self.in_flight.insert(now, socket, request, purpose);
+            self.switch_if_too_many_wait(now);
+        } else {
+            self.in_flight.insert(now, socket, request, purpose);
+            self.act(Action::SendText { socket, text });
+        }
         Ok(request)
     }
 
     /// Begins an attempt: with the key, or by asking for a token.
-    fn attempt(&mut self, now: Instant) -> Attempt {
+    pub(super) fn attempt(&mut self, now: Instant) -> Attempt {
         match self.options.credentials.clone() {
             Credentials::ApiKey(key) => self.open_socket(now, &key),
             Credentials::TokenProvider => {
@@ -488,7 +529,7 @@ impl Signalling {
         }
     }
 
-    fn open_socket(&mut self, now: Instant, credential: &Secret) -> Attempt {
+    pub(super) fn open_socket(&mut self, now: Instant, credential: &Secret) -> Attempt {
         let socket = SocketId(self.sockets.next());
         let url = match self.options.credentials {
             Credentials::ApiKey(_) => self.endpoint.with_key(credential),
@@ -498,11 +539,11 @@ impl Signalling {
         Attempt::Socket { socket, deadline: after(now, WELCOME_TIMEOUT) }
     }
 
-    fn close_socket(&mut self, socket: SocketId, code: CloseCode, reason: CloseReason) {
+    pub(super) fn close_socket(&mut self, socket: SocketId, code: CloseCode, reason: CloseReason) {
         self.act(Action::CloseSocket { socket, code, reason });
     }
 
-    /// Withdraws the question to the token provider, if one is open.
+    /// Withdraws the question to the token provider that an attempt to connect has open.
     fn abandon_token(&mut self) {
         if let Phase::Connecting(Attempt::Token { request, .. })
         | Phase::Reconnecting { next: Next::Trying(Attempt::Token { request, .. }), .. } = self.phase
@@ -511,15 +552,19 @@ impl Signalling {
         }
     }
 
-    fn token_failed(&mut self, now: Instant, error: TokenError) {
+    pub(super) fn note_token_failure(&mut self, error: TokenError) {
         self.token_failures = self.token_failures.saturating_add(1);
         tracing::warn!(failures = self.token_failures, %error, "no token");
+        if self.token_failures >= TOKEN_FAILURES_REPORTED && !matches!(self.phase, Phase::Connecting(_)) {
+            self.tell(Event::TokenProviderFailed { failures: self.token_failures, error });
+        }
+    }
+
+    fn token_failed(&mut self, now: Instant, error: TokenError) {
+        self.note_token_failure(error);
         if matches!(self.phase, Phase::Connecting(_)) {
             self.finish(now, Ended { close: false, ..Ended::by_us(CloseCode::NORMAL) }, Some(error.into()));
             return;
-        }
-        if self.token_failures >= TOKEN_FAILURES_REPORTED {
-            self.tell(Event::TokenProviderFailed { failures: self.token_failures, error });
         }
         self.attempt_failed(now, Ended { close: false, ..Ended::by_us(CloseCode::ABNORMAL) });
     }
@@ -544,7 +589,7 @@ impl Signalling {
     /// A welcomed connection ended.
     fn dropped(&mut self, now: Instant, ended: Ended) {
         let announced = match &self.phase {
-            Phase::Connected(link) => link.announced_wait,
+            Phase::Connected(connected) => connected.link.announced_wait,
             _ => None,
         };
         if ended.code.is_terminal() || !self.options.auto_reconnect {
@@ -552,6 +597,7 @@ impl Signalling {
             return;
         }
         self.requests_lost();
+        self.release_others();
         self.retry(now, 0, ended, announced);
     }
 
@@ -591,6 +637,7 @@ impl Signalling {
         let was_connecting = matches!(self.phase, Phase::Connecting(_));
         let had_session = matches!(self.phase, Phase::Connected(_) | Phase::Reconnecting { .. });
         self.requests_lost();
+        self.release_others();
         self.subscriptions.clear();
         let closing = socket.filter(|_| ended.close).map(|socket| {
             self.close_socket(socket, ended.code, ended.reason.clone());
@@ -616,6 +663,7 @@ impl Signalling {
     /// The connection of every request in flight is gone.
     fn requests_lost(&mut self) {
         self.subscriptions.connection_lost();
+        self.unsent_lost();
         for (request, purpose) in self.in_flight.take_all() {
             if purpose == Purpose::User {
                 self.outputs.push_back(Output::RequestDone { request, result: Err(RequestError::Disconnected) });
@@ -630,12 +678,15 @@ impl Signalling {
         while let Some((channel, retries_left)) = self.subscriptions.retry_due(now) {
             self.resubscribe(now, channel, retries_left);
         }
+        self.former_idle();
     }
 
     fn request_done(&mut self, now: Instant, request: RequestId, purpose: Purpose, result: Result<(), RequestError>) {
         match (purpose, result) {
             (Purpose::User, result) => self.outputs.push_back(Output::RequestDone { request, result }),
             (Purpose::Resubscribe { .. }, Ok(())) => {}
+            (Purpose::Renewal { channel }, result) => self.mirrored(now, channel, result),
+            (Purpose::Marker, result) => self.marked(now, request, &result),
             (Purpose::Resubscribe { channel, retries_left }, Err(error)) => {
                 if self.subscriptions.get(&channel).is_none() {
                     return;
@@ -662,19 +713,19 @@ impl Signalling {
         debug_assert!(sent.is_ok(), "resubscribes are made while connected only");
     }
 
-    fn malformed(&mut self, error: &impl std::error::Error) {
+    pub(super) fn malformed(&mut self, error: &impl std::error::Error) {
         count(&mut self.counters.malformed_frames);
         tracing::debug!(%error, "frame dropped");
     }
 
-    fn unexpected(&mut self, what: &'static str) {
+    pub(super) fn unexpected(&mut self, what: &'static str) {
         count(&mut self.counters.unexpected_frames);
         tracing::debug!(what, "frame dropped");
     }
 
     fn frame(&mut self, now: Instant, socket: SocketId, frame: ServerFrame<'_>) {
         if matches!(self.phase, Phase::Connected(_)) {
-            self.frame_while_connected(now, frame);
+            self.frame_while_connected(now, socket, frame);
         } else if let ServerFrame::Welcome(welcome) = frame {
             self.welcome(now, socket, &welcome);
         } else {
@@ -688,22 +739,16 @@ impl Signalling {
             Err(error) => return self.malformed(&error),
         };
         let reconnected = matches!(self.phase, Phase::Reconnecting { .. });
-        let metadata = welcome.metadata.and_then(|raw| Metadata::try_from(raw).ok());
-        if let Some(servers) = metadata.as_ref().and_then(ice_servers) {
-            self.ice_servers = servers.into();
-        }
-        self.peer_id = Some(peer_id.clone());
+        let session = self.session(welcome, peer_id, reconnected);
+        self.peer_id = Some(session.peer_id.clone());
         self.token_failures = 0;
-        self.max_message_size = welcome.max_message_size;
-        self.enter(Phase::Connected(Link::new(now, socket, self.options.inactivity_timeout)));
-        self.tell(Event::Connected(Session {
-            peer_id,
-            lifetime: welcome.lifetime(),
-            max_message_size: self.max_message_size,
-            metadata,
-            ice_servers: self.ice_servers.clone(),
-            reconnected,
-        }));
+        self.max_message_size = session.max_message_size;
+        self.ice_servers = session.ice_servers.clone();
+        let renewable = matches!(self.options.credentials, Credentials::TokenProvider);
+        let renewal = session.lifetime.filter(|_| renewable).and_then(|lifetime| Renewal::plan(now, lifetime));
+        let link = Link::new(now, socket, self.options.inactivity_timeout);
+        self.enter(Phase::Connected(Connected::new(link, renewal)));
+        self.tell(Event::Connected(session));
         if !reconnected {
             self.outputs.push_back(Output::Connected(Ok(())));
         } else if self.options.auto_resubscribe {
@@ -716,12 +761,26 @@ impl Signalling {
         }
     }
 
-    fn frame_while_connected(&mut self, now: Instant, frame: ServerFrame<'_>) {
+    /// What a `welcome` says, with the former servers if it names none.
+    pub(super) fn session(&self, welcome: &Welcome<'_>, peer_id: PeerId, reconnected: bool) -> Session {
+        let metadata = welcome.metadata.and_then(|raw| Metadata::try_from(raw).ok());
+        let listed = metadata.as_ref().and_then(ice_servers);
+        Session {
+            peer_id,
+            lifetime: welcome.lifetime(),
+            max_message_size: welcome.max_message_size,
+            ice_servers: listed.map_or_else(|| self.ice_servers.clone(), Into::into),
+            metadata,
+            reconnected,
+        }
+    }
+
+    pub(super) fn frame_while_connected(&mut self, now: Instant, socket: SocketId, frame: ServerFrame<'_>) {
         match frame {
             ServerFrame::Welcome(_) => self.unexpected("a second welcome"),
-            ServerFrame::Ack { request_id } => self.answer(now, &request_id, Ok(())),
+            ServerFrame::Ack { request_id } => self.answer(now, socket, &request_id, Ok(())),
             ServerFrame::Error { code, request_id: Some(request_id), .. } => {
-                self.answer(now, &request_id, Err(RequestError::Rejected { code }));
+                self.answer(now, socket, &request_id, Err(RequestError::Rejected { code }));
             }
             ServerFrame::Error { code: ErrorCode::UnknownType, request_id: None, .. } => {
                 tracing::debug!("a server that does not know ping");
@@ -730,6 +789,7 @@ impl Signalling {
             ServerFrame::Message { channel, from, data, from_metadata } => {
                 self.message(&channel, &from, data, from_metadata);
             }
+            ServerFrame::Direct { from, data, .. } if is_marker(self.peer_id.as_ref(), &from, data) => {}
             ServerFrame::Direct { from, data, from_metadata } => match PeerId::new(&from) {
                 Ok(from) => self.tell(Event::Direct {
                     from,
@@ -740,8 +800,8 @@ impl Signalling {
             },
             ServerFrame::Presence { channel, joined, left } => self.presence(&channel, &joined, &left),
             ServerFrame::GoingAway { retry_after } => {
-                if let Phase::Connected(link) = &mut self.phase {
-                    link.announced_wait = Some(retry_after);
+                if let Phase::Connected(connected) = &mut self.phase {
+                    connected.link.announced_wait = Some(retry_after);
                 }
                 self.tell(Event::GoingAway { retry_after });
             }
@@ -749,8 +809,14 @@ impl Signalling {
         }
     }
 
-    fn answer(&mut self, now: Instant, request_id: &str, result: Result<(), RequestError>) {
-        match self.in_flight.answered(request_id) {
+    pub(super) fn answer(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        request_id: &str,
+        result: Result<(), RequestError>,
+    ) {
+        match self.in_flight.answered(socket, request_id) {
             Some((request, purpose)) => self.request_done(now, request, purpose, result),
             None => self.unexpected("an answer to no request"),
         }

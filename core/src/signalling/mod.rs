@@ -12,6 +12,9 @@ mod link;
 mod machine;
 mod options;
 mod output;
+mod overlap;
+mod renewal;
+mod renewing;
 mod subscriptions;
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ const DEFAULT_URL: &str = "wss://rms.metered.ca";
 pub enum Credentials {
     /// A publishable key, `pk_live_…`. The server assigns a new peer id on every connect.
     ApiKey(Secret),
-    /// Whoever embeds the machine is asked for a token before every connect
+    /// Whoever embeds the machine is asked for a token before every connect, and again before it runs out
     /// ([`Action::FetchToken`](super::Action::FetchToken)). The token's `sub` is the peer id.
     TokenProvider,
 }

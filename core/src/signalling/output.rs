@@ -32,7 +32,7 @@ pub enum Output {
 /// Something to do for the machine, by whoever has sockets and a token provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Open a WebSocket, and report [`socket_opened`](super::Signalling::socket_opened) or
+    /// Open a WebSocket, beside the one that is open if there is one: while a token is renewed there are two. Report [`socket_opened`](super::Signalling::socket_opened) or
     /// [`socket_closed`](super::Signalling::socket_closed).
     OpenSocket {
         /// The name for it.
@@ -151,6 +151,9 @@ pub enum Event {
     },
     /// The server welcomed us.
     Connected(Session),
+    /// A new token took the place of one that was about to run out, on a new socket, without a gap: everything goes on
+    /// as before, until the new one runs out. The session's servers and limits hold from now on.
+    Renewed(Session),
     /// A connection that had been welcomed ended, or all attempts to get it back failed.
     Disconnected {
         /// The close code; 1006 if it ended without one.

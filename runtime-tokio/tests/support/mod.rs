@@ -1,12 +1,28 @@
 //! What the suites share: a server on this machine, peers on it, and patience.
 
 #![allow(dead_code, reason = "each suite uses a part of it")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a helper of tests fails the test"
+)]
 
+pub(crate) mod frames;
+pub(crate) mod port;
+pub(crate) mod proxy;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use metered_realtime_server::{PublishableKey, RunningServer, Server, ServerConfig, SigningSecret};
-use metered_realtime_tokio::{Events, MeteredPeer, MeteredPeerBuilder, RemotePeer};
+use metered_realtime_server::{
+    PublishableKey, RunningServer, Server, ServerConfig, SigningSecret, TokenClaims, mint_token,
+};
+use metered_realtime_tokio::{
+    Events, MeteredPeer, MeteredPeerBuilder, PeerId, PeerState, ReconnectOptions, RemotePeer, Secret,
+};
+use secrecy::ExposeSecret;
 
 pub(crate) const KEY: &str = "pk_live_tests";
 pub(crate) const ROOM: &str = "room-42";
@@ -15,7 +31,11 @@ pub(crate) const ROOM: &str = "room-42";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn server() -> RunningServer {
-    Server::bind(ServerConfig::new().key(PublishableKey::new(KEY)).secret(secret()), "127.0.0.1:0").await.unwrap()
+    server_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+}
+
+pub(crate) async fn server_at(address: SocketAddr) -> RunningServer {
+    Server::bind(ServerConfig::new().key(PublishableKey::new(KEY)).secret(secret()), address).await.unwrap()
 }
 
 pub(crate) fn secret() -> SigningSecret {
@@ -61,4 +81,58 @@ pub(crate) async fn meet(ada: &MeteredPeer, ben: &MeteredPeer) -> (RemotePeer, R
     soon(ada.join(ROOM)).await.unwrap();
     soon(ben.join(ROOM)).await.unwrap();
     (next(&mut seen_by_ada).await, next(&mut seen_by_ben).await)
+}
+
+/// A token for a peer of this name, as a token provider gives it.
+pub(crate) fn token(name: &str) -> Secret {
+    token_with(TokenClaims::new(name))
+}
+
+pub(crate) fn token_with(claims: TokenClaims) -> Secret {
+    Secret::new(mint_token(&secret(), &claims).unwrap().expose_secret().to_owned())
+}
+
+/// A peer that keeps its id when it reconnects, and does so soon and for ever.
+pub(crate) fn named(name: &'static str, url: impl Into<String>) -> MeteredPeerBuilder {
+    MeteredPeer::token_provider(move || async move { Ok::<_, ()>(token(name)) })
+        .url(url)
+        .loopback_candidates(true)
+        .reconnect(quickly())
+}
+
+/// Short waits between attempts, and as many as it takes.
+pub(crate) fn quickly() -> ReconnectOptions {
+    let (initial_delay, max_delay) = (Duration::from_millis(5), Duration::from_millis(50));
+    ReconnectOptions { initial_delay, max_delay, max_attempts: None, ..Default::default() }
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(mut so: impl FnMut() -> bool) {
+    soon(async {
+        while !so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
+/// Waits until these peers are in a room with each other, and with nobody else.
+pub(crate) async fn whole(peers: &[&MeteredPeer]) {
+    until(|| {
+        peers.iter().all(|peer| {
+            let others = peers.iter().filter(|other| !std::ptr::eq(**other, *peer));
+            let expected: BTreeSet<Option<PeerId>> = others.map(|other| other.peer_id()).collect();
+            let seen: BTreeSet<Option<PeerId>> =
+                peer.remote_peers().iter().map(|remote| Some(remote.id().clone())).collect();
+            peer.state() == PeerState::Joined && seen == expected
+        })
+    })
+    .await;
+}
+
+/// Has one peer say something to the room, and waits until the other hears it.
+pub(crate) async fn heard(speaker: &MeteredPeer, listener: &MeteredPeer) {
+    let mut data = listener.on_data().lossy();
+    soon(speaker.send("can you hear me?")).await.unwrap();
+    while soon(data.next()).await.unwrap().data.get() != r#""can you hear me?""# {}
 }

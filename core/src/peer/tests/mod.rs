@@ -1,7 +1,19 @@
-//! Rooms in simulated time: real peers, a model of the server, no socket.
+//! Rooms in simulated time: real peers, a model of the server, no socket. [`World`](world::World) keeps the clock, and
+//! a [`Watch`](watch::Watch) on every peer checks on the way what must hold always.
 
+mod close;
 mod data;
+mod errors;
+mod join;
 mod media;
 mod presence;
+mod random;
+mod reconcile;
 mod reconnect;
+mod renewal;
+mod server;
+mod signals;
+mod tokens;
+mod tracks;
+mod watch;
 mod world;

@@ -58,15 +58,15 @@ fn join_is_refused_before_the_network_is_touched() {
 #[test]
 fn a_failed_join_returns_to_idle_and_may_be_tried_again() {
     let mut world = World::new(1);
-    world.refuse = Some(CloseCode::INVALID_TOKEN);
+    world.server.refuse = Some(CloseCode::INVALID_TOKEN);
     let error = world.join(0).unwrap_err();
     assert_eq!(error.close_code(), Some(CloseCode::INVALID_TOKEN));
     assert_eq!(world.nodes[0].peer.state(), PeerState::Idle);
     assert_eq!(world.nodes[0].peer.poll_timeout(), None);
-    world.refuse = None;
-    world.server_up = false;
+    world.server.refuse = None;
+    world.server.up = false;
     assert_eq!(world.join(0), Err(ConnectError::Unreachable.into()));
-    world.server_up = true;
+    world.server.up = true;
     world.join(0).unwrap();
     assert_eq!(world.nodes[0].peer.signalling().subscriptions().count(), 1);
 }

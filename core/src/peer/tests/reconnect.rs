@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::World;
-use crate::ids::TrackId;
+use crate::ids::{SocketId, TrackId};
 use crate::media::MediaKind;
 use crate::peer::{Event, FatalError, LocalTrack, PeerState, RemoteEvent};
 use crate::protocol::CloseCode;
@@ -84,9 +84,9 @@ fn departures_come_before_newcomers() {
     for node in &mut world.nodes {
         node.forget();
     }
-    world.server_up = false;
+    world.server.up = false;
     world.drop_socket(0);
-    world.server_up = true;
+    world.server.up = true;
     world.drop_socket(1);
     world.call(2, |peer, now| peer.close(now, None));
     world.until("both are back", |world| {
@@ -111,7 +111,7 @@ fn departures_come_before_newcomers() {
 fn with_no_remote_peers_the_welcome_is_enough() {
     let mut world = World::joined(1);
     world.nodes[0].forget();
-    world.snapshots = false;
+    world.server.snapshots = false;
     world.drop_socket(0);
     world.until("joined again", |world| world.nodes[0].peer.state() == PeerState::Joined);
     assert_eq!(
@@ -123,7 +123,7 @@ fn with_no_remote_peers_the_welcome_is_enough() {
 #[test]
 fn without_a_snapshot_it_is_asked_for_twice_more_and_then_given_up() {
     let mut world = connected();
-    world.snapshots = false;
+    world.server.snapshots = false;
     world.drop_socket(0);
     let start = world.now;
     world.until("closed", |world| world.nodes[0].peer.state() == PeerState::Closed);
@@ -149,7 +149,8 @@ fn nothing_comes_after_closed() {
     assert_eq!(world.nodes[0].peer.state(), PeerState::Closed);
     assert_eq!(world.nodes[0].peer.poll_timeout(), None);
     world.nodes[0].forget();
-    world.close_socket(0, CloseCode::NORMAL);
+    let latest = SocketId(world.nodes[0].latest_socket());
+    world.node_lost(0, latest, Some(CloseCode::NORMAL));
     world.call(0, |peer, now| peer.handle_timeout(now));
     world.pass(Duration::from_secs(100));
     assert!(world.nodes[0].events.is_empty() && world.nodes[0].done.is_empty());

@@ -1,26 +1,40 @@
 //! Peers, a model server and a network between them, in simulated time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::ids::{Channel, PeerId, RequestId, SocketId};
-use crate::peer::{Event, JoinError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output, RemoteEvent};
-use crate::protocol::{ClientFrame, CloseCode, PresencePeer, ServerFrame, Welcome};
-use crate::signalling::Action;
+use super::server::Server;
+use super::watch::Watch;
+use crate::Secret;
+use crate::ids::{Channel, PeerId, RequestId, SocketId, TokenRequestId};
+use crate::peer::{
+    Event, FatalError, JoinError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output, PeerState, RemoteEvent,
+};
+use crate::protocol::CloseCode;
+use crate::signalling::{Action, Credentials, TokenError};
 
 /// One way between a peer and the server.
-const SIGNALLING_DELAY: Duration = Duration::from_millis(10);
+pub(super) const SIGNALLING_DELAY: Duration = Duration::from_millis(10);
 
 /// One way between two peers.
 const LINK_DELAY: Duration = Duration::from_millis(5);
 
+/// How long the token provider takes.
+const TOKEN_DELAY: Duration = Duration::from_millis(50);
+
+/// How often a peer may want to be woken at one and the same moment.
+const WAKES_AT_ONCE: usize = 8;
+
+pub(super) const ROOM: &str = "room-42";
+
 #[derive(Debug)]
-enum Delivery {
+pub(super) enum Delivery {
     Open { node: usize, socket: SocketId },
     ToServer { node: usize, socket: SocketId, text: String },
     ToClient { node: usize, socket: SocketId, text: String },
-    ClosedByServer { node: usize, socket: SocketId, code: Option<CloseCode> },
+    Closed { node: usize, socket: SocketId, code: Option<CloseCode> },
+    Token { node: usize, request: TokenRequestId },
     Datagram { local: SocketAddr, remote: SocketAddr, contents: Vec<u8> },
 }
 
@@ -29,69 +43,98 @@ pub(super) struct Node {
     pub(super) peer: MeteredPeer,
     pub(super) events: Vec<Event>,
     pub(super) done: Vec<Output>,
-    socket: Option<SocketId>,
-}
-
-#[derive(Debug)]
-struct ServerConnection {
-    peer_id: String,
-    channels: BTreeSet<String>,
+    pub(super) watch: Watch,
+    /// The id its token gives it; without one the server makes up an id for every connection.
+    pub(super) name: Option<String>,
+    /// What its token provider answers; `None` is silence.
+    pub(super) tokens: Option<Result<&'static str, TokenError>>,
+    /// What it sent to the server since one last looked.
+    pub(super) sent: Vec<String>,
+    /// Every output as text, if wanted.
+    pub(super) transcript: Option<String>,
+    latest_socket: u64,
 }
 
 /// Everything there is.
 pub(super) struct World {
     pub(super) now: Instant,
     pub(super) nodes: Vec<Node>,
-    server: BTreeMap<(usize, SocketId), ServerConnection>,
+    pub(super) server: Server,
     queue: BTreeMap<(Instant, u64), Delivery>,
     sequence: u64,
-    next_peer_id: u32,
-    /// Whether new sockets can be opened.
-    pub(super) server_up: bool,
-    /// The code every new connection is refused with.
-    pub(super) refuse: Option<CloseCode>,
-    /// Whether subscribes are answered by a snapshot.
-    pub(super) snapshots: bool,
+    /// Whether datagrams arrive.
+    pub(super) network_up: bool,
 }
 
-fn address(node: usize) -> SocketAddr {
+pub(super) fn address(node: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, u8::try_from(node).unwrap() + 1], 5000))
 }
 
+pub(super) fn room() -> Channel {
+    Channel::new(ROOM).unwrap()
+}
+
+pub(super) fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// What a peer with a token of its own is called: names that no other peer's id is a part of.
+pub(super) fn name(node: usize) -> String {
+    format!("named-{node}")
+}
+
 impl World {
-    #[expect(clippy::disallowed_methods, reason = "the one moment everything else is counted from")]
+    /// Peers with a publishable key.
     pub(super) fn new(peers: usize) -> Self {
-        let nodes = (0..peers)
-            .map(|node| Node {
-                peer: MeteredPeer::new(MeteredPeerOptions::api_key("pk_live_test"), node as u64).unwrap(),
+        Self::of((0..peers).map(|_| MeteredPeerOptions::api_key("pk_live_test")).collect())
+    }
+
+    /// Peers with tokens, and so with ids that stay.
+    pub(super) fn named(peers: usize) -> Self {
+        Self::of((0..peers).map(|_| MeteredPeerOptions::token_provider()).collect())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one moment everything else is counted from")]
+    pub(super) fn of(options: Vec<MeteredPeerOptions>) -> Self {
+        let nodes = options
+            .into_iter()
+            .enumerate()
+            .map(|(node, options)| Node {
+                name: matches!(options.signalling.credentials, Credentials::TokenProvider).then(|| name(node)),
+                peer: MeteredPeer::new(options, node as u64).unwrap(),
                 events: Vec::new(),
                 done: Vec::new(),
-                socket: None,
+                watch: Watch::default(),
+                tokens: Some(Ok("a.token")),
+                sent: Vec::new(),
+                transcript: None,
+                latest_socket: 0,
             })
             .collect();
         Self {
             now: Instant::now(),
             nodes,
-            server: BTreeMap::new(),
+            server: Server::new(),
             queue: BTreeMap::new(),
             sequence: 0,
-            next_peer_id: 0,
-            server_up: true,
-            refuse: None,
-            snapshots: true,
+            network_up: true,
         }
     }
 
     /// A world of peers that are all in one room and know each other.
     pub(super) fn joined(peers: usize) -> Self {
-        let mut world = Self::new(peers);
+        Self::new(peers).all_joined()
+    }
+
+    pub(super) fn all_joined(mut self) -> Self {
+        let peers = self.nodes.len();
         for node in 0..peers {
-            world.join(node).unwrap();
+            self.join(node).unwrap();
         }
-        world.until("everyone sees everyone", |world| {
+        self.until("everyone sees everyone", |world| {
             world.nodes.iter().all(|node| node.peer.remote_peers().count() == peers - 1)
         });
-        world
+        self
     }
 
     /// Calls a method of a peer, and handles what comes of it.
@@ -101,9 +144,26 @@ impl World {
         result
     }
 
+    /// The same for calls that begin a request, which must end.
+    pub(super) fn request<E>(
+        &mut self,
+        node: usize,
+        call: impl FnOnce(&mut MeteredPeer, Instant) -> Result<RequestId, E>,
+    ) -> Result<RequestId, E> {
+        let result = call(&mut self.nodes[node].peer, self.now);
+        if let Ok(request) = &result {
+            self.nodes[node].watch.began(*request);
+        }
+        self.drain(node);
+        result
+    }
+
+    pub(super) fn start_join(&mut self, node: usize) -> Result<RequestId, JoinError> {
+        self.request(node, |peer, now| peer.join(now, &room(), JoinOptions::default()))
+    }
+
     pub(super) fn join(&mut self, node: usize) -> Result<(), JoinError> {
-        let channel = Channel::new("room-42").unwrap();
-        let request = self.call(node, |peer, now| peer.join(now, &channel, JoinOptions::default()))?;
+        let request = self.start_join(node)?;
         let mut result = None;
         self.until("the join is done", |world| {
             result = world.nodes[node].join_result(request);
@@ -116,43 +176,58 @@ impl World {
         self.nodes[node].peer.peer_id().unwrap().clone()
     }
 
-    fn push(&mut self, delay: Duration, delivery: Delivery) {
+    pub(super) fn push(&mut self, delay: Duration, delivery: Delivery) {
         self.sequence += 1;
         self.queue.insert((self.now + delay, self.sequence), delivery);
     }
 
     fn drain(&mut self, node: usize) {
         while let Some(output) = self.nodes[node].peer.poll_output() {
+            self.nodes[node].watch.output(&output);
+            if let Some(transcript) = &mut self.nodes[node].transcript {
+                transcript.push_str(&format!("{output:?}\n"));
+            }
             match output {
-                Output::Signalling(Action::OpenSocket { socket, .. }) => {
-                    self.nodes[node].socket = Some(socket);
-                    self.push(SIGNALLING_DELAY, Delivery::Open { node, socket });
-                }
-                Output::Signalling(Action::SendText { socket, text }) => {
-                    self.push(SIGNALLING_DELAY, Delivery::ToServer { node, socket, text });
-                }
-                Output::Signalling(Action::CloseSocket { socket, code, .. }) => {
-                    self.server_lost(node, socket);
-                    self.push(SIGNALLING_DELAY, Delivery::ClosedByServer { node, socket, code: Some(code) });
-                }
-                Output::Signalling(action) => panic!("{action:?}"),
+                Output::Signalling(action) => self.act(node, action),
                 Output::BindSockets { .. } => {
                     let now = self.now;
                     self.nodes[node].peer.local_addresses(now, &[address(node)]);
                 }
-                Output::Transmit(transmit) => self.push(
+                Output::Transmit(transmit) if self.network_up => self.push(
                     LINK_DELAY,
                     Delivery::Datagram { local: transmit.remote, remote: transmit.local, contents: transmit.contents },
                 ),
+                Output::Transmit(_) => {}
                 Output::Event(event) => self.nodes[node].events.push(event),
                 done => self.nodes[node].done.push(done),
             }
+        }
+        let Node { peer, watch, .. } = &mut self.nodes[node];
+        watch.settled(peer);
+    }
+
+    fn act(&mut self, node: usize, action: Action) {
+        match action {
+            Action::OpenSocket { socket, .. } => {
+                self.nodes[node].latest_socket = socket.get();
+                self.push(SIGNALLING_DELAY, Delivery::Open { node, socket });
+            }
+            Action::SendText { socket, text } => {
+                self.nodes[node].sent.push(text.clone());
+                self.push(SIGNALLING_DELAY, Delivery::ToServer { node, socket, text });
+            }
+            Action::CloseSocket { socket, code, .. } => {
+                self.server_lost(node, socket);
+                self.push(SIGNALLING_DELAY, Delivery::Closed { node, socket, code: Some(code) });
+            }
+            Action::FetchToken { request } => self.push(TOKEN_DELAY, Delivery::Token { node, request }),
+            Action::AbandonToken { .. } => {}
         }
     }
 
     /// Lets time pass until `holds`.
     pub(super) fn until(&mut self, what: &str, mut holds: impl FnMut(&mut World) -> bool) {
-        let limit = self.now + Duration::from_secs(300);
+        let limit = self.now + secs(300);
         while !holds(self) {
             assert!(self.now < limit && self.step(), "never came: {what}");
         }
@@ -164,7 +239,7 @@ impl World {
         while self.next_moment().is_some_and(|at| at <= end) {
             self.step();
         }
-        self.now = end;
+        self.now = self.now.max(end);
     }
 
     fn next_moment(&self) -> Option<Instant> {
@@ -182,31 +257,38 @@ impl World {
             self.deliver(delivery);
         }
         for node in 0..self.nodes.len() {
-            if self.nodes[node].peer.poll_timeout().is_some_and(|at| at <= self.now) {
-                self.call(node, |peer, now| peer.handle_timeout(now));
-            }
+            self.wake(node);
         }
         true
+    }
+
+    /// Wakes a peer until it wants to be woken later.
+    fn wake(&mut self, node: usize) {
+        let mut wakes = 0;
+        while self.nodes[node].peer.poll_timeout().is_some_and(|at| at <= self.now) {
+            wakes += 1;
+            assert!(wakes <= WAKES_AT_ONCE, "a busy loop");
+            self.call(node, |peer, now| peer.handle_timeout(now));
+        }
     }
 
     fn deliver(&mut self, delivery: Delivery) {
         match delivery {
             Delivery::Open { node, socket } => {
-                if !self.server_up {
-                    self.call(node, |peer, now| peer.socket_closed(now, socket, None));
-                } else if let Some(code) = self.refuse {
-                    self.call(node, |peer, now| peer.socket_closed(now, socket, Some((code, "refused"))));
-                } else {
-                    self.call(node, |peer, now| peer.socket_opened(now, socket));
-                    self.welcome(node, socket);
+                if self.nodes[node].socket() == Some(socket) {
+                    self.accept(node, socket);
                 }
             }
             Delivery::ToServer { node, socket, text } => self.serve(node, socket, &text),
             Delivery::ToClient { node, socket, text } => {
                 self.call(node, |peer, now| peer.socket_text(now, socket, &text));
             }
-            Delivery::ClosedByServer { node, socket, code } => {
-                self.call(node, |peer, now| peer.socket_closed(now, socket, code.map(|code| (code, ""))));
+            Delivery::Closed { node, socket, code } => self.node_lost(node, socket, code),
+            Delivery::Token { node, request } => {
+                if let Some(answer) = self.nodes[node].tokens {
+                    self.nodes[node].watch.token_answered(request);
+                    self.call(node, |peer, now| peer.token(now, request, answer.map(Secret::from)));
+                }
             }
             Delivery::Datagram { local, remote, contents } => {
                 if let Some(node) = (0..self.nodes.len()).find(|node| address(*node) == local) {
@@ -216,127 +298,74 @@ impl World {
         }
     }
 
-    fn welcome(&mut self, node: usize, socket: SocketId) {
-        self.next_peer_id += 1;
-        let peer_id = format!("peer-{}", self.next_peer_id);
-        let welcome = ServerFrame::Welcome(Welcome {
-            peer_id: peer_id.as_str().into(),
-            expires_at: None,
-            server_time: 1.0,
-            max_message_size: 65_536,
-            metadata: None,
-        });
-        self.send_frame(node, socket, &welcome);
-        self.server.insert((node, socket), ServerConnection { peer_id, channels: BTreeSet::new() });
-    }
-
-    fn send_frame(&mut self, node: usize, socket: SocketId, frame: &ServerFrame<'_>) {
-        self.push(SIGNALLING_DELAY, Delivery::ToClient { node, socket, text: frame.encode() });
-    }
-
     /// Any text of the server's choice.
     pub(super) fn inject(&mut self, node: usize, text: &str) {
-        let socket = self.nodes[node].socket.unwrap();
+        let socket = self.nodes[node].socket().unwrap();
+        self.inject_on(node, socket, text);
+    }
+
+    pub(super) fn inject_on(&mut self, node: usize, socket: SocketId, text: &str) {
         self.call(node, |peer, now| peer.socket_text(now, socket, text));
     }
 
-    fn members(&self, channel: &str, but: (usize, SocketId)) -> Vec<(usize, SocketId)> {
-        let here = self.server.iter().filter(|(at, conn)| **at != but && conn.channels.contains(channel));
-        here.map(|(at, _)| *at).collect()
+    /// A `presence` frame about the room.
+    pub(super) fn inject_presence(&mut self, node: usize, joined: &[&str], left: &[&str]) {
+        self.inject(node, &presence(joined, left));
     }
 
-    fn serve(&mut self, node: usize, socket: SocketId, text: &str) {
-        let at = (node, socket);
-        let Some(own_id) = self.server.get(&at).map(|connection| connection.peer_id.clone()) else {
-            return;
-        };
-        let request_id = match ClientFrame::parse(text).unwrap() {
-            ClientFrame::Ping => {
-                self.send_frame(node, socket, &ServerFrame::Pong);
-                return;
-            }
-            ClientFrame::Subscribe { channel, request_id, .. } => {
-                let first = self.server.get_mut(&at).unwrap().channels.insert(channel.to_string());
-                self.ack(at, request_id.as_deref());
-                if self.snapshots {
-                    let present: Vec<String> =
-                        self.members(&channel, at).iter().map(|at| self.server[at].peer_id.clone()).collect();
-                    self.presence(at, &channel, &present, &[]);
-                }
-                if first {
-                    for other in self.members(&channel, at) {
-                        self.presence(other, &channel, std::slice::from_ref(&own_id), &[]);
-                    }
-                }
-                return;
-            }
-            ClientFrame::Unsubscribe { channel, request_id } => {
-                self.server.get_mut(&at).unwrap().channels.remove(channel.as_ref());
-                request_id
-            }
-            ClientFrame::Publish { channel, data, request_id } => {
-                for (node, socket) in self.members(&channel, at) {
-                    let (channel, from) = (channel.clone(), own_id.as_str().into());
-                    self.send_frame(node, socket, &ServerFrame::Message { channel, from, data, from_metadata: None });
-                }
-                request_id
-            }
-            ClientFrame::Send { to, data, request_id } => {
-                let target = self.server.iter().find(|(_, conn)| conn.peer_id == to).map(|(at, _)| *at);
-                let Some((other, other_socket)) = target else {
-                    let code = "peer_not_found".into();
-                    self.send_frame(node, socket, &ServerFrame::Error { code, request_id, message: None });
-                    return;
-                };
-                let direct = ServerFrame::Direct { from: own_id.as_str().into(), data, from_metadata: None };
-                self.send_frame(other, other_socket, &direct);
-                request_id
-            }
-        };
-        self.ack(at, request_id.as_deref());
-    }
-
-    fn ack(&mut self, (node, socket): (usize, SocketId), request_id: Option<&str>) {
-        if let Some(request_id) = request_id {
-            self.send_frame(node, socket, &ServerFrame::Ack { request_id: request_id.into() });
-        }
-    }
-
-    fn presence(&mut self, (node, socket): (usize, SocketId), channel: &str, joined: &[String], left: &[String]) {
-        fn peers(ids: &[String]) -> Vec<PresencePeer<'_>> {
-            ids.iter().map(|id| PresencePeer { peer_id: id.as_str().into(), metadata: None }).collect()
-        }
-        let (joined, left) = (peers(joined), peers(left));
-        self.send_frame(node, socket, &ServerFrame::Presence { channel: channel.into(), joined, left });
-    }
-
-    fn server_lost(&mut self, node: usize, socket: SocketId) {
-        let Some(gone) = self.server.remove(&(node, socket)) else {
-            return;
-        };
-        for channel in &gone.channels {
-            for other in self.members(channel, (node, socket)) {
-                self.presence(other, channel, &[], std::slice::from_ref(&gone.peer_id));
-            }
-        }
+    /// A peer learns that its socket is gone.
+    pub(super) fn node_lost(&mut self, node: usize, socket: SocketId, code: Option<CloseCode>) {
+        self.nodes[node].watch.socket_closed(socket);
+        self.call(node, |peer, now| peer.socket_closed(now, socket, code.map(|code| (code, "because"))));
     }
 
     /// Breaks a peer's socket; the server notices at once.
     pub(super) fn drop_socket(&mut self, node: usize) {
-        let socket = self.nodes[node].socket.unwrap();
+        let socket = self.nodes[node].socket().unwrap();
         self.server_lost(node, socket);
-        self.call(node, |peer, now| peer.socket_closed(now, socket, None));
+        self.node_lost(node, socket, None);
+    }
+
+    /// Breaks a peer's socket; the server does not notice.
+    pub(super) fn drop_socket_unnoticed(&mut self, node: usize) {
+        let socket = self.nodes[node].socket().unwrap();
+        self.node_lost(node, socket, None);
     }
 
     /// The server closes a peer's socket.
     pub(super) fn close_socket(&mut self, node: usize, code: CloseCode) {
-        let socket = self.nodes[node].socket.unwrap();
+        let socket = self.nodes[node].socket().unwrap();
         self.server_lost(node, socket);
-        self.call(node, |peer, now| peer.socket_closed(now, socket, Some((code, "bye"))));
+        self.node_lost(node, socket, Some(code));
+    }
+
+    pub(super) fn until_state(&mut self, node: usize, state: PeerState) {
+        self.until("the state", |world| world.nodes[node].peer.state() == state);
+    }
+
+    pub(super) fn forget(&mut self) {
+        for node in &mut self.nodes {
+            node.forget();
+        }
     }
 }
 
+/// A `presence` frame about the room.
+pub(super) fn presence(joined: &[&str], left: &[&str]) -> String {
+    let peers = |ids: &[&str]| ids.iter().map(|id| format!(r#"{{"peerId":"{id}"}}"#)).collect::<Vec<_>>().join(",");
+    format!(r#"{{"type":"presence","channel":"{ROOM}","joined":[{}],"left":[{}]}}"#, peers(joined), peers(left))
+}
+
 impl Node {
+    /// The socket that is open or opening.
+    pub(super) fn socket(&self) -> Option<SocketId> {
+        self.watch.open_socket
+    }
+
+    pub(super) fn latest_socket(&self) -> u64 {
+        self.latest_socket
+    }
+
     fn join_result(&self, wanted: RequestId) -> Option<Result<(), JoinError>> {
         self.done.iter().find_map(|done| match done {
             Output::JoinDone { request, result } if *request == wanted => Some(result.clone()),
@@ -352,8 +381,43 @@ impl Node {
         })
     }
 
+    /// Our own states, in order.
+    pub(super) fn states(&self) -> Vec<PeerState> {
+        self.events
+            .iter()
+            .filter_map(|event| match event {
+                Event::StateChange { to, .. } => Some(*to),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(super) fn errors(&self) -> Vec<&FatalError> {
+        self.events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Error(error) => Some(error),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Who came (`+`), who left (`-`) and who got a new connection (`*`), in order.
+    pub(super) fn comings_and_goings(&self) -> Vec<String> {
+        self.events
+            .iter()
+            .filter_map(|event| match event {
+                Event::PeerJoined { peer, .. } => Some(format!("+{peer}")),
+                Event::PeerLeft { peer } => Some(format!("-{peer}")),
+                Event::Remote { peer, event: RemoteEvent::ConnectionReset } => Some(format!("*{peer}")),
+                _ => None,
+            })
+            .collect()
+    }
+
     pub(super) fn forget(&mut self) {
         self.events.clear();
         self.done.clear();
+        self.sent.clear();
     }
 }

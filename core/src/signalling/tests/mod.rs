@@ -7,6 +7,7 @@ mod hostile;
 mod liveness;
 mod random;
 mod reconnect;
+mod renewal;
 mod requests;
 mod secrets;
 mod subscriptions;
@@ -14,6 +15,8 @@ mod tokens;
 mod watch;
 
 use std::time::{Duration, Instant};
+
+use proptest::test_runner::{Config, FileFailurePersistence};
 
 use super::{Action, Counters, Event, Output, ReconnectOptions, RequestError, Signalling, SignallingOptions, State};
 use super::{StateError, TokenError};
@@ -28,6 +31,11 @@ pub(super) const TOKEN: &str = "eyJhbGciOi.open.sesame";
 #[expect(clippy::disallowed_methods, reason = "an Instant can be had from the clock only; the tests never wait")]
 pub(super) fn start() -> Instant {
     Instant::now() + Duration::from_secs(30 * 24 * 3600)
+}
+
+/// So many cases, with the failures kept in a file of this crate, to be tried first from then on.
+fn config(cases: u32, file: &'static str) -> Config {
+    Config { cases, failure_persistence: Some(Box::new(FileFailurePersistence::Direct(file))), ..Config::default() }
 }
 
 fn secs(seconds: u64) -> Duration {
@@ -74,6 +82,8 @@ struct Bench {
     now: Instant,
     watch: Watch,
     seen: Vec<Output>,
+    /// The latest socket that was welcomed for being next.
+    welcomed: Option<SocketId>,
 }
 
 impl Bench {
@@ -82,7 +92,13 @@ impl Bench {
     }
 
     fn at(now: Instant, options: SignallingOptions, seed: u64) -> Self {
-        Self { client: Signalling::new(options, seed).unwrap(), now, watch: Watch::default(), seen: Vec::new() }
+        Self {
+            client: Signalling::new(options, seed).unwrap(),
+            now,
+            watch: Watch::default(),
+            seen: Vec::new(),
+            welcomed: None,
+        }
     }
 
     /// One that has been welcomed.
@@ -293,6 +309,12 @@ fn welcome(peer_id: &str, more: &str) -> String {
     )
 }
 
+/// A `welcome` whose token is good for so many seconds.
+fn welcome_for(peer_id: &str, seconds: u64, more: &str) -> String {
+    let expires_at = 1_700_000_000 + seconds;
+    welcome(peer_id, more).replace(r#""expiresAt":null"#, &format!(r#""expiresAt":{expires_at}"#))
+}
+
 fn ack(request: u64) -> String {
     format!(r#"{{"type":"ack","requestId":"{request}"}}"#)
 }
@@ -347,6 +369,7 @@ fn event_line(event: &Event) -> String {
         Event::ServerError { code } => format!("server error {}", code.as_str()),
         Event::GoingAway { retry_after } => format!("going away, back in {retry_after:?}"),
         Event::TokenProviderFailed { failures, error } => format!("token provider failed {failures}: {error:?}"),
+        Event::Renewed(session) => format!("renewed as {}, good for {:?}", session.peer_id, session.lifetime),
         Event::ResubscribeFailed { channel, error } => format!("resubscribe to {channel} failed: {error:?}"),
     }
 }

@@ -1,0 +1,132 @@
+//! Leaving for good, from every state.
+
+use super::server::Answer;
+use super::world::{World, room, secs};
+use crate::ids::PeerId;
+use crate::peer::{Event, Output, PeerState, SendError};
+use crate::protocol::Payload;
+
+fn left(world: &World) -> (Option<PeerId>, bool, Option<String>) {
+    let left: Vec<_> = world.nodes[0]
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Left { peer_id, channel, reason } => {
+                assert!(channel.as_ref().is_none_or(|channel| *channel == room()));
+                Some((peer_id.clone(), channel.is_some(), reason.clone()))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(left.len(), 1, "Left comes once");
+    left[0].clone()
+}
+
+/// Closes, and waits for the end.
+fn close(world: &mut World) {
+    world.call(0, |peer, now| peer.close(now, Some("enough")));
+    world.call(0, |peer, now| peer.close(now, Some("really")));
+    world.pass(secs(2));
+    assert_eq!(world.nodes[0].peer.state(), PeerState::Closed);
+    assert_eq!(world.nodes[0].done.last(), Some(&Output::Finished));
+    let states = world.nodes[0].states();
+    assert_eq!(states[states.len() - 2..], [PeerState::Leaving, PeerState::Closed]);
+    world.call(0, |peer, now| peer.close(now, None));
+}
+
+const ENOUGH: Option<&str> = Some("enough");
+
+#[test]
+fn an_idle_peer_closes_without_touching_the_network() {
+    let mut world = World::new(1);
+    close(&mut world);
+    assert_eq!(left(&world), (None, false, ENOUGH.map(str::to_owned)));
+    assert_eq!(world.nodes[0].latest_socket(), 0);
+}
+
+#[test]
+fn closing_between_welcome_and_ack_leaves_with_an_id_and_no_channel() {
+    let mut world = World::new(1);
+    world.server.subscribes = Answer::Silence;
+    world.start_join(0).unwrap();
+    world.until("welcomed", |world| world.nodes[0].peer.peer_id().is_some());
+    let id = world.id(0);
+    close(&mut world);
+    assert_eq!(left(&world), (Some(id), false, ENOUGH.map(str::to_owned)));
+}
+
+#[test]
+fn a_joined_peer_leaves_with_its_id_channel_and_the_first_reason() {
+    let mut world = World::joined(1);
+    let id = world.id(0);
+    close(&mut world);
+    assert_eq!(left(&world), (Some(id), true, ENOUGH.map(str::to_owned)));
+}
+
+#[test]
+fn closing_while_reconnecting_ends_the_attempts() {
+    type Stage = (&'static str, fn(&mut World));
+    let stages: [Stage; 3] = [
+        ("waiting for the next attempt", |world| world.pass(secs(0))),
+        ("the socket is opening", |world| {
+            world.until("the attempt", |world| world.nodes[0].socket().is_some());
+        }),
+        ("the snapshot is awaited", |world| {
+            world.server.snapshots = false;
+            let old = world.id(0);
+            world.until("welcomed again", |world| world.id(0) != old);
+            assert_eq!(world.nodes[0].peer.state(), PeerState::Reconnecting);
+        }),
+    ];
+    for (stage, reach) in stages {
+        let mut world = World::joined(2);
+        world.drop_socket(0);
+        reach(&mut world);
+        let (id, sockets) = (world.id(0), world.nodes[0].latest_socket());
+        close(&mut world);
+        assert_eq!(left(&world), (Some(id), true, ENOUGH.map(str::to_owned)), "{stage}");
+        world.pass(secs(120));
+        assert_eq!(world.nodes[0].latest_socket(), sockets, "{stage}");
+    }
+}
+
+#[test]
+fn remote_peers_close_first_and_then_the_socket() {
+    let mut world = World::joined(3);
+    world.nodes[0].transcript = Some(String::new());
+    world.call(0, |peer, now| peer.close(now, None));
+    let transcript = world.nodes[0].transcript.clone().unwrap();
+    let closed = transcript.rfind("to: Closed").unwrap();
+    assert_eq!(transcript.matches("to: Closed").count(), 2);
+    assert!(closed < transcript.find("CloseSocket").unwrap());
+}
+
+#[test]
+fn sends_in_flight_end_when_the_peer_closes_or_its_socket_breaks() {
+    for closes in [true, false] {
+        let mut world = World::joined(1);
+        world.forget();
+        let request = world.request(0, |peer, now| peer.send(now, &Payload::from_json("1").unwrap())).unwrap();
+        if closes {
+            world.call(0, |peer, now| peer.close(now, None));
+        } else {
+            world.drop_socket(0);
+        }
+        let result = Err(SendError::Disconnected);
+        assert_eq!(world.nodes[0].done[0], Output::SendDone { request, result });
+    }
+}
+
+#[test]
+fn messages_are_refused_outside_the_room() {
+    let mut world = World::joined(1);
+    let payload = Payload::from_json("1").unwrap();
+    world.call(0, |peer, now| peer.close(now, None));
+    assert_eq!(world.call(0, |peer, now| peer.send(now, &payload)), Err(SendError::NotJoined));
+    world.pass(secs(2));
+    let to = PeerId::new("x").unwrap();
+    assert_eq!(world.call(0, |peer, now| peer.send_to(now, &to, &payload)), Err(SendError::NotJoined));
+    let mut world = World::new(1);
+    world.start_join(0).unwrap();
+    assert_eq!(world.call(0, |peer, now| peer.send(now, &payload)), Err(SendError::NotJoined));
+}

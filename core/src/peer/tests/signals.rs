@@ -1,0 +1,168 @@
+//! Signals that come early, late, or from someone who should not send any.
+
+use std::time::Duration;
+
+use super::world::{World, secs};
+use crate::ids::{PeerId, TrackId};
+use crate::media::MediaKind;
+use crate::peer::{LocalTrack, Output, RemoteEvent};
+use crate::protocol::{Metadata, Payload};
+use crate::rtc::ConnectionState;
+
+fn voice() -> LocalTrack {
+    LocalTrack { id: TrackId::new("voice").unwrap(), kind: MediaKind::Audio }
+}
+
+fn role(role: &str) -> Metadata {
+    Metadata::encode(&serde_json::json!({ "role": role })).unwrap()
+}
+
+fn direct(from: &str, data: &str) -> String {
+    format!(r#"{{"type":"direct","from":"{from}","data":{data}}}"#)
+}
+
+const END: &str = r#"{"type":"rtc-ice","candidate":null}"#;
+
+/// The metadata the track "voice" came with, each time it came.
+fn voices(world: &World, node: usize) -> Vec<Option<Metadata>> {
+    let events = world.nodes[node].remote_events();
+    events
+        .filter_map(|event| match event {
+            RemoteEvent::Track(info) if info.track == voice().id => Some(info.metadata.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn signals_before_their_senders_presence_wait_and_are_delivered_in_order() {
+    let mut world = World::named(2);
+    world.server.news_delay = secs(5);
+    world.join(0).unwrap();
+    world.call(1, |peer, now| peer.add_track(now, &voice(), None, Some(role("mic")))).unwrap();
+    world.join(1).unwrap();
+    world.pass(secs(4));
+    let (signals, bytes) = world.nodes[0].peer.held.held();
+    assert!(signals >= 2 && bytes > 0 && world.nodes[0].peer.remote_peers().count() == 0);
+    world.until("the track comes", |world| !voices(world, 0).is_empty());
+    // The metadata was sent ahead of the offer, and so was known when the track came.
+    assert_eq!(voices(&world, 0), [Some(role("mic"))]);
+    world
+        .until("connected", |world| world.nodes[0].peer.remote_state(&world.id(1)) == Some(ConnectionState::Connected));
+    assert_eq!(world.nodes[0].peer.held.held(), (0, 0));
+    assert_eq!(world.nodes[0].comings_and_goings(), ["+named-1"]);
+}
+
+#[test]
+fn early_signals_wait_half_a_minute() {
+    let mut world = World::joined(1);
+    world.forget();
+    world.inject(0, &direct("early", END));
+    world.pass(secs(29));
+    assert_eq!(world.nodes[0].peer.held.held().0, 1);
+    world.pass(secs(1));
+    assert_eq!(world.nodes[0].peer.held.held(), (0, 0));
+    assert_eq!(world.nodes[0].peer.counters().unclaimed_signals, 1);
+    assert!(world.nodes[0].events.is_empty());
+}
+
+#[test]
+fn early_signals_are_bounded_in_number_and_the_oldest_go_first() {
+    let mut world = World::joined(1);
+    world.inject(0, &direct("first", r#"{"__meteredTrackMeta":{"trackId":"t","metadata":{}}}"#));
+    for _ in 0..256 {
+        world.inject(0, &direct("flood", END));
+    }
+    assert_eq!(world.nodes[0].peer.held.held().0, 256);
+    assert_eq!(world.nodes[0].peer.counters().unclaimed_signals, 1);
+    assert!(world.nodes[0].peer.held.take(&PeerId::new("first").unwrap()).is_empty());
+}
+
+#[test]
+fn early_signals_are_bounded_in_bytes() {
+    let mut world = World::joined(1);
+    let sdp = "x".repeat(100_000);
+    let offer = format!(r#"{{"type":"rtc-description","description":{{"type":"offer","sdp":"{sdp}"}}}}"#);
+    for _ in 0..20 {
+        world.inject(0, &direct("flood", &offer));
+    }
+    let (signals, bytes) = world.nodes[0].peer.held.held();
+    assert!(signals == 10 && bytes > 1_000_000 && bytes <= 1024 * 1024, "{signals} {bytes}");
+    world.call(0, |peer, now| peer.close(now, None));
+    assert_eq!(world.nodes[0].peer.held.held(), (0, 0));
+}
+
+#[test]
+fn signals_of_someone_outside_the_room_have_no_effect() {
+    let mut world = World::named(2).all_joined();
+    world.call(1, |peer, now| peer.add_track(now, &voice(), None, None)).unwrap();
+    world.until("the track comes", |world| !voices(world, 0).is_empty());
+    world.pass(secs(1));
+    world.forget();
+    for data in [
+        END,
+        r#"{"type":"rtc-description","description":{"type":"offer","sdp":"v=0"}}"#,
+        r#"{"type":"rtc-description","description":{"type":"answer","sdp":"v=0"}}"#,
+        r#"{"__meteredTrackMeta":{"trackId":"voice","metadata":{"role":"forged"}}}"#,
+    ] {
+        world.inject(0, &direct("outsider", data));
+    }
+    world.pass(secs(40));
+    assert_eq!(world.nodes[0].peer.counters().unclaimed_signals, 4);
+    assert!(world.nodes[0].events.is_empty() && world.nodes[1].events.is_empty());
+    assert!(!world.nodes[0].sent.iter().any(|text| text.contains("outsider")));
+}
+
+#[test]
+fn signals_before_the_snapshot_wait_for_the_survivors_new_connection() {
+    let mut world = World::named(2).all_joined();
+    world.call(1, |peer, now| peer.add_track(now, &voice(), None, Some(role("mic")))).unwrap();
+    world.until("the track comes", |world| !voices(world, 0).is_empty());
+    world.pass(secs(1));
+    // The other side sees us come back, and makes its offer, long before we know who is there.
+    world.server.snapshot_delay = secs(3);
+    world.drop_socket(0);
+    world.forget();
+    world.until("signals wait", |world| world.nodes[0].peer.held.held().0 >= 2);
+    world.until("the track comes again", |world| !voices(world, 0).is_empty());
+    world.pass(secs(5));
+    assert_eq!(voices(&world, 0), [Some(role("mic"))]);
+    assert_eq!(world.nodes[0].comings_and_goings(), ["*named-1"]);
+    assert_eq!(world.nodes[0].peer.remote_state(&world.id(1)), Some(ConnectionState::Connected));
+    assert_eq!(world.nodes[0].peer.counters().unclaimed_signals, 0);
+}
+
+#[test]
+fn a_signal_that_cannot_be_delivered_is_counted_and_is_no_negotiation_error() {
+    let mut world = World::joined(1);
+    world.call(0, |peer, now| peer.add_track(now, &voice(), None, Some(role("mic")))).unwrap();
+    world.inject_presence(0, &["phantom"], &[]);
+    world.pass(Duration::from_millis(100));
+    assert!(world.nodes[0].peer.counters().undelivered_signals >= 2);
+    assert!(!world.nodes[0].remote_events().any(|event| matches!(event, RemoteEvent::NegotiationError(_))));
+}
+
+#[test]
+fn a_payload_with_the_shape_of_a_signal_is_sent_and_the_receiver_takes_it_for_one() {
+    let mut world = World::joined(2);
+    world.forget();
+    let to = world.id(1);
+    for text in [END, r#"{"__meteredTrackMeta":{"trackId":"t"}}"#] {
+        let payload = Payload::from_json(text).unwrap();
+        let request = world.request(0, |peer, now| peer.send_to(now, &to, &payload)).unwrap();
+        world.pass(secs(1));
+        assert_eq!(world.nodes[0].done.last(), Some(&Output::SendDone { request, result: Ok(()) }));
+    }
+    assert!(world.nodes[1].events.is_empty());
+}
+
+#[test]
+fn track_metadata_is_kept_across_a_reconnect() {
+    let mut world = World::named(2).all_joined();
+    world.inject(0, &direct("named-1", r#"{"__meteredTrackMeta":{"trackId":"voice","metadata":{"role":"kept"}}}"#));
+    world.call(1, |peer, now| peer.add_track(now, &voice(), None, None)).unwrap();
+    world.until("the track comes", |world| !voices(world, 0).is_empty());
+    world.drop_socket(0);
+    world.until("it comes again", |world| voices(world, 0).len() == 2);
+    assert_eq!(voices(&world, 0), [Some(role("kept")), Some(role("kept"))]);
+}

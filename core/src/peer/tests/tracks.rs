@@ -1,0 +1,221 @@
+//! Our tracks: what is tracked, who gets it, and when changes are refused.
+
+use super::world::{World, secs};
+use crate::ids::{PeerId, StreamId, TrackId};
+use crate::media::MediaKind;
+use crate::peer::{LocalTrack, PeerState, RemoteEvent, ReplaceTrackError, ReplaceTrackFailure, TrackError};
+use crate::protocol::Metadata;
+use crate::rtc::ReplaceTrackError as ConnectionReplaceError;
+
+fn track(id: &str) -> LocalTrack {
+    LocalTrack { id: TrackId::new(id).unwrap(), kind: MediaKind::Audio }
+}
+
+fn role(role: &str) -> Metadata {
+    Metadata::encode(&serde_json::json!({ "role": role })).unwrap()
+}
+
+/// What a peer sent to other peers, in order: to whom, and either the kind of signal or the track the metadata is of.
+fn internal(world: &World, node: usize) -> Vec<String> {
+    let sent = world.nodes[node].sent.iter().map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap());
+    sent.filter(|frame| frame["type"] == "send")
+        .map(|frame| {
+            let (to, data) = (frame["to"].as_str().unwrap(), &frame["data"]);
+            let message = &data["__meteredTrackMeta"];
+            match (message["trackId"].as_str(), message["metadata"].as_object()) {
+                (Some(track), Some(_)) => format!("{to}: set {track}"),
+                (Some(track), None) => format!("{to}: clear {track}"),
+                (None, _) => format!("{to}: {}", data["description"]["type"].as_str().unwrap_or("candidate")),
+            }
+        })
+        .filter(|line| !line.ends_with("candidate"))
+        .collect()
+}
+
+fn tracks(world: &World, node: usize) -> Vec<String> {
+    let events = world.nodes[node].remote_events();
+    events
+        .filter_map(|event| match event {
+            RemoteEvent::Track(info) => Some(info.track.to_string()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Peers with ids that stay, the first of which sends one track to the others.
+fn sending(peers: usize) -> World {
+    let mut world = World::named(peers).all_joined();
+    world.call(0, |peer, now| peer.add_track(now, &track("old"), None, Some(role("mic")))).unwrap();
+    world.until("everyone has it", |world| (1..peers).all(|node| tracks(world, node).len() == 1));
+    world.pass(secs(1));
+    world.forget();
+    world
+}
+
+#[test]
+fn a_newcomer_is_told_the_metadata_of_every_track_ahead_of_the_offer() {
+    let mut world = World::named(2);
+    for id in ["one", "two", "plain"] {
+        let metadata = (id != "plain").then(|| role(id));
+        world.call(0, |peer, now| peer.add_track(now, &track(id), None, metadata)).unwrap();
+    }
+    world.join(0).unwrap();
+    world.join(1).unwrap();
+    world.pass(secs(1));
+    assert_eq!(internal(&world, 0), ["named-1: set one", "named-1: set two", "named-1: offer"]);
+}
+
+#[test]
+fn adding_a_track_again_with_the_same_stream_does_nothing() {
+    let mut world = sending(2);
+    world.call(0, |peer, now| peer.add_track(now, &track("old"), None, Some(role("other")))).unwrap();
+    world.pass(secs(1));
+    assert!(internal(&world, 0).is_empty());
+    assert_eq!(world.nodes[0].peer.track_metadata(&track("old").id), Some(&role("mic")));
+}
+
+#[test]
+fn a_stream_is_added_whole_or_not_at_all() {
+    let mut world = World::new(1);
+    let [one, two] = ["one", "two"].map(|id| StreamId::new(id).unwrap());
+    world.call(0, |peer, now| peer.add_track(now, &track("taken"), Some(&one), None)).unwrap();
+    let both = [track("free"), track("taken")];
+    let error = world.call(0, |peer, now| peer.add_stream(now, &two, &both, Some(role("x")))).unwrap_err();
+    assert_eq!(error, TrackError::TrackAlreadyAttached { track: track("taken").id });
+    assert_eq!(world.nodes[0].peer.stream_metadata(&two), None);
+    let replaced = world.call(0, |peer, now| peer.replace_track(now, &track("free").id, None));
+    assert_eq!(replaced, Err(ReplaceTrackError::NotTracked { track: track("free").id }));
+}
+
+#[test]
+fn tracks_are_not_changed_while_leaving_or_closed() {
+    let mut world = World::joined(1);
+    let stream = StreamId::new("s").unwrap();
+    world.call(0, |peer, now| peer.add_track(now, &track("old"), Some(&stream), None)).unwrap();
+    world.call(0, |peer, now| peer.close(now, None));
+    for state in [PeerState::Leaving, PeerState::Closed] {
+        world.until_state(0, state);
+        let id = track("old").id;
+        let invalid = |error: TrackError| matches!(error, TrackError::InvalidState(error) if error.state == state);
+        assert!(invalid(world.call(0, |peer, now| peer.add_track(now, &track("x"), None, None)).unwrap_err()));
+        assert!(invalid(world.call(0, |peer, now| peer.add_stream(now, &stream, &[], None)).unwrap_err()));
+        assert!(invalid(world.call(0, |peer, now| peer.remove_track(now, &id)).unwrap_err()));
+        assert!(invalid(world.call(0, |peer, now| peer.remove_stream(now, &stream)).unwrap_err()));
+        let error = world.call(0, |peer, now| peer.replace_track(now, &id, None)).unwrap_err();
+        assert!(matches!(error, ReplaceTrackError::InvalidState(error) if error.state == state));
+    }
+}
+
+#[test]
+fn a_track_added_while_reconnecting_is_attached_by_the_reconcile() {
+    let mut world = sending(2);
+    world.drop_socket(0);
+    world.call(0, |peer, now| peer.add_track(now, &track("new"), None, Some(role("late")))).unwrap();
+    assert_eq!(world.nodes[0].peer.track_metadata(&track("new").id), Some(&role("late")));
+    assert!(internal(&world, 0).is_empty());
+    world.until("both come", |world| tracks(world, 1).len() == 2);
+    assert_eq!(tracks(&world, 1), ["old", "new"]);
+    assert_eq!(internal(&world, 0)[..2], ["named-1: set old", "named-1: set new"]);
+}
+
+#[test]
+fn a_track_removed_while_reconnecting_is_not_attached_again() {
+    let mut world = sending(2);
+    world.drop_socket(0);
+    world.call(0, |peer, now| peer.add_track(now, &track("new"), None, None)).unwrap();
+    world.call(0, |peer, now| peer.remove_track(now, &track("old").id)).unwrap();
+    world.until("the other comes", |world| !tracks(world, 1).is_empty());
+    world.pass(secs(5));
+    assert_eq!(tracks(&world, 1), ["new"]);
+}
+
+#[test]
+fn removing_a_track_that_is_not_tracked_does_nothing() {
+    let mut world = sending(2);
+    world.call(0, |peer, now| peer.remove_track(now, &track("unknown").id)).unwrap();
+    world.call(0, |peer, now| peer.remove_stream(now, &StreamId::new("unknown").unwrap())).unwrap();
+    world.pass(secs(1));
+    assert!(internal(&world, 0).is_empty());
+}
+
+#[test]
+fn replacing_is_refused_while_reconnecting_and_changes_nothing() {
+    let mut world = sending(2);
+    world.drop_socket(0);
+    for new in [Some(track("new")), None] {
+        let error = world.call(0, |peer, now| peer.replace_track(now, &track("old").id, new.as_ref())).unwrap_err();
+        assert!(matches!(error, ReplaceTrackError::InvalidState(error) if error.state == PeerState::Reconnecting));
+    }
+    world.until("the track comes again", |world| tracks(world, 1) == ["old"]);
+}
+
+#[test]
+fn replacing_moves_the_metadata_and_negotiates_nothing() {
+    let mut world = sending(3);
+    world.call(0, |peer, now| peer.replace_track(now, &track("old").id, Some(&track("new")))).unwrap();
+    world.pass(secs(1));
+    assert_eq!(
+        internal(&world, 0),
+        ["named-1: clear old", "named-1: set new", "named-2: clear old", "named-2: set new"]
+    );
+    assert_eq!(world.nodes[0].peer.track_metadata(&track("new").id), Some(&role("mic")));
+    assert_eq!(world.nodes[0].peer.track_metadata(&track("old").id), None);
+}
+
+#[test]
+fn a_replacement_survives_a_reconnect() {
+    let mut world = sending(2);
+    world.call(0, |peer, now| peer.replace_track(now, &track("old").id, Some(&track("new")))).unwrap();
+    world.drop_socket(0);
+    world.until("the new one comes", |world| !tracks(world, 1).is_empty());
+    assert_eq!(tracks(&world, 1), ["new"]);
+}
+
+#[test]
+fn replacing_by_none_drops_the_track_and_clears_its_metadata() {
+    let mut world = sending(2);
+    world.call(0, |peer, now| peer.replace_track(now, &track("old").id, None)).unwrap();
+    world.pass(secs(1));
+    assert_eq!(internal(&world, 0), ["named-1: clear old"]);
+    assert_eq!(world.nodes[0].peer.track_metadata(&track("old").id), None);
+    world.drop_socket(0);
+    world.until_state(0, PeerState::Joined);
+    world.pass(secs(5));
+    assert!(tracks(&world, 1).is_empty());
+}
+
+#[test]
+fn replacing_with_nobody_there_replaces_what_is_tracked() {
+    let mut world = World::new(1);
+    world.call(0, |peer, now| peer.add_track(now, &track("old"), None, Some(role("mic")))).unwrap();
+    world.call(0, |peer, now| peer.replace_track(now, &track("old").id, Some(&track("new")))).unwrap();
+    assert_eq!(world.nodes[0].peer.track_metadata(&track("new").id), Some(&role("mic")));
+}
+
+fn break_connection(world: &mut World, to: &str) -> ReplaceTrackFailure {
+    let peer = PeerId::new(to).unwrap();
+    let now = world.now;
+    world.nodes[0].peer.roster.get_mut(&peer).unwrap().connection.close(now);
+    ReplaceTrackFailure { peer, error: ConnectionReplaceError::Closed }
+}
+
+#[test]
+fn a_partial_failure_tells_who_has_which_and_the_new_track_is_tracked() {
+    let mut world = sending(4);
+    let failed = vec![break_connection(&mut world, "named-2")];
+    let error = world.call(0, |peer, now| peer.replace_track(now, &track("old").id, Some(&track("new")))).unwrap_err();
+    let succeeded = ["named-1", "named-3"].map(|id| PeerId::new(id).unwrap()).to_vec();
+    assert_eq!(error, ReplaceTrackError::Partial { succeeded, failed });
+    assert_eq!(world.nodes[0].peer.track_metadata(&track("new").id), Some(&role("mic")));
+    assert!(!internal(&world, 0).iter().any(|line| line.contains("named-2")));
+}
+
+#[test]
+fn a_replacement_that_fails_for_everyone_changes_nothing() {
+    let mut world = sending(2);
+    let failed = vec![break_connection(&mut world, "named-1")];
+    let error = world.call(0, |peer, now| peer.replace_track(now, &track("old").id, Some(&track("new")))).unwrap_err();
+    assert_eq!(error, ReplaceTrackError::Partial { succeeded: vec![], failed });
+    assert_eq!(world.nodes[0].peer.track_metadata(&track("old").id), Some(&role("mic")));
+    assert_eq!(world.nodes[0].peer.track_metadata(&track("new").id), None);
+}

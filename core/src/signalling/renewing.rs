@@ -1,0 +1,543 @@
+//! What the machine does to renew a token: another socket is welcomed and subscribed before the first one goes.
+//!
+//! The old socket stays the one the user hears until the switch, and whatever goes wrong before is no more than a
+//! failed attempt: the new socket is closed, and another attempt made within what is left of the lifetime. When the
+//! token has run out after all, or the old socket drops meanwhile, the ordinary reconnect takes over, and a new socket
+//! that is half ready is closed. A server that says it goes away, or welcomes us under another id, or refuses the new
+//! token for good, is not asked again on this connection.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::deadline::after;
+use super::error::{CloseReason, RequestError, TokenError};
+use super::in_flight::Purpose;
+use super::link::{Attempt, Link, Silence};
+use super::machine::{OVER_CONCURRENT_LIMIT_WAIT, Phase, Signalling, count};
+use super::output::{Action, Event, Output};
+use super::overlap::{self, Overlap, is_content};
+use super::renewal::{
+    Connected, Former, MARKER_GRACE, MARKER_TIMEOUT, MAX_UNSENT, NO_GAIN, RETIRE_TIMEOUT, Renewal, SUBSCRIBE_TIMEOUT,
+    Step, Successor, Unsent,
+};
+use crate::Secret;
+use crate::ids::{Channel, PeerId, RequestId, SocketId};
+use crate::protocol::{ClientFrame, CloseCode, ErrorCode, ServerFrame, Welcome, limits};
+
+/// Refusals that another attempt will not change, and that an ordinary reconnect would meet as well.
+fn is_for_good(code: &ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::ChannelNotAuthorized
+            | ErrorCode::ChannelReserved
+            | ErrorCode::ChannelLimitExceeded
+            | ErrorCode::InvalidChannel
+            | ErrorCode::ActionNotPermitted
+    )
+}
+
+/// How an attempt to renew ended.
+struct Failed {
+    /// The socket is closed with this, if it is still there.
+    close: Option<CloseCode>,
+    then: Then,
+}
+
+enum Then {
+    /// Another attempt, after the backoff and at least so long.
+    Again(Duration),
+    /// No other attempt on this connection.
+    Never,
+    /// This instead of what was planned.
+    Plan(Option<Renewal>),
+}
+
+impl Failed {
+    fn closing(code: CloseCode) -> Self {
+        Self { close: Some(code), then: Then::Again(Duration::ZERO) }
+    }
+
+    fn for_good(close: Option<CloseCode>) -> Self {
+        Self { close, then: Then::Never }
+    }
+}
+
+impl Signalling {
+    fn connected(&mut self) -> Option<&mut Connected> {
+        match &mut self.phase {
+            Phase::Connected(connected) => Some(connected),
+            _ => None,
+        }
+    }
+
+    fn renewal(&mut self) -> Option<&mut Renewal> {
+        self.connected()?.renewal.as_mut()
+    }
+
+    fn successor(&mut self) -> Option<&mut Successor> {
+        self.renewal()?.successor()
+    }
+
+    fn attempt_to_renew(&mut self) -> Option<&mut Attempt> {
+        match &mut self.renewal()?.step {
+            Step::Trying(attempt) => Some(attempt),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_next(&self, socket: SocketId) -> bool {
+        matches!(&self.phase, Phase::Connected(connected) if connected.next_socket() == Some(socket))
+    }
+
+    pub(super) fn is_former(&self, socket: SocketId) -> bool {
+        matches!(&self.phase, Phase::Connected(connected) if connected.former_socket() == Some(socket))
+    }
+
+    /// Does one thing that is due of a renewal, or with what is left of the connection before it, and gives whether
+    /// there was one.
+    pub(super) fn renewal_due(&mut self, now: Instant) -> bool {
+        let Some(connected) = self.connected() else {
+            return false;
+        };
+        if connected.former.as_ref().is_some_and(|former| former.deadline <= now) {
+            self.former_done();
+            return true;
+        }
+        let (alone, going_away) = (connected.former.is_none(), connected.link.announced_wait.is_some());
+        let Some(renewal) = &mut connected.renewal else {
+            return false;
+        };
+        match &mut renewal.step {
+            Step::Waiting { at } if *at <= now && alone => {
+                if going_away || renewal.expires_at <= now {
+                    connected.renewal = None;
+                    return true;
+                }
+                let attempt = self.attempt(now);
+                if let Some(renewal) = self.renewal() {
+                    renewal.step = Step::Trying(attempt);
+                }
+            }
+            Step::Trying(Attempt::Token { request, deadline }) if *deadline <= now => {
+                let request = *request;
+                self.act(Action::AbandonToken { request });
+                self.renewal_token_failed(now, TokenError::Timeout);
+            }
+            Step::Trying(Attempt::Socket { deadline, .. }) if *deadline <= now => {
+                self.renewal_failed(now, Failed::closing(CloseCode::CLIENT_INACTIVITY));
+            }
+            Step::Waiting { .. } | Step::Trying(_) => return false,
+            Step::Subscribing(successor) | Step::Switching { successor, .. } => {
+                let (socket, late) = (successor.link.socket, successor.deadline <= now);
+                let silence = successor.link.silence(now);
+                let switching = matches!(renewal.step, Step::Switching { .. });
+                match silence {
+                    Some(Silence::Ping) if !late => {
+                        self.act(Action::SendText { socket, text: ClientFrame::Ping.encode() });
+                    }
+                    None if !late => return false,
+                    Some(Silence::Ping) | None if switching => self.switch(now),
+                    _ => self.renewal_failed(now, Failed::closing(CloseCode::CLIENT_INACTIVITY)),
+                }
+            }
+        }
+        true
+    }
+
+    /// The provider's answer for a renewal.
+    pub(super) fn renewal_token(&mut self, now: Instant, token: Result<Secret, TokenError>) {
+        let token = token.and_then(|token| if token.expose().is_empty() { Err(TokenError::Empty) } else { Ok(token) });
+        match token {
+            Ok(token) => {
+                self.token_failures = 0;
+                let opened = self.open_socket(now, &token);
+                if let Some(attempt) = self.attempt_to_renew() {
+                    *attempt = opened;
+                }
+            }
+            Err(error) => self.renewal_token_failed(now, error),
+        }
+    }
+
+    fn renewal_token_failed(&mut self, now: Instant, error: TokenError) {
+        self.note_token_failure(error);
+        self.renewal_failed(now, Failed { close: None, then: Then::Again(Duration::ZERO) });
+    }
+
+    /// Gives the attempt up and plans another, unless there is no use. The old connection goes on as it was.
+    fn renewal_failed(&mut self, now: Instant, failed: Failed) {
+        let Some(connected) = self.connected() else { return };
+        let (old, socket) = (connected.link.socket, connected.next_socket());
+        let Some(renewal) = connected.renewal.take() else { return };
+        let wait = self.options.reconnect.delay(renewal.failures, &mut self.rng);
+        let next = match failed.then {
+            Then::Again(least) => renewal.again(now, wait.max(least)),
+            Then::Never => None,
+            Then::Plan(plan) => plan,
+        };
+        tracing::warn!(failures = renewal.failures, again = next.is_some(), "token not renewed");
+        if let (Some(socket), Some(code)) = (socket, failed.close) {
+            self.close_socket(socket, code, CloseReason::default());
+        }
+        if let Step::Switching { unsent, .. } = renewal.step {
+            for Unsent { request, text } in unsent {
+                self.in_flight.moves_to(old, request);
+                self.act(Action::SendText { socket: old, text });
+            }
+        }
+        if let Some(socket) = socket {
+            let _own = self.in_flight.take_of(socket);
+        }
+        if let Some(connected) = self.connected() {
+            connected.renewal = next;
+        }
+    }
+
+    pub(super) fn next_closed(&mut self, now: Instant, code: CloseCode) {
+        let failed = match code {
+            code if code.is_terminal() => Failed::for_good(None),
+            CloseCode::OVER_CONCURRENT_LIMIT => Failed { close: None, then: Then::Again(OVER_CONCURRENT_LIMIT_WAIT) },
+            _ => Failed { close: None, then: Then::Again(Duration::ZERO) },
+        };
+        self.renewal_failed(now, failed);
+    }
+
+    /// A text on the socket of the renewal.
+    pub(super) fn next_text(&mut self, now: Instant, socket: SocketId, text: &str) {
+        if let Some(successor) = self.successor() {
+            successor.link.heard(now);
+        }
+        if text.len() > limits::CLIENT_INBOUND_FRAME_BYTES {
+            self.renewal_failed(now, Failed::closing(CloseCode::MESSAGE_TOO_BIG));
+            return;
+        }
+        let frame = match ServerFrame::parse(text) {
+            Ok(frame) => frame,
+            Err(error) => return self.malformed(&error),
+        };
+        if self.attempt_to_renew().is_some() {
+            match frame {
+                ServerFrame::Welcome(welcome) => self.next_welcome(now, socket, &welcome),
+                _ => self.unexpected("before the welcome"),
+            }
+            return;
+        }
+        match frame {
+            ServerFrame::Ack { request_id } => self.answer(now, socket, &request_id, Ok(())),
+            ServerFrame::Error { code, request_id: Some(request_id), .. } => {
+                self.answer(now, socket, &request_id, Err(RequestError::Rejected { code }));
+            }
+            ServerFrame::GoingAway { .. } => self.renewal_failed(now, Failed::for_good(Some(CloseCode::NORMAL))),
+            ServerFrame::Welcome(_) => self.unexpected("a second welcome"),
+            // What answers no request is told by the old socket, if it matters to it.
+            ServerFrame::Error { request_id: None, .. } | ServerFrame::Pong => {}
+            ServerFrame::Message { .. } | ServerFrame::Direct { .. } | ServerFrame::Presence { .. } => {
+                if let Some(successor) = self.successor() {
+                    successor.overlap.on_new(text, &frame);
+                }
+                self.after_content(now);
+            }
+        }
+    }
+
+    fn next_welcome(&mut self, now: Instant, socket: SocketId, welcome: &Welcome<'_>) {
+        let peer_id = match PeerId::new(&welcome.peer_id) {
+            Ok(peer_id) => peer_id,
+            Err(error) => return self.malformed(&error),
+        };
+        if self.peer_id.as_ref() != Some(&peer_id) {
+            self.renewal_failed(now, Failed::for_good(Some(CloseCode::NORMAL)));
+            return;
+        }
+        let plan = welcome.lifetime().and_then(|lifetime| Renewal::plan(now, lifetime));
+        let Some(renewal) = self.renewal() else { return };
+        if welcome.lifetime().is_some_and(|lifetime| after(now, lifetime) <= after(renewal.expires_at, NO_GAIN)) {
+            // The provider gave the former token once more: the next question comes when half of the rest is over.
+            let rest = renewal.expires_at.saturating_duration_since(now);
+            let then = Then::Plan(Renewal::plan(now, rest));
+            self.renewal_failed(now, Failed { close: Some(CloseCode::NORMAL), then });
+            return;
+        }
+        let overlap = Overlap::new(&peer_id, self.rng.u64(..));
+        let session = self.session(welcome, peer_id, true);
+        let link = Link::new(now, socket, self.options.inactivity_timeout);
+        let deadline = after(now, SUBSCRIBE_TIMEOUT);
+        let successor = Successor { link, session, renewal: plan, overlap, deadline, refused: Vec::new() };
+        if let Some(renewal) = self.renewal() {
+            renewal.step = Step::Subscribing(Box::new(successor));
+        }
+        let channels: Vec<Channel> = self.subscriptions.all().cloned().collect();
+        for channel in &channels {
+            self.mirror(now, channel);
+        }
+        self.maybe_subscribed(now);
+    }
+
+    /// Does to a channel on the new socket what was done on the old one.
+    pub(super) fn mirror(&mut self, now: Instant, channel: &Channel) {
+        let Some(Renewal { step: Step::Subscribing(successor), .. }) = self.renewal() else {
+            return;
+        };
+        let socket = successor.link.socket;
+        let request = self.in_flight.next_id();
+        let (name, request_id) = (channel.as_str().into(), Some(request.get().to_string().into()));
+        let frame = match self.subscriptions.get(channel) {
+            Some(wanted) => ClientFrame::Subscribe {
+                channel: name,
+                request_id,
+                include_sender_metadata: wanted.include_sender_metadata,
+            },
+            None => ClientFrame::Unsubscribe { channel: name, request_id },
+        };
+        let text = frame.encode();
+        self.in_flight.insert(now, socket, request, Purpose::Renewal { channel: channel.clone() });
+        self.act(Action::SendText { socket, text });
+    }
+
+    /// A subscribe on the new socket is answered, or was not in time.
+    pub(super) fn mirrored(&mut self, now: Instant, channel: Channel, result: Result<(), RequestError>) {
+        match result {
+            Err(_) if self.subscriptions.get(&channel).is_none() => {}
+            Ok(()) => {}
+            Err(RequestError::Rejected { code }) if is_for_good(&code) => {
+                if let Some(successor) = self.successor() {
+                    successor.refused.push((channel, RequestError::Rejected { code }));
+                }
+            }
+            Err(_) => {
+                self.renewal_failed(now, Failed::closing(CloseCode::NORMAL));
+                return;
+            }
+        }
+        self.maybe_subscribed(now);
+    }
+
+    /// Sends the marker, once every subscribe is answered.
+    fn maybe_subscribed(&mut self, now: Instant) {
+        let Some(Renewal { step: Step::Subscribing(successor), .. }) = self.renewal() else {
+            return;
+        };
+        let socket = successor.link.socket;
+        if self.in_flight.any_on(socket) {
+            return;
+        }
+        let marker = self.in_flight.next_id();
+        let Some(connected) = self.connected() else { return };
+        let old = connected.link.socket;
+        let Some(renewal) = connected.renewal.take() else { return };
+        let Renewal { expires_at, failures, step: Step::Subscribing(mut successor) } = renewal else { return };
+        successor.deadline = after(now, MARKER_TIMEOUT);
+        let text = successor.overlap.marker().map(|data| {
+            let to = successor.session.peer_id.as_str().into();
+            let request_id = Some(marker.get().to_string().into());
+            ClientFrame::Send { to, data: data.as_raw(), request_id }.encode()
+        });
+        let step = Step::Switching { successor, marker, unsent: VecDeque::new() };
+        connected.renewal = Some(Renewal { expires_at, failures, step });
+        if let Some(text) = text {
+            self.in_flight.insert(now, old, marker, Purpose::Marker);
+            self.act(Action::SendText { socket: old, text });
+        }
+    }
+
+    /// The server acknowledged or refused a marker.
+    pub(super) fn marked(&mut self, now: Instant, request: RequestId, result: &Result<(), RequestError>) {
+        let Some(Renewal { step: Step::Switching { successor, marker, .. }, .. }) = self.renewal() else {
+            return;
+        };
+        if *marker != request {
+            return;
+        }
+        match result {
+            Ok(()) => successor.deadline = successor.deadline.min(after(now, MARKER_GRACE)),
+            Err(_) => self.switch(now),
+        }
+    }
+
+    /// Where a request is to wait that is made while the marker is awaited.
+    pub(super) fn request_waits(&mut self, request: RequestId, text: &mut String) -> Option<SocketId> {
+        let Some(Renewal { step: Step::Switching { successor, unsent, .. }, .. }) = self.renewal() else {
+            return None;
+        };
+        unsent.push_back(Unsent { request, text: std::mem::take(text) });
+        Some(successor.link.socket)
+    }
+
+    pub(super) fn switch_if_too_many_wait(&mut self, now: Instant) {
+        if let Some(Renewal { step: Step::Switching { unsent, .. }, .. }) = self.renewal()
+            && unsent.len() > MAX_UNSENT
+        {
+            self.switch(now);
+        }
+    }
+
+    /// Whether content of the connection's own socket is for the user.
+    pub(super) fn is_for_the_user(&mut self, now: Instant, text: &str, frame: &ServerFrame<'_>) -> bool {
+        if !is_content(frame) {
+            return true;
+        }
+        let Some(connected) = self.connected() else {
+            return true;
+        };
+        if let Some(former) = &mut connected.former
+            && overlap::take(&mut former.surplus, text)
+        {
+            return false;
+        }
+        let Some(overlap) = connected.overlap() else {
+            return true;
+        };
+        let for_the_user = overlap.on_old(text, frame);
+        self.after_content(now);
+        for_the_user
+    }
+
+    fn after_content(&mut self, now: Instant) {
+        let Some(overlap) = self.connected().and_then(Connected::overlap) else {
+            return;
+        };
+        if overlap.is_cut() {
+            self.switch(now);
+        } else if overlap.is_full() {
+            self.renewal_failed(now, Failed::closing(CloseCode::NORMAL));
+        }
+    }
+
+    /// The new socket takes over.
+    fn switch(&mut self, now: Instant) {
+        let Some(connected) = self.connected() else { return };
+        if !matches!(&connected.renewal, Some(Renewal { step: Step::Switching { .. }, .. })) {
+            return;
+        }
+        let Some(Renewal { step: Step::Switching { successor, unsent, .. }, .. }) = connected.renewal.take() else {
+            return;
+        };
+        let Successor { link, session, renewal, overlap, refused, .. } = *successor;
+        let socket = link.socket;
+        let cut = overlap.cut();
+        connected.renewal = renewal;
+        let old = std::mem::replace(&mut connected.link, link).socket;
+        self.subscriptions.connection_lost();
+        self.in_flight.forget_own(old);
+        let owed = self.in_flight.any_on(old);
+        if let Some(connected) = self.connected() {
+            let former =
+                Former { socket: owed.then_some(old), surplus: cut.surplus, deadline: after(now, RETIRE_TIMEOUT) };
+            connected.former = (owed || !former.surplus.is_empty()).then_some(former);
+        }
+        tracing::debug!(socket = socket.get(), "token renewed");
+        self.ice_servers = session.ice_servers.clone();
+        self.max_message_size = session.max_message_size;
+        self.tell(Event::Renewed(session));
+        for Unsent { text, .. } in unsent {
+            self.act(Action::SendText { socket, text });
+        }
+        if !owed {
+            self.close_socket(old, CloseCode::NORMAL, CloseReason::default());
+        }
+        for (channel, error) in refused {
+            if self.subscriptions.get(&channel).is_some() {
+                self.tell(Event::ResubscribeFailed { channel, error });
+            }
+        }
+        for text in cut.deliver {
+            if let Ok(frame) = ServerFrame::parse(&text) {
+                self.frame_while_connected(now, socket, frame);
+            }
+        }
+    }
+
+    /// A text on the old socket after the switch: only the answers that are owed on it count.
+    pub(super) fn former_text(&mut self, now: Instant, socket: SocketId, text: &str) {
+        if text.len() > limits::CLIENT_INBOUND_FRAME_BYTES {
+            self.former_done();
+            return;
+        }
+        match ServerFrame::parse(text) {
+            Ok(ServerFrame::Ack { request_id }) => self.answer(now, socket, &request_id, Ok(())),
+            Ok(ServerFrame::Error { code, request_id: Some(request_id), .. }) => {
+                self.answer(now, socket, &request_id, Err(RequestError::Rejected { code }));
+            }
+            Ok(_) => {}
+            Err(error) => self.malformed(&error),
+        }
+        self.former_idle();
+    }
+
+    /// Lets the old socket go when nothing is owed on it any more.
+    pub(super) fn former_idle(&mut self) {
+        let Phase::Connected(Connected { former: Some(former), .. }) = &mut self.phase else {
+            return;
+        };
+        if let Some(socket) = former.socket
+            && !self.in_flight.any_on(socket)
+        {
+            former.socket = None;
+            self.close_socket(socket, CloseCode::NORMAL, CloseReason::default());
+        }
+        self.forget_empty_former();
+    }
+
+    fn forget_empty_former(&mut self) {
+        if let Some(connected) = self.connected() {
+            connected.former.take_if(|former| former.socket.is_none() && former.surplus.is_empty());
+        }
+    }
+
+    /// Lets the old socket go.
+    fn former_done(&mut self) {
+        if let Some(former) = self.connected().and_then(|connected| connected.former.take())
+            && let Some(socket) = former.socket
+        {
+            self.close_socket(socket, CloseCode::NORMAL, CloseReason::default());
+            self.requests_lost_on(socket);
+        }
+    }
+
+    pub(super) fn former_closed(&mut self, socket: SocketId) {
+        if let Some(former) = self.connected().and_then(|connected| connected.former.as_mut()) {
+            former.socket = None;
+        }
+        self.requests_lost_on(socket);
+        self.forget_empty_former();
+    }
+
+    fn requests_lost_on(&mut self, socket: SocketId) {
+        for (request, purpose) in self.in_flight.take_of(socket) {
+            if purpose == Purpose::User {
+                self.outputs.push_back(Output::RequestDone { request, result: Err(RequestError::Disconnected) });
+            }
+        }
+    }
+
+    /// Fails the requests that waited for the switch, for their connection is gone: they never left.
+    pub(super) fn unsent_lost(&mut self) {
+        let Some(Renewal { step: Step::Switching { successor, .. }, .. }) = self.renewal() else {
+            return;
+        };
+        let socket = successor.link.socket;
+        for (request, purpose) in self.in_flight.take_of(socket) {
+            if purpose == Purpose::User {
+                self.outputs.push_back(Output::RequestDone { request, result: Err(RequestError::NotConnected) });
+            }
+        }
+    }
+
+    /// Gives up the renewal and closes every socket but the connection's own, which is gone or going.
+    pub(super) fn release_others(&mut self) {
+        let Some(connected) = self.connected() else { return };
+        let sockets = [connected.next_socket(), connected.former_socket()];
+        let (renewal, _former) = (connected.renewal.take(), connected.former.take());
+        if let Some(Renewal { step: Step::Trying(Attempt::Token { request, .. }), .. }) = renewal {
+            self.act(Action::AbandonToken { request });
+        }
+        for socket in sockets.into_iter().flatten() {
+            self.close_socket(socket, CloseCode::NORMAL, CloseReason::default());
+        }
+    }
+
+    /// Counts an input of a socket or a question that is no longer ours.
+    pub(super) fn stale(&mut self) {
+        count(&mut self.counters.stale_inputs);
+    }
+}
