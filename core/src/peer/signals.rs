@@ -155,7 +155,9 @@ impl MeteredPeer {
                 tracing::warn!(%error, "could not subscribe to the room again");
                 self.resubscribe_failed(now, error);
             }
-            signalling::Event::GoingAway { .. } | signalling::Event::StateChange { .. } | signalling::Event::Renewed(_) => {}
+            signalling::Event::GoingAway { .. }
+            | signalling::Event::StateChange { .. }
+            | signalling::Event::Renewed(_) => {}
         }
     }
 
