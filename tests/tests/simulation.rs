@@ -42,7 +42,10 @@ fn twenty_peers_come_through_a_day() {
         ..Options::new(1)
     };
     let summary = run(&options);
-    assert!(summary.shown > 500 && summary.reconnects > 300 && summary.calms > 20, "{summary}");
+    assert!(
+        summary.shown > 500 && summary.reconnects > 300 && summary.renewals > 50 && summary.calms > 20,
+        "{summary}"
+    );
 }
 
 #[test]

@@ -68,6 +68,8 @@ pub(super) struct Checks {
     /// Not before then may the next socket be opened.
     barred_until: Option<Instant>,
     pub(super) reconnects: u64,
+    /// Sockets opened beside the one in use.
+    pub(super) renewals: u64,
     wakes: (u64, u32),
     wakes_at_once: (Duration, u32),
 }
@@ -129,6 +131,7 @@ impl Checks {
     /// A socket is asked for. Two may be open only while the connection is renewed.
     pub(super) fn open(&mut self, now: Instant, socket: SocketId, state: State) -> Result<(), Violation> {
         let allowed = if state == State::Connected { 1 } else { 0 };
+        self.renewals += allowed as u64;
         let barred = self.barred_until.take().is_some_and(|until| now < until);
         holds(!barred, || "it is back too early after 4010".to_owned())?;
         holds(self.live.len() <= allowed, || format!("{socket:?} opens beside {:?} while {state}", self.live))?;

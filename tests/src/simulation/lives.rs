@@ -65,6 +65,7 @@ impl World {
         };
         self.trace.note(self.now, format_args!("{slot} is free"));
         self.totals.reconnects += node.checks.reconnects;
+        self.totals.renewals += node.checks.renewals;
         for message in node.checks.unfinished() {
             self.ledger.sender_gone(message);
         }

@@ -79,6 +79,8 @@ pub struct Summary {
     pub instances: u64,
     /// Recoveries of a connection.
     pub reconnects: u64,
+    /// Attempts to renew a connection before its token ran out.
+    pub renewals: u64,
     /// Peers that gave up on their room, because the network was bad for half a minute after a reconnect.
     pub gave_up: u64,
     /// Calls of `handle_timeout`.
@@ -94,7 +96,7 @@ impl fmt::Display for Summary {
         write!(
             f,
             "hash {:016x}: {} lines, {} messages shown {} times, {} faults, {} instances, {} reconnects, \
-             {} gave up, {} wakes, {} calms",
+             {} renewals, {} gave up, {} wakes, {} calms",
             self.hash,
             self.lines,
             self.messages,
@@ -102,6 +104,7 @@ impl fmt::Display for Summary {
             self.faults,
             self.instances,
             self.reconnects,
+            self.renewals,
             self.gave_up,
             self.wakes,
             self.calms

@@ -27,8 +27,10 @@ impl World {
         self.tidy();
         if self.now >= self.options.length {
             self.done = true;
-            let reconnects = self.slots.iter().flat_map(|slot| &slot.node).map(|node| node.checks.reconnects);
-            self.totals.reconnects += reconnects.sum::<u64>();
+            for node in self.slots.iter().flat_map(|slot| &slot.node) {
+                self.totals.reconnects += node.checks.reconnects;
+                self.totals.renewals += node.checks.renewals;
+            }
         } else {
             self.agenda.add(self.now, Event::Storm);
         }
