@@ -72,8 +72,12 @@ impl RemoteCandidates {
         }
     }
 
-    /// An offer was ignored, and so are the candidates that belong to it.
+    /// An offer was ignored, and so are the candidates that belong to it, unless it is of the generation in force: those
+    /// belong to what was agreed on before.
     pub(super) fn ignore(&mut self, offer: &Description) {
+        if self.ufrag.as_deref() == Some(offer.ufrag.as_str()) {
+            return;
+        }
         self.ignored = Some(offer.ufrag.clone());
         let ignored = self.ignored.as_deref();
         self.waiting.retain(|candidate| generation(candidate) != ignored);
@@ -199,6 +203,17 @@ mod tests {
         assert_eq!(counters.stale_candidates, 2);
         assert!(remote.description(&description("b"), &mut counters).is_empty());
         assert!(matches!(remote.candidate(candidate(3, None), false, &mut counters), Verdict::Try(_)));
+    }
+
+    #[test]
+    fn an_ignored_offer_of_the_generation_in_force_takes_no_candidates_with_it() {
+        let mut remote = RemoteCandidates::default();
+        let mut counters = Counters::default();
+        remote.description(&description("a"), &mut counters);
+        remote.ignore(&description("a"));
+        assert!(matches!(remote.candidate(candidate(1, Some("a")), true, &mut counters), Verdict::Try(_)));
+        assert!(matches!(remote.candidate(candidate(2, None), true, &mut counters), Verdict::Try(_)));
+        assert_eq!(counters, Counters::default());
     }
 
     #[test]
