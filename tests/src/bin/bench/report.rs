@@ -1,0 +1,48 @@
+//! The table.
+
+use std::io::Write as _;
+
+use crate::Outcome;
+
+/// What a measured number should be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+/// Prints one line for each result as it comes.
+#[derive(Debug)]
+pub(crate) struct Report {
+    all_met: bool,
+}
+
+impl Report {
+    pub(crate) fn new() -> Outcome<Self> {
+        line("what", "measured", "target", "", "details")?;
+        Ok(Self { all_met: true })
+    }
+
+    /// A number that has a target.
+    pub(crate) fn judged(&mut self, what: &str, measured: f64, target: Target, details: &str) -> Outcome<()> {
+        let (met, wanted) = match target {
+            Target::AtMost(most) => (measured <= most, format!("≤ {most}")),
+            Target::AtLeast(least) => (measured >= least, format!("≥ {least}")),
+        };
+        self.all_met &= met;
+        line(what, &format!("{measured:.2}"), &wanted, if met { "met" } else { "NOT MET" }, details)
+    }
+
+    /// A number that is good to know.
+    pub(crate) fn told(&mut self, what: &str, measured: &str, details: &str) -> Outcome<()> {
+        line(what, measured, "", "", details)
+    }
+
+    pub(crate) fn all_met(&self) -> bool {
+        self.all_met
+    }
+}
+
+fn line(what: &str, measured: &str, target: &str, verdict: &str, details: &str) -> Outcome<()> {
+    Ok(writeln!(std::io::stdout(), "{what:<52} {measured:>12} {target:>7} {verdict:<7} {details}")?)
+}
