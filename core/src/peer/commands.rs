@@ -239,7 +239,7 @@ impl MeteredPeer {
         result
     }
 
-    /// Sends a message on a data channel. [`Output::ChannelSendDone`] tells when it is in the transport's hands.
+    /// Sends a message on a data channel. [`Output::ChannelSendDone`](super::Output::ChannelSendDone) tells when it is in the transport's hands.
     ///
     /// # Errors
     /// [`DataChannelError`], at once.
