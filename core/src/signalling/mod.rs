@@ -5,9 +5,13 @@
 //! [`Signalling::poll_timeout`] or the next input.
 
 mod backoff;
+mod connecting;
 mod deadline;
+mod endings;
 mod error;
+mod frames;
 mod in_flight;
+mod inputs;
 mod link;
 mod machine;
 mod options;
@@ -15,7 +19,9 @@ mod output;
 mod overlap;
 mod renewal;
 mod renewing;
+mod requests;
 mod subscriptions;
+mod switching;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,122 @@
+//! How connections and attempts end, and what follows.
+
+use std::time::{Duration, Instant};
+
+use super::deadline::after;
+use super::error::{CloseReason, ConnectError};
+use super::machine::{Next, Phase, Signalling};
+use super::output::{Event, Output};
+use crate::protocol::CloseCode;
+
+/// How long `close` waits for the server's half of the close handshake.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The wait after 4010 is at least this long.
+pub(super) const OVER_CONCURRENT_LIMIT_WAIT: Duration = Duration::from_secs(30);
+
+/// Why a connection or an attempt ended.
+pub(super) struct Ended {
+    pub(super) code: CloseCode,
+    pub(super) reason: CloseReason,
+    /// Whether we still have to close the socket.
+    pub(super) close: bool,
+}
+
+impl Ended {
+    pub(super) fn by_us(code: CloseCode) -> Self {
+        Self { code, reason: CloseReason::default(), close: true }
+    }
+}
+
+impl Signalling {
+    /// The socket of the current phase is gone, or has to go.
+    pub(super) fn lost(&mut self, now: Instant, ended: Ended) {
+        match &self.phase {
+            Phase::Connecting(_) => {
+                let error = match ended.code {
+                    CloseCode::CLIENT_INACTIVITY if ended.close => ConnectError::WelcomeTimeout,
+                    CloseCode::ABNORMAL => ConnectError::Unreachable,
+                    code => ConnectError::Closed { code, reason: ended.reason.clone() },
+                };
+                self.finish(now, ended, Some(error));
+            }
+            Phase::Connected(_) => self.dropped(now, ended),
+            Phase::Reconnecting { .. } => self.attempt_failed(now, ended),
+            Phase::Idle | Phase::Closed { .. } => {}
+        }
+    }
+
+    /// A welcomed connection ended.
+    fn dropped(&mut self, now: Instant, ended: Ended) {
+        let announced = match &self.phase {
+            Phase::Connected(connected) => connected.link.announced_wait,
+            _ => None,
+        };
+        if ended.code.is_terminal() || !self.options.auto_reconnect {
+            self.finish(now, ended, None);
+            return;
+        }
+        self.requests_lost();
+        self.release_others();
+        self.retry(now, 0, ended, announced);
+    }
+
+    /// An attempt to reconnect failed.
+    pub(super) fn attempt_failed(&mut self, now: Instant, ended: Ended) {
+        let Phase::Reconnecting { failures, .. } = &self.phase else {
+            return;
+        };
+        let failures = failures.saturating_add(1);
+        if ended.code.is_terminal() || self.options.reconnect.exhausted(failures) {
+            self.finish(now, ended, None);
+        } else {
+            self.retry(now, failures, ended, None);
+        }
+    }
+
+    /// Plans the next attempt: after the wait the server announced, else after the backoff.
+    fn retry(&mut self, now: Instant, failures: u32, ended: Ended, announced: Option<Duration>) {
+        let socket = self.current_socket();
+        if let Some(socket) = socket.filter(|_| ended.close) {
+            self.close_socket(socket, ended.code, CloseReason::default());
+        }
+        let mut wait = announced.unwrap_or_else(|| self.options.reconnect.delay(failures, &mut self.rng));
+        if ended.code == CloseCode::OVER_CONCURRENT_LIMIT {
+            wait = wait.max(OVER_CONCURRENT_LIMIT_WAIT);
+        }
+        let was_connected = matches!(self.phase, Phase::Connected(_));
+        if was_connected {
+            self.tell(Event::Disconnected { code: ended.code, reason: ended.reason, retry_in: Some(wait) });
+        }
+        self.enter(Phase::Reconnecting { failures, next: Next::At(after(now, wait)) });
+    }
+
+    /// Ends for good. `connect_error` answers a `connect` that is under way.
+    pub(super) fn finish(&mut self, now: Instant, ended: Ended, connect_error: Option<ConnectError>) {
+        let socket = self.current_socket();
+        let was_connecting = matches!(self.phase, Phase::Connecting(_));
+        let had_session = matches!(self.phase, Phase::Connected(_) | Phase::Reconnecting { .. });
+        self.requests_lost();
+        self.release_others();
+        self.subscriptions.clear();
+        let closing = socket.filter(|_| ended.close).map(|socket| {
+            self.close_socket(socket, ended.code, ended.reason.clone());
+            (socket, after(now, CLOSE_TIMEOUT))
+        });
+        if had_session {
+            self.tell(Event::Disconnected { code: ended.code, reason: ended.reason, retry_in: None });
+        }
+        if let Some(error) = connect_error.filter(|_| was_connecting) {
+            self.outputs.push_back(Output::Connected(Err(error)));
+        }
+        self.enter(Phase::Closed { closing });
+        if closing.is_none() {
+            self.outputs.push_back(Output::Finished);
+        }
+    }
+
+    pub(super) fn finished(&mut self) {
+        self.phase = Phase::Closed { closing: None };
+        self.outputs.push_back(Output::Finished);
+    }
+}

@@ -1,0 +1,188 @@
+//! What comes in: from sockets, from the token provider and from the clock.
+
+use std::time::Instant;
+
+use super::endings::Ended;
+use super::error::{CloseReason, TokenError};
+use super::link::{Attempt, Silence};
+use super::machine::{Next, Phase, Signalling, count};
+use super::output::{Action, Output};
+use super::renewal::{Connected, Renewal, Step};
+use crate::Secret;
+use crate::ids::{SocketId, TokenRequestId};
+use crate::protocol::{ClientFrame, CloseCode, ServerFrame, limits};
+
+impl Signalling {
+    /// Tells that a socket has opened. The `welcome` counts, not this; it is here for logs.
+    pub fn socket_opened(&mut self, _now: Instant, socket: SocketId) {
+        if self.current_socket() != Some(socket) && !self.is_next(socket) && !self.is_former(socket) {
+            return self.stale();
+        }
+        tracing::debug!(socket = socket.get(), "socket open");
+    }
+
+    /// Feeds one text message from a socket.
+    pub fn socket_text(&mut self, now: Instant, socket: SocketId, text: &str) {
+        if self.is_next(socket) {
+            return self.next_text(now, socket, text);
+        }
+        if self.is_former(socket) {
+            return self.former_text(now, socket, text);
+        }
+        if self.current_socket() != Some(socket) {
+            return self.stale();
+        }
+        if let Phase::Connected(connected) = &mut self.phase {
+            connected.link.heard(now);
+        }
+        if text.len() > limits::CLIENT_INBOUND_FRAME_BYTES {
+            self.lost(now, Ended::by_us(CloseCode::MESSAGE_TOO_BIG));
+            return;
+        }
+        match ServerFrame::parse(text) {
+            Ok(frame) if !self.is_for_the_user(now, text, &frame) => {}
+            Ok(frame) => self.frame(now, socket, frame),
+            Err(error) => self.malformed(&error),
+        }
+    }
+
+    /// Feeds one binary message from a socket: the protocol has none, so it counts as malformed.
+    pub fn socket_binary(&mut self, now: Instant, socket: SocketId) {
+        if self.current_socket() == Some(socket) {
+            if let Phase::Connected(connected) = &mut self.phase {
+                connected.link.heard(now);
+            }
+        } else if !self.is_next(socket) && !self.is_former(socket) {
+            return self.stale();
+        }
+        count(&mut self.counters.malformed_frames);
+        tracing::debug!("binary message dropped");
+    }
+
+    /// Tells that a socket is gone: with the code and reason of the server's close frame, or `None` if it broke or could
+    /// not be opened.
+    pub fn socket_closed(&mut self, now: Instant, socket: SocketId, close: Option<(CloseCode, &str)>) {
+        if let Phase::Closed { closing: Some((closing, _)) } = &self.phase
+            && *closing == socket
+        {
+            self.finished();
+            return;
+        }
+        let (code, reason) = close.unwrap_or((CloseCode::ABNORMAL, ""));
+        tracing::debug!(socket = socket.get(), %code, "socket closed");
+        if self.is_next(socket) {
+            return self.next_closed(now, code);
+        }
+        if self.is_former(socket) {
+            return self.former_closed(socket);
+        }
+        if self.current_socket() != Some(socket) {
+            return self.stale();
+        }
+        self.lost(now, Ended { code, reason: CloseReason::new(reason), close: false });
+    }
+
+    /// Feeds the token provider's answer.
+    pub fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<Secret, TokenError>) {
+        let attempt = match &self.phase {
+            Phase::Connecting(attempt)
+            | Phase::Reconnecting { next: Next::Trying(attempt), .. }
+            | Phase::Connected(Connected { renewal: Some(Renewal { step: Step::Trying(attempt), .. }), .. }) => attempt,
+            _ => return self.stale(),
+        };
+        if !matches!(attempt, Attempt::Token { request: asked, .. } if *asked == request) {
+            return self.stale();
+        }
+        if matches!(self.phase, Phase::Connected(_)) {
+            return self.renewal_token(now, token);
+        }
+        match token {
+            Ok(token) if token.expose().is_empty() => self.token_failed(now, TokenError::Empty),
+            Ok(token) => {
+                self.token_failures = 0;
+                let opened = self.open_socket(now, &token);
+                match &mut self.phase {
+                    Phase::Connecting(attempt) | Phase::Reconnecting { next: Next::Trying(attempt), .. } => {
+                        *attempt = opened;
+                    }
+                    _ => {}
+                }
+            }
+            Err(error) => self.token_failed(now, error),
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Idle | Phase::Closed { closing: None } => {}
+            Phase::Connecting(attempt) | Phase::Reconnecting { next: Next::Trying(attempt), .. } => {
+                if attempt.deadline() <= now {
+                    match *attempt {
+                        Attempt::Token { .. } => {
+                            self.abandon_token();
+                            self.token_failed(now, TokenError::Timeout);
+                        }
+                        Attempt::Socket { .. } => self.lost(now, Ended::by_us(CloseCode::CLIENT_INACTIVITY)),
+                    }
+                }
+            }
+            Phase::Reconnecting { next: Next::At(at), .. } => {
+                if *at <= now {
+                    let started = self.attempt(now);
+                    if let Phase::Reconnecting { next, .. } = &mut self.phase {
+                        *next = Next::Trying(started);
+                    }
+                }
+            }
+            // One thing that was due may make another due: a deadline may be long past.
+            Phase::Connected(_) => while self.connection_due(now) {},
+            Phase::Closed { closing: Some((_, deadline)) } => {
+                if *deadline <= now {
+                    self.finished();
+                }
+            }
+        }
+    }
+
+    /// Does what is due of a connection, and gives whether to look again.
+    fn connection_due(&mut self, now: Instant) -> bool {
+        let Phase::Connected(Connected { link, .. }) = &mut self.phase else {
+            return false;
+        };
+        let (socket, silence) = (link.socket, link.silence(now));
+        match silence {
+            Some(Silence::Dead) => {
+                self.lost(now, Ended::by_us(CloseCode::CLIENT_INACTIVITY));
+                return false;
+            }
+            Some(Silence::Ping) => self.act(Action::SendText { socket, text: ClientFrame::Ping.encode() }),
+            None => {}
+        }
+        self.requests_due(now);
+        self.renewal_due(now)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called next, if nothing else happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Idle | Phase::Closed { closing: None } => None,
+            Phase::Connecting(attempt) | Phase::Reconnecting { next: Next::Trying(attempt), .. } => {
+                Some(attempt.deadline())
+            }
+            Phase::Reconnecting { next: Next::At(at), .. } => Some(*at),
+            Phase::Connected(connected) => {
+                [connected.deadline(), self.in_flight.deadline(), self.subscriptions.deadline()]
+                    .into_iter()
+                    .flatten()
+                    .min()
+            }
+            Phase::Closed { closing: Some((_, deadline)) } => Some(*deadline),
+        }
+    }
+
+    /// The next thing to do or to tell. Drain it after every call that takes `now`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+}
