@@ -23,6 +23,8 @@
 mod ids;
 pub mod media;
 pub mod peer;
+#[cfg(test)]
+mod property;
 pub mod protocol;
 pub mod rtc;
 mod secret;

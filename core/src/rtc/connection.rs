@@ -209,6 +209,7 @@ impl Connection {
             if let Some(step) = this.ladder.handle_timeout(this.now) {
                 this.ladder_step(step);
             }
+            this.negotiation_due();
         });
     }
 
@@ -341,7 +342,7 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             ConnectionState::Idle | ConnectionState::Closed => None,
-            _ => [self.rtc_timeout, self.ladder.poll_timeout()].into_iter().flatten().min(),
+            _ => [self.rtc_timeout, self.ladder.poll_timeout(), self.negotiation_timeout()].into_iter().flatten().min(),
         }
     }
 

@@ -163,6 +163,10 @@ pub enum NegotiationError {
     /// Every ICE restart failed. No more are tried until the connection comes up by itself or the other side restarts.
     #[error("every ICE restart failed")]
     IceRestartExhausted,
+    /// An offer was sent again and again, and the other side answers none. What it would have changed stays as it is, until
+    /// the other side answers after all or makes an offer of its own.
+    #[error("the other side does not answer")]
+    Unanswered,
     /// The other side collided with our offers so often that data channels are given up.
     #[error("too many colliding offers")]
     TooManyCollisions,

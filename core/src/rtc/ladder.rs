@@ -17,8 +17,11 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Connected, or never failed.
+    /// Connected, or nothing to connect for.
     Quiet,
+    /// The first connection is being made. Not up by then, it has failed: ICE does not say so if it has no candidates, or
+    /// is still told nothing by the other side.
+    First { until: Instant },
     /// The next attempt is due then.
     Waiting { at: Instant },
     /// An offer is out; without an answer by then it has failed.
@@ -53,7 +56,7 @@ impl Ladder {
     /// ICE has no way to the other side (any more).
     pub(super) fn lost(&mut self, now: Instant) -> Option<Step> {
         match self.state {
-            State::Quiet => {
+            State::Quiet | State::First { .. } => {
                 self.state = State::Waiting { at: now };
                 None
             }
@@ -62,11 +65,29 @@ impl Ladder {
         }
     }
 
-    /// ICE restarts with the other side's consent, whoever asked for it.
-    pub(super) fn restarting(&mut self, now: Instant) {
-        if matches!(self.state, State::Waiting { .. } | State::Offered { .. } | State::Checking { .. }) {
-            self.state = State::Checking { until: now + CHECK_TIMEOUT };
+    /// The first offer is out.
+    pub(super) fn offered_first(&mut self, now: Instant) {
+        if self.state == State::Quiet {
+            self.state = State::First { until: now + RESTART_ANSWER_TIMEOUT };
         }
+    }
+
+    /// The two sides agree; `restarted` says that ICE restarts by it, whoever asked for that.
+    pub(super) fn agreed(&mut self, now: Instant, restarted: bool, connected: bool) {
+        let until = now + CHECK_TIMEOUT;
+        match self.state {
+            State::Quiet if !connected => self.state = State::First { until },
+            State::First { .. } => self.state = State::First { until },
+            State::Waiting { .. } | State::Offered { .. } | State::Checking { .. } if restarted => {
+                self.state = State::Checking { until };
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether an offer that is not answered is not the ladder's to repeat.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.state == State::Quiet
     }
 
     /// The connection is up: all attempts are there again.
@@ -76,7 +97,10 @@ impl Ladder {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
-            State::Waiting { at: due } | State::Offered { until: due } | State::Checking { until: due } => Some(due),
+            State::First { until: due }
+            | State::Waiting { at: due }
+            | State::Offered { until: due }
+            | State::Checking { until: due } => Some(due),
             State::Quiet | State::Exhausted => None,
         }
     }
@@ -87,6 +111,10 @@ impl Ladder {
         }
         match self.state {
             State::Waiting { .. } => {
+                self.state = State::Offered { until: now + RESTART_ANSWER_TIMEOUT };
+                Some(Step::Restart)
+            }
+            State::First { .. } => {
                 self.state = State::Offered { until: now + RESTART_ANSWER_TIMEOUT };
                 Some(Step::Restart)
             }
@@ -144,7 +172,7 @@ mod tests {
         let mut ladder = Ladder::new();
         ladder.lost(start);
         assert_eq!(ladder.handle_timeout(start), Some(Step::Restart));
-        ladder.restarting(start);
+        ladder.agreed(start, true, false);
         let later = start + Duration::from_secs(20);
         assert_eq!(ladder.lost(later), None);
         assert_eq!(ladder.poll_timeout(), Some(later + Duration::from_secs(1)));

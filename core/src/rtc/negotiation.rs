@@ -2,6 +2,8 @@
 //! the difference is offered, so that a withdrawn offer needs no repair.
 
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Instant;
 
 use str0m::Candidate;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
@@ -12,6 +14,7 @@ use super::candidates::{RemoteCandidates, Verdict, bump};
 use super::connection::Connection;
 use super::error::{NegotiationError, SdpProblem};
 use super::media;
+use super::options::RESTART_ANSWER_TIMEOUT;
 use super::output::{ConnectionState, Event, Output};
 use super::sdp::{self, Description, Flow, MAX_CANDIDATES, Section, SectionKind};
 use super::tracks::{OutboundTracks, Place, Slot};
@@ -24,7 +27,22 @@ struct LocalOffer {
     text: String,
     description: Description,
     is_restart: bool,
+    /// When it is taken for lost and sent again, as long as the connection is up: else that is the ladder's to do.
+    repeat_at: Option<Instant>,
+    /// How often it was sent: each copy may be answered.
+    copies: u32,
 }
+
+/// An answered offer was sent more than once, and more answers to it may follow, which must not be taken for answers to
+/// the next offer.
+#[derive(Debug)]
+struct Echo {
+    answers: u32,
+    until: Instant,
+}
+
+/// How often an unanswered offer is sent while the connection is up. Each time takes twice as long as the one before.
+const MAX_COPIES: u32 = 6;
 
 /// Where the two sides are in agreeing.
 #[derive(Debug)]
@@ -34,6 +52,9 @@ pub(super) struct Negotiation {
     /// The last offer could not be concluded; without news it is not made again.
     stalled: bool,
     offer: Option<LocalOffer>,
+    echo: Option<Echo>,
+    /// The offer that the last answer of ours was for, by its hash, and that answer, until something else is agreed on.
+    answered: Option<(u64, String)>,
     /// ICE is to be restarted, and no offer that does it is concluded.
     restart: bool,
     /// The sections of the last description in force.
@@ -63,6 +84,8 @@ impl Negotiation {
             changed: false,
             stalled: false,
             offer: None,
+            echo: None,
+            answered: None,
             restart: false,
             sections: Vec::new(),
             has_application: false,
@@ -154,6 +177,16 @@ impl Negotiation {
 }
 
 impl Connection {
+    #[cfg(test)]
+    pub(super) fn is_offering_for_tests(&self) -> bool {
+        self.negotiation.offer.is_some()
+    }
+
+    #[cfg(test)]
+    pub(super) fn restart_for_tests(&mut self) {
+        self.restart();
+    }
+
     pub(super) fn signal(&mut self, signal: Signal) {
         if self.rtc.is_none() {
             return;
@@ -172,6 +205,12 @@ impl Connection {
     }
 
     fn remote_offer(&mut self, text: &str) {
+        let hash = hash(text);
+        if let Some((_, answer)) = self.negotiation.answered.as_ref().filter(|(answered, _)| *answered == hash) {
+            // It was sent again because the answer had not come. Whatever of ours came after that answer still counts.
+            let answer = answer.clone();
+            return self.send_description(DescriptionKind::Answer, answer);
+        }
         let text = &*self.negotiation.inbound(text);
         let description = match self.read(text, None) {
             Ok(description) => description,
@@ -223,7 +262,8 @@ impl Connection {
             Err(_) => answer,
         };
         let answer = self.negotiation.outbound(answer);
-        self.outputs.push_back(Output::Signal(Signal::Description { kind: DescriptionKind::Answer, sdp: answer }));
+        self.negotiation.answered = Some((hash, answer.clone()));
+        self.send_description(DescriptionKind::Answer, answer);
         self.remote_candidates(&description);
         self.tell_end_of_candidates();
     }
@@ -231,7 +271,7 @@ impl Connection {
     fn remote_answer(&mut self, text: &str) {
         let Some(offer) = &self.negotiation.offer else {
             bump(&mut self.counters.stale_answers);
-            return;
+            return self.echoed();
         };
         let text = &*self.negotiation.inbound(text);
         let description = match self.read(text, Some(&offer.description)) {
@@ -246,9 +286,13 @@ impl Connection {
             Ok(answer) if answer.media_lines.len() == description.sections.len() => answer,
             _ => return self.refuse(NegotiationError::BadAnswer(SdpProblem::Unreadable)),
         };
-        let Some(LocalOffer { pending, is_restart, description: offered, .. }) = self.negotiation.offer.take() else {
+        let Some(LocalOffer { pending, is_restart, description: offered, copies, .. }) = self.negotiation.offer.take()
+        else {
             return;
         };
+        if copies > 1 {
+            self.negotiation.echo = Some(Echo { answers: copies - 1, until: self.now + RESTART_ANSWER_TIMEOUT });
+        }
         self.tick();
         if !matches!(self.change(|rtc| rtc.sdp_api().accept_answer(pending, answer)), Some(Ok(()))) {
             // The offer is spent, and another just like it would fare no better.
@@ -319,6 +363,7 @@ impl Connection {
         }
         let negotiation = &mut self.negotiation;
         negotiation.sections = sections;
+        negotiation.answered = None;
         negotiation.local_ufrag = ufrag;
         if negotiation.remote_fingerprints.is_empty() {
             negotiation.remote_fingerprints.clone_from(&description.fingerprints);
@@ -329,8 +374,8 @@ impl Connection {
         }
         if restarted {
             negotiation.restart = false;
-            self.ladder.restarting(self.now);
         }
+        self.ladder.agreed(self.now, restarted, self.state == ConnectionState::Connected);
         self.outputs.extend(events.into_iter().map(Output::Event));
         self.negotiation.changed();
     }
@@ -363,7 +408,8 @@ impl Connection {
 
     /// Offers the difference between what is wanted and what is agreed on, if there is any and no offer is out.
     pub(super) fn offer(&mut self) {
-        if self.negotiation.offer.is_some() || self.negotiation.stalled {
+        let Negotiation { offer, stalled, echo, .. } = &self.negotiation;
+        if offer.is_some() || *stalled || echo.is_some() {
             return;
         }
         let bootstrap = self.bootstrap();
@@ -390,6 +436,7 @@ impl Connection {
         }
         if self.state == ConnectionState::Idle {
             self.set_state(ConnectionState::Connecting);
+            self.ladder.offered_first(self.now);
         }
         self.tick();
         let Some(rtc) = self.rtc.as_mut() else { return };
@@ -418,14 +465,14 @@ impl Connection {
         self.negotiation.name_application(&description);
         let text = self.negotiation.outbound(text);
         self.described(&description);
-        self.send_offer(&text);
-        self.negotiation.offer = Some(LocalOffer { pending, text, description, is_restart });
+        self.send_description(DescriptionKind::Offer, text.clone());
+        let repeat_at = Some(self.now + RESTART_ANSWER_TIMEOUT);
+        self.negotiation.offer = Some(LocalOffer { pending, text, description, is_restart, repeat_at, copies: 1 });
         self.tell_end_of_candidates();
     }
 
-    fn send_offer(&mut self, text: &str) {
-        let sdp = text.to_owned();
-        self.outputs.push_back(Output::Signal(Signal::Description { kind: DescriptionKind::Offer, sdp }));
+    fn send_description(&mut self, kind: DescriptionKind, sdp: String) {
+        self.outputs.push_back(Output::Signal(Signal::Description { kind, sdp }));
     }
 
     /// The channel that brings the media section for data channels into an offer, if it is wanted there.
@@ -441,15 +488,58 @@ impl Connection {
         bootstrap
     }
 
-    /// Offers an ICE restart. If an offer is out, it is sent once more instead: the other side may never have got it, it
-    /// answers the same one twice alike, and of two different ones it could not be told which an answer is for.
+    /// When there is something to do here.
+    pub(super) fn negotiation_timeout(&self) -> Option<Instant> {
+        let echo = self.negotiation.echo.as_ref().map(|echo| echo.until);
+        [self.repeat_at(), echo].into_iter().flatten().min()
+    }
+
+    pub(super) fn negotiation_due(&mut self) {
+        if self.negotiation.echo.as_ref().is_some_and(|echo| echo.until <= self.now) {
+            self.negotiation.echo = None;
+            self.negotiation.changed = true;
+        }
+        if self.repeat_at().is_some_and(|at| at <= self.now) {
+            self.repeat_offer();
+        }
+    }
+
+    fn repeat_at(&self) -> Option<Instant> {
+        self.negotiation.offer.as_ref().and_then(|offer| offer.repeat_at).filter(|_| self.ladder.is_quiet())
+    }
+
+    /// Sends the offer again that is out; the other side answers the same one twice alike.
+    fn repeat_offer(&mut self) {
+        let Some(offer) = &mut self.negotiation.offer else { return };
+        if offer.copies >= MAX_COPIES && self.ladder.is_quiet() {
+            offer.repeat_at = None;
+            return self.error(NegotiationError::Unanswered);
+        }
+        offer.repeat_at = Some(self.now + RESTART_ANSWER_TIMEOUT * 2_u32.saturating_pow(offer.copies.min(MAX_COPIES)));
+        offer.copies = offer.copies.saturating_add(1);
+        let text = offer.text.clone();
+        self.send_description(DescriptionKind::Offer, text);
+    }
+
+    /// One more answer to an offer that was sent more than once.
+    fn echoed(&mut self) {
+        let Some(echo) = &mut self.negotiation.echo else { return };
+        echo.answers -= 1;
+        if echo.answers == 0 {
+            self.negotiation.echo = None;
+            self.negotiation.changed = true;
+        }
+    }
+
+    /// Offers an ICE restart. If an offer is out, it is sent once more instead: the other side may never have got it, and
+    /// of two different ones it could not be told which an answer is for.
     pub(super) fn restart(&mut self) {
-        if let Some(offer) = &self.negotiation.offer {
-            let text = offer.text.clone();
-            self.negotiation.restart |= !offer.is_restart;
-            self.send_offer(&text);
-        } else {
-            self.negotiation.restart = true;
+        match &self.negotiation.offer {
+            Some(offer) => {
+                self.negotiation.restart |= !offer.is_restart;
+                self.repeat_offer();
+            }
+            None => self.negotiation.restart = true,
         }
         self.negotiation.changed();
     }
@@ -482,6 +572,12 @@ impl Connection {
             self.outputs.push_back(Output::Signal(Signal::EndOfCandidates));
         }
     }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What a media section of ours is called.

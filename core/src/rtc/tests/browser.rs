@@ -138,7 +138,8 @@ fn an_own_track_gets_an_own_section() {
     assert!(parts[0].contains("a=recvonly") && !parts[0].contains("a=msid:"));
     assert!(parts[1].contains("a=sendonly") && parts[1].contains("a=msid:- ours\r\n"));
     // The browser offers at the same time: we are impolite, so it is ignored.
-    let (descriptions, events) = alone.receive(DescriptionKind::Offer, first);
+    let again = first.replacen(" 2 IN", " 3 IN", 1);
+    let (descriptions, events) = alone.receive(DescriptionKind::Offer, again);
     assert!(descriptions.is_empty() && events.is_empty());
     assert_eq!(alone.connection.counters().ignored_offers, 1);
 }

@@ -194,13 +194,13 @@ fn collisions_without_end_are_given_up_for_channels_only() {
         })
         .collect();
     let mut errors = Vec::new();
-    for _ in 0..300 {
+    for version in 0..300 {
         while let Some(output) = connection.poll_output() {
             if let crate::rtc::Output::Event(Event::NegotiationError(error)) = output {
                 errors.push(error);
             }
         }
-        connection.handle_signal(now, offer(audio_only.as_str()));
+        connection.handle_signal(now, offer(format!("{audio_only}a=x-version:{version}\r\n")));
     }
     assert_eq!(errors, [NegotiationError::TooManyCollisions]);
     assert_eq!(connection.counters().rollbacks, 256);

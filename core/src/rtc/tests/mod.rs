@@ -7,3 +7,4 @@ mod media;
 mod negotiation;
 mod outage;
 mod pair;
+mod random;

@@ -108,8 +108,10 @@ pub(super) struct Pair {
     pub(super) link_delay: Duration,
     pub(super) link_up: bool,
     pub(super) signals_up: bool,
-    /// Due time, and to whom. Sent in order and, per kind, with one delay, so the first due is the first found.
+    /// Due time, and to whom, in the order of sending.
     in_flight: Vec<(Instant, usize, Parcel)>,
+    /// When the last signal to each side is due: a later one does not overtake it.
+    last_signal_due: [Instant; 2],
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
@@ -145,6 +147,7 @@ impl Pair {
             link_up: true,
             signals_up: true,
             in_flight: Vec::new(),
+            last_signal_due: [now; 2],
         }
     }
 
@@ -191,6 +194,15 @@ impl Pair {
         self.sides.iter().all(|side| side.connection.state() == state)
     }
 
+    /// Loses the signals and datagrams that are under way.
+    pub(super) fn lose_all(&mut self) {
+        self.in_flight.clear();
+    }
+
+    pub(super) fn all_delivered(&self) -> bool {
+        !self.in_flight.iter().any(|(.., parcel)| matches!(parcel, Parcel::Signal(_)))
+    }
+
     /// Until both are connected.
     pub(super) fn connect(&mut self) {
         self.run_until(|pair| pair.both(ConnectionState::Connected));
@@ -205,7 +217,9 @@ impl Pair {
                     Output::Signal(signal) => {
                         side.sent.push(signal.clone());
                         if self.signals_up {
-                            self.in_flight.push((self.now + self.signal_delay, 1 - from, Parcel::Signal(signal)));
+                            let due = self.last_signal_due[1 - from].max(self.now + self.signal_delay);
+                            self.last_signal_due[1 - from] = due;
+                            self.in_flight.push((due, 1 - from, Parcel::Signal(signal)));
                         }
                     }
                     Output::Transmit(transmit) => {

@@ -1,0 +1,90 @@
+//! Anything at any time on both sides of a connection: once nothing is lost any more both sides are stable, and everything
+//! that is wanted flows.
+
+mod play;
+
+use std::cell::Cell;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::property::{assert_seen, collect, runner};
+use play::play;
+
+/// One thing that happens. Sides, tracks and channels are told by number, taken modulo how many there are.
+#[derive(Debug, Clone)]
+enum Step {
+    Attach(usize, usize),
+    Detach(usize, usize),
+    Replace(usize, usize, Option<usize>),
+    Open(usize),
+    CloseChannel(usize, usize),
+    Send(usize, usize),
+    /// The way to the other side is taken for lost.
+    Restart(usize),
+    RestartBoth,
+    /// Signals take this many milliseconds from now on.
+    SignalDelay(u64),
+    LinkDelay(u64),
+    /// Every signal from now on is lost, or none.
+    Signals(bool),
+    /// Signals and datagrams under way are lost.
+    LoseAll,
+    Link(bool),
+    /// An answer that the other side has sent before comes once more.
+    OldAnswer(usize, usize),
+    Pass(u64),
+    PassLong(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let side = || 0..2_usize;
+    prop_oneof![
+        6 => (side(), 0..6_usize).prop_map(|(side, track)| Step::Attach(side, track)),
+        4 => (side(), 0..6_usize).prop_map(|(side, track)| Step::Detach(side, track)),
+        2 => (side(), 0..6_usize, option::of(6..9_usize)).prop_map(|(side, old, new)| Step::Replace(side, old, new)),
+        3 => side().prop_map(Step::Open),
+        1 => (side(), any::<usize>()).prop_map(|(side, channel)| Step::CloseChannel(side, channel)),
+        2 => (side(), any::<usize>()).prop_map(|(side, channel)| Step::Send(side, channel)),
+        1 => side().prop_map(Step::Restart),
+        1 => Just(Step::RestartBoth),
+        2 => (0..400_u64).prop_map(Step::SignalDelay),
+        1 => (10_000..40_000_u64).prop_map(Step::SignalDelay),
+        1 => (0..100_u64).prop_map(Step::LinkDelay),
+        1 => any::<bool>().prop_map(Step::Signals),
+        1 => Just(Step::LoseAll),
+        1 => any::<bool>().prop_map(Step::Link),
+        1 => (side(), any::<usize>()).prop_map(|(side, which)| Step::OldAnswer(side, which)),
+        8 => (0..300_u64).prop_map(Step::Pass),
+        2 => (1..6000_u64).prop_map(Step::PassLong),
+    ]
+}
+
+/// What a run must have seen, or its cases are not worth much.
+const MUST_SEE: &[&str] = &[
+    "withdrawn by the polite side",
+    "ignored by the impolite side",
+    "changed while an offer is out",
+    "a collision while connected",
+    "a stale answer",
+    "restarted by the polite side",
+    "restarted by the impolite side",
+    "restarts collide",
+    "a track flows",
+    "a replaced track flows",
+    "a section used again",
+    "a channel carries a message",
+    "all quiet with nothing to negotiate",
+];
+
+#[test]
+fn whatever_both_sides_do_everything_wanted_flows_in_the_end() {
+    let seen = Cell::default();
+    let result = runner(file!(), 60).run(&vec(step(), 1..40), |steps| {
+        collect(&seen, play(&steps));
+        Ok(())
+    });
+    result.unwrap();
+    assert_seen(&seen.take(), MUST_SEE);
+}
