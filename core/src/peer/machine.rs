@@ -407,7 +407,9 @@ impl MeteredPeer {
     pub(super) fn new_connection(&mut self, now: Instant, peer: &PeerId) -> Connection {
         self.connections = self.connections.wrapping_add(1);
         let polite = self.peer_id.as_ref().is_some_and(|own| own < peer);
-        let mut connection = Connection::new(now, Config { polite, channel_serial: self.connections });
+        let measurements = self.options.measurements();
+        let config = Config { polite, channel_serial: self.connections, measurements };
+        let mut connection = Connection::new(now, config);
         if let Some(addresses) = &self.addresses {
             give_addresses(now, &mut connection, addresses);
         }

@@ -1,7 +1,14 @@
 //! The options of a room peer.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use crate::Secret;
+use crate::rtc::{BandwidthEstimation, Measurements};
 use crate::signalling::{InvalidOption, SignallingOptions};
+
+/// What `stats_interval` may be.
+const STATS_INTERVALS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
 
 /// Options of a [`MeteredPeer`](super::MeteredPeer), checked when it is made.
 ///
@@ -17,6 +24,11 @@ pub struct MeteredPeerOptions {
     /// Whether to offer this machine's loopback addresses to peers, for tests and for peers on one machine.
     /// Default false.
     pub loopback_candidates: bool,
+    /// Whether to estimate the bandwidth to each peer, for encoders that follow it. Default not.
+    pub bandwidth_estimation: Option<BandwidthEstimation>,
+    /// How often the numbers of each peer's connection are told, if at all: from 100 ms to an hour. Default not, which
+    /// costs nothing.
+    pub stats_interval: Option<Duration>,
 }
 
 impl MeteredPeerOptions {
@@ -31,17 +43,29 @@ impl MeteredPeerOptions {
     }
 
     pub(super) fn check(&self) -> Result<(), InvalidOption> {
-        if self.signalling.auto_resubscribe {
-            Ok(())
-        } else {
-            Err(InvalidOption { option: "autoResubscribe", value: "false".to_owned(), allowed: "true in a room peer" })
+        let refuse = |option, value: String, allowed| Err(InvalidOption { option, value, allowed });
+        if !self.signalling.auto_resubscribe {
+            return refuse("autoResubscribe", "false".to_owned(), "true in a room peer");
         }
+        if let Some((option, rate)) = self.bandwidth_estimation.and_then(|estimation| estimation.impossible()) {
+            return refuse(option, rate.to_string(), "10000 to 10000000000 bits per second");
+        }
+        match self.stats_interval {
+            Some(interval) if !STATS_INTERVALS.contains(&interval) => {
+                refuse("statsInterval", format!("{interval:?}"), "100 ms to 1 h")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn measurements(&self) -> Measurements {
+        Measurements { bandwidth: self.bandwidth_estimation, stats_interval: self.stats_interval }
     }
 }
 
 impl From<SignallingOptions> for MeteredPeerOptions {
     fn from(signalling: SignallingOptions) -> Self {
-        Self { signalling, loopback_candidates: false }
+        Self { signalling, loopback_candidates: false, bandwidth_estimation: None, stats_interval: None }
     }
 }
 

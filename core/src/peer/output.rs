@@ -6,7 +6,9 @@ use super::error::{FatalError, JoinError, SendError};
 use crate::ids::{Channel, DataChannelId, PeerId, RequestId, StreamId, TrackId};
 use crate::media::{MediaKind, ReceivedFrame};
 use crate::protocol::{Metadata, Payload};
-use crate::rtc::{ChannelInfo, ChannelMessage, ConnectionState, DataChannelError, NegotiationError, Transmit};
+use crate::rtc::{
+    ChannelInfo, ChannelMessage, ConnectionState, ConnectionStats, DataChannelError, NegotiationError, Transmit,
+};
 use crate::signalling::Action;
 
 /// What the machine wants done, tells, or has finished.
@@ -200,6 +202,28 @@ pub enum RemoteEvent {
         /// Our track.
         track: TrackId,
     },
+    /// The peer begins or ceases to receive one of our tracks. While nobody receives it, there is no need to encode.
+    LocalTrackActive {
+        /// Our track.
+        track: TrackId,
+        /// Whether it is received from now on.
+        active: bool,
+    },
+    /// Nothing came of a track of the peer's for 1.5 s, or something comes again. It begins as paused.
+    TrackPaused {
+        /// The track.
+        track: TrackId,
+        /// Whether it is paused.
+        paused: bool,
+    },
+    /// The bandwidth to the peer, estimated anew: the first time, on changes of at least 5 %, and when it is no longer
+    /// known. A new connection begins without.
+    BandwidthEstimate {
+        /// Bits per second; `None` if unknown.
+        bits_per_second: Option<u64>,
+    },
+    /// The numbers of the connection, at the interval that was asked for.
+    Stats(Box<ConnectionStats>),
     /// A data channel opened: one of ours, or one the peer made.
     ChannelOpened(ChannelInfo),
     /// A message on a data channel.

@@ -188,6 +188,10 @@ impl Remote {
             }
             Event::Frame { track, frame } => tell(RemoteEvent::Frame { track, frame }),
             Event::KeyframeRequested { track } => tell(RemoteEvent::KeyframeRequested { track }),
+            Event::LocalTrackActive { track, active } => tell(RemoteEvent::LocalTrackActive { track, active }),
+            Event::TrackPaused { track, paused } => tell(RemoteEvent::TrackPaused { track, paused }),
+            Event::BandwidthEstimate { bits_per_second } => tell(RemoteEvent::BandwidthEstimate { bits_per_second }),
+            Event::Stats(stats) => tell(RemoteEvent::Stats(stats)),
             Event::ChannelOpened(info) => tell(RemoteEvent::ChannelOpened(info)),
             Event::ChannelMessage { channel, message } => tell(RemoteEvent::ChannelMessage { channel, message }),
             Event::ChannelBufferedAmountLow { channel } => tell(RemoteEvent::ChannelBufferedAmountLow { channel }),

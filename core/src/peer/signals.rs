@@ -446,6 +446,10 @@ impl MeteredPeer {
                 rtc::Output::Event(rtc::Event::ChannelClosed { channel }) => {
                     self.tell(Event::Remote { peer: peer.clone(), event: RemoteEvent::ChannelClosed { channel } });
                 }
+                rtc::Output::Event(rtc::Event::LocalTrackActive { track, active }) => {
+                    let event = RemoteEvent::LocalTrackActive { track, active };
+                    self.tell(Event::Remote { peer: peer.clone(), event });
+                }
                 rtc::Output::Event(_) | rtc::Output::Signal(_) => {}
             }
         }

@@ -10,6 +10,7 @@ use super::candidates::bump;
 use super::error::{DataChannelError, OpenChannelError};
 use super::options::{DataChannelOptions, MAX_CHANNELS, Reliability};
 use super::output::{ChannelInfo, ChannelMessage, Counters, Event, Output};
+use super::stats::DataChannelStats;
 use crate::ids::{DataChannelId, RequestId};
 
 /// The largest message sent to a peer that doesn't say what it takes, in bytes (RFC 8841, section 6.1).
@@ -47,6 +48,7 @@ struct Channel {
     queued_bytes: usize,
     /// The buffer was full, and is not yet down to the low mark.
     blocked: bool,
+    stats: DataChannelStats,
 }
 
 impl Channel {
@@ -87,6 +89,12 @@ impl Channels {
         self.channels.get(&channel).map(|channel| &channel.info)
     }
 
+    /// What went through the channels that are open.
+    pub(super) fn stats(&self) -> Vec<DataChannelStats> {
+        let open = self.channels.values().filter(|channel| matches!(channel.state, State::Fresh(_) | State::Open(_)));
+        open.map(|channel| channel.stats).collect()
+    }
+
     /// Whether there are channels that `str0m` doesn't know yet.
     pub(super) fn any_wanted(&self) -> bool {
         self.channels.values().any(|channel| channel.state == State::Wanted)
@@ -125,7 +133,8 @@ impl Channels {
     fn insert(&mut self, info: ChannelInfo, state: State, max_buffered: usize, low_water: usize, max_queued: usize) {
         let (queue, queued_bytes, blocked) = (VecDeque::new(), 0, false);
         let id = info.channel;
-        let channel = Channel { info, state, max_buffered, low_water, max_queued, queue, queued_bytes, blocked };
+        let stats = DataChannelStats::new(id);
+        let channel = Channel { info, state, max_buffered, low_water, max_queued, queue, queued_bytes, blocked, stats };
         self.channels.insert(id, channel);
     }
 
@@ -265,7 +274,9 @@ impl Channels {
     ) {
         // A channel both sides agreed on may carry messages before `str0m` says that it is open.
         self.opened(rtc, data.id, counters, out);
-        let Some(channel) = self.by_id(data.id).map(|channel| channel.info.channel) else { return };
+        let Some(channel) = self.by_id(data.id) else { return };
+        channel.stats.received(data.data.len());
+        let channel = channel.info.channel;
         let message = if data.binary {
             ChannelMessage::Binary(data.data)
         } else if let Ok(text) = String::from_utf8(data.data) {
@@ -380,6 +391,9 @@ impl Channel {
             }
         };
         self.queued_bytes = self.queued_bytes.saturating_sub(size);
+        if result.is_ok() {
+            self.stats.sent(size);
+        }
         if let Some((request, _)) = self.queue.pop_front() {
             out.push_back(Output::SendDone { request, result });
         }

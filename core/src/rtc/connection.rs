@@ -10,6 +10,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event as RtcEvent, IceConnectionState, Input, Output as RtcOutput, Rtc, RtcConfig};
 use tracing::debug;
 
+use super::bandwidth::{self, Bandwidth};
 use super::candidates::bump;
 use super::channels::Channels;
 use super::error::{
@@ -23,6 +24,7 @@ use super::output::{
     ChannelInfo, ChannelMessage, ConnectionState, Counters, Event, LocalCandidate, OutboundTrack, Output, RemoteTrack,
     Transmit,
 };
+use super::stats::Collection;
 use super::tracks::{OutboundTracks, Place, RemoteTracks};
 use crate::ids::{DataChannelId, RequestId, TrackId};
 use crate::media::EncodedFrame;
@@ -65,6 +67,8 @@ pub struct Connection {
     pub(super) remote: RemoteTracks,
     pub(super) channels: Channels,
     pub(super) ladder: Ladder,
+    bandwidth: Bandwidth,
+    stats: Collection,
 }
 
 impl fmt::Debug for Connection {
@@ -81,7 +85,10 @@ impl Connection {
             .set_sctp_max_buffered_amount(MAX_BUFFERED_OVER_ALL_CHANNELS)
             .set_sctp_max_message_size(MAX_INBOUND_MESSAGE_BYTES);
         rtc_config = media::enable_codecs(rtc_config);
+        rtc_config = bandwidth::enable(rtc_config, config.measurements.bandwidth)
+            .set_stats_interval(config.measurements.stats_interval);
         let mut rtc = Box::new(rtc_config.build(now));
+        bandwidth::begin(&mut rtc, config.measurements.bandwidth);
         let ufrag = rtc.direct_api().local_ice_credentials().ufrag;
         let channels = Channels::new(config.channel_serial);
         Self {
@@ -101,6 +108,8 @@ impl Connection {
             remote: RemoteTracks::default(),
             channels,
             ladder: Ladder::new(),
+            bandwidth: Bandwidth::default(),
+            stats: Collection::default(),
         }
     }
 
@@ -336,6 +345,7 @@ impl Connection {
             self.change(|rtc| rtc.handle_input(Input::Timeout(at)).is_ok());
         }
         self.end();
+        self.follow_tracks();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due. `None` if there is nothing to wait for.
@@ -368,6 +378,7 @@ impl Connection {
         let from = std::mem::replace(&mut self.state, to);
         if from != to {
             debug!(?from, ?to, "connection state");
+            self.tracks.stale = true;
             self.event(Event::StateChange { from, to });
         }
     }
@@ -408,6 +419,9 @@ impl Connection {
                 Ok(RtcOutput::Timeout(at)) => {
                     self.rtc_timeout = Some(at);
                     self.ended |= !rtc.is_alive();
+                    if let Some(event) = self.stats.end(&self.channels) {
+                        self.event(event);
+                    }
                     break;
                 }
                 Ok(RtcOutput::Transmit(transmit)) => self.outputs.push_back(Output::Transmit(Transmit {
@@ -447,6 +461,19 @@ impl Connection {
                     self.event(Event::KeyframeRequested { track });
                 }
             }
+            RtcEvent::StreamPaused(stream) => {
+                if let Some(track) = self.remote.by_mid(stream.mid).map(|track| track.id.clone()) {
+                    self.event(Event::TrackPaused { track, paused: stream.paused });
+                }
+            }
+            RtcEvent::EgressBitrateEstimate(kind) => {
+                if let Some(event) = self.bandwidth.estimated(&kind) {
+                    self.event(event);
+                }
+            }
+            RtcEvent::PeerStats(stats) => self.stats.begin(&stats),
+            RtcEvent::MediaEgressStats(stats) => self.stats.outbound(&stats, &self.tracks),
+            RtcEvent::MediaIngressStats(stats) => self.stats.inbound(&stats, &self.remote),
             RtcEvent::ChannelOpen(id, _) => channels.opened(rtc, id, counters, outputs),
             RtcEvent::ChannelData(data) => channels.message(rtc, data, counters, outputs),
             RtcEvent::ChannelClose(id) => channels.closed(id, outputs),
@@ -485,6 +512,15 @@ impl Connection {
             self.end();
         }
         self.follow_ice();
+        self.follow_tracks();
+    }
+
+    /// Tells which tracks of ours the other side begins or ceases to receive.
+    fn follow_tracks(&mut self) {
+        if self.tracks.stale {
+            let rtc = self.rtc.as_deref().filter(|_| self.state == ConnectionState::Connected);
+            self.outputs.extend(self.tracks.follow(rtc).into_iter().map(Output::Event));
+        }
     }
 
     fn follow_ice(&mut self) {

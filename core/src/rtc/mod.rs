@@ -3,6 +3,7 @@
 //! [`Connection`] decides; whoever embeds it carries signals and datagrams and waits. Drain
 //! [`Connection::poll_output`] after every call, then wait until [`Connection::poll_timeout`] or the next input.
 
+mod bandwidth;
 mod candidates;
 mod channels;
 mod connection;
@@ -13,18 +14,21 @@ mod negotiation;
 mod options;
 mod output;
 mod sdp;
+mod stats;
 mod tracks;
 
 #[cfg(test)]
 mod tests;
 
+pub use bandwidth::BandwidthEstimation;
 pub use connection::Connection;
 pub use error::{
     DataChannelError, NegotiationError, OpenChannelError, ReplaceTrackError, RequestKeyframeError, SdpProblem,
     WriteFrameError,
 };
-pub use options::{Config, DataChannelOptions, Reliability};
+pub use options::{Config, DataChannelOptions, Measurements, Reliability};
 pub use output::{
     ChannelInfo, ChannelMessage, ConnectionState, Counters, Event, LocalCandidate, OutboundTrack, Output, RemoteTrack,
     Transmit,
 };
+pub use stats::{CandidatePair, ConnectionStats, DataChannelStats, InboundTrackStats, OutboundTrackStats};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::bandwidth::BandwidthEstimation;
 use super::error::OpenChannelError;
 
 /// How one connection behaves.
@@ -13,6 +14,18 @@ pub struct Config {
     /// The upper 32 bits of the number of every [`DataChannelId`](crate::DataChannelId) this connection hands out, so
     /// that ids of several connections of one machine differ.
     pub channel_serial: u32,
+    /// What is measured.
+    pub measurements: Measurements,
+}
+
+/// What a connection measures of itself. Nothing unless told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Measurements {
+    /// Whether the bandwidth to the other side is estimated. Without it, only what the other side says by itself (REMB)
+    /// is reported.
+    pub bandwidth: Option<BandwidthEstimation>,
+    /// How often [`Event::Stats`](super::Event::Stats) comes, if at all.
+    pub stats_interval: Option<Duration>,
 }
 
 /// How hard a data channel tries to deliver a message (RFC 8832, section 5.1).

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::error::{DataChannelError, NegotiationError};
 use super::options::Reliability;
+use super::stats::ConnectionStats;
 use crate::ids::{DataChannelId, RequestId, StreamId, TrackId};
 use crate::media::{MediaKind, ReceivedFrame};
 use crate::protocol::{DescriptionKind, Signal};
@@ -120,6 +121,28 @@ pub enum Event {
         /// The track, as it was last written.
         track: TrackId,
     },
+    /// The other side begins or ceases to receive a track of ours. While inactive, what is written goes nowhere.
+    LocalTrackActive {
+        /// The track, as it is written.
+        track: TrackId,
+        /// Whether it is received from now on.
+        active: bool,
+    },
+    /// Nothing came of a track of the other side's for 1.5 s, or something comes again. It begins as paused.
+    TrackPaused {
+        /// The track.
+        track: TrackId,
+        /// Whether it is paused.
+        paused: bool,
+    },
+    /// The bandwidth to the other side, estimated anew: the first time, on changes of at least 5 %, and when it is no
+    /// longer known because nothing is sent.
+    BandwidthEstimate {
+        /// Bits per second; `None` if unknown.
+        bits_per_second: Option<u64>,
+    },
+    /// The numbers of the connection, at the interval that was asked for.
+    Stats(Box<ConnectionStats>),
     /// A data channel is open.
     ChannelOpened(ChannelInfo),
     /// A message came.

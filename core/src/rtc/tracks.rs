@@ -40,11 +40,16 @@ pub(super) struct Slot {
 #[derive(Debug, Default)]
 pub(super) struct OutboundTracks {
     pub(super) slots: Vec<Slot>,
+    /// What the user was told that the other side receives.
+    active: Vec<TrackId>,
+    /// Something has changed since that was looked at.
+    pub(super) stale: bool,
 }
 
 impl OutboundTracks {
     /// Whether that changes what is to be negotiated.
     pub(super) fn attach(&mut self, track: OutboundTrack) -> bool {
+        self.stale = true;
         if self.by_source(&track.id).is_some() {
             return false;
         }
@@ -73,6 +78,7 @@ impl OutboundTracks {
         };
         slot.source = None;
         slot.wanted = false;
+        self.stale = true;
         self.forget_unwanted();
         true
     }
@@ -83,6 +89,7 @@ impl OutboundTracks {
         }
         let slot = self.slots.iter_mut().find(|slot| slot.source.as_ref() == Some(old));
         slot.ok_or(ReplaceTrackError::NoSuchTrack)?.source = new;
+        self.stale = true;
         Ok(())
     }
 
@@ -110,6 +117,7 @@ impl OutboundTracks {
     /// Descriptions came into force. `told` gives, for a section of ours, whether the other side was told that it is
     /// sent, if it was told anything.
     pub(super) fn negotiated(&mut self, rtc: &Rtc, told: impl Fn(&Slot, Direction) -> Option<bool>) {
+        self.stale = true;
         for slot in &mut self.slots {
             let (Place::Offered(mid) | Place::Agreed(mid)) = slot.place else { continue };
             let Some(media) = rtc.media(mid) else { continue };
@@ -123,6 +131,24 @@ impl OutboundTracks {
             }
         }
         self.forget_unwanted();
+    }
+
+    /// What the other side receives now, as changes to what it was told to receive before. `rtc` is there while the
+    /// connection is up.
+    pub(super) fn follow(&mut self, rtc: Option<&Rtc>) -> Vec<Event> {
+        self.stale = false;
+        let is_sent = |mid| {
+            let media = rtc.and_then(|rtc| rtc.media(mid));
+            media.is_some_and(|media| media.direction().is_sending() && !media.disabled())
+        };
+        let sent = self.slots.iter().filter(|slot| matches!(slot.place, Place::Agreed(mid) if is_sent(mid)));
+        let active: Vec<TrackId> = sent.filter_map(|slot| slot.source.clone()).collect();
+        let change = |track: &TrackId, active| Event::LocalTrackActive { track: track.clone(), active };
+        let ceased = self.active.iter().filter(|track| !active.contains(track)).map(|track| change(track, false));
+        let begun = active.iter().filter(|track| !self.active.contains(track)).map(|track| change(track, true));
+        let events = ceased.chain(begun).collect();
+        self.active = active;
+        events
     }
 
     fn forget_unwanted(&mut self) {

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::pair::{A, B, Pair, any_instant, text};
 use crate::media::MediaKind;
 use crate::protocol::{DescriptionKind, RemoteCandidate, Signal};
-use crate::rtc::{Config, Connection, ConnectionState, DataChannelOptions, Event, NegotiationError, SdpProblem};
+use crate::rtc::{
+    Config, Connection, ConnectionState, DataChannelOptions, Event, Measurements, NegotiationError, SdpProblem,
+};
 
 fn offer(sdp: impl Into<String>) -> Signal {
     Signal::Description { kind: DescriptionKind::Offer, sdp: sdp.into() }
@@ -177,7 +179,8 @@ fn datagrams_of_anyone_else_are_dropped() {
 #[test]
 fn collisions_without_end_are_given_up_for_channels_only() {
     let now = any_instant();
-    let mut connection = Connection::new(now, Config { polite: true, channel_serial: 0 });
+    let mut connection =
+        Connection::new(now, Config { polite: true, channel_serial: 0, measurements: Measurements::default() });
     connection.open_channel(now, DataChannelOptions::default()).unwrap();
     let theirs = real_offer();
     let audio_only = &theirs[..theirs.find("m=video").unwrap()];

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::pair::{A, B, Pair, track};
+use super::pair::{A, B, Pair, sending, track};
 use crate::media::{Codec, EncodedFrame, MediaKind};
 use crate::rtc::{ConnectionState, Event, ReplaceTrackError, RequestKeyframeError, WriteFrameError};
 use crate::{StreamId, TrackId};
@@ -10,20 +10,10 @@ fn id(id: &str) -> TrackId {
 }
 
 /// The smallest thing a VP8 depacketizer takes for a key frame.
-fn vp8_keyframe(len: usize) -> Vec<u8> {
+pub(super) fn vp8_keyframe(len: usize) -> Vec<u8> {
     let mut frame = vec![0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00];
     frame.resize(len, 0xab);
     frame
-}
-
-/// A sends "mic" and "cam" and both are connected.
-fn sending() -> Pair {
-    let mut pair = Pair::new();
-    pair.attach(A, "mic", Some("stream"), MediaKind::Audio);
-    pair.attach(A, "cam", Some("stream"), MediaKind::Video);
-    pair.connect();
-    pair.run_for(Duration::from_millis(200));
-    pair
 }
 
 #[test]

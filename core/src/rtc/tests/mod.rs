@@ -1,7 +1,9 @@
 //! Two connections over a simulated signalling channel and a simulated link, and one against written descriptions.
 
 mod browser;
+mod codecs;
 mod data;
+mod flow;
 mod hostile;
 mod media;
 mod negotiation;

@@ -7,12 +7,15 @@ use crate::ids::{DataChannelId, RequestId, StreamId, TrackId};
 use crate::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame};
 use crate::protocol::{DescriptionKind, Signal};
 use crate::rtc::{
-    ChannelMessage, Config, Connection, ConnectionState, DataChannelError, Event, NegotiationError, OutboundTrack,
-    Output, Transmit,
+    ChannelMessage, Config, Connection, ConnectionState, DataChannelError, Event, Measurements, NegotiationError,
+    OutboundTrack, Output, Transmit,
 };
 
 pub(super) const A: usize = 0;
 pub(super) const B: usize = 1;
+
+/// The longest that a datagram waits for the link.
+const MAX_WAIT: Duration = Duration::from_millis(300);
 
 #[derive(Debug)]
 enum Parcel {
@@ -108,6 +111,12 @@ pub(super) struct Pair {
     pub(super) link_delay: Duration,
     pub(super) link_up: bool,
     pub(super) signals_up: bool,
+    /// Says which datagrams are lost: by sender and contents.
+    pub(super) lost: Option<Box<dyn FnMut(usize, &[u8]) -> bool>>,
+    /// Bits a second the link carries each way; what has to wait for more than 300 ms is lost.
+    pub(super) link_rate: Option<u64>,
+    /// Until when the link is busy with what is on it.
+    link_busy: [Instant; 2],
     /// Due time, and to whom, in the order of sending.
     in_flight: Vec<(Instant, usize, Parcel)>,
     /// When the last signal to each side is due: a later one does not overtake it.
@@ -131,9 +140,14 @@ impl Pair {
     }
 
     pub(super) fn without_addresses() -> Self {
+        Self::measuring(Measurements::default())
+    }
+
+    /// Without addresses.
+    pub(super) fn measuring(measurements: Measurements) -> Self {
         let now = any_instant();
         let side = |polite: bool, n: u8| Side {
-            connection: Connection::new(now, Config { polite, channel_serial: n.into() }),
+            connection: Connection::new(now, Config { polite, channel_serial: n.into(), measurements }),
             address: SocketAddr::from(([10, 0, 0, n], 5000)),
             events: Vec::new(),
             done: Vec::new(),
@@ -146,6 +160,9 @@ impl Pair {
             link_delay: Duration::from_millis(10),
             link_up: true,
             signals_up: true,
+            lost: None,
+            link_rate: None,
+            link_busy: [now; 2],
             in_flight: Vec::new(),
             last_signal_due: [now; 2],
         }
@@ -224,8 +241,10 @@ impl Pair {
                     }
                     Output::Transmit(transmit) => {
                         assert_eq!(transmit.local, side.address);
-                        if self.link_up {
-                            let due = self.now + self.link_delay;
+                        let lost = self.lost.as_mut().is_some_and(|lost| lost(from, &transmit.contents));
+                        let busy = self.on_the_link(from, transmit.contents.len());
+                        if self.link_up && !lost && busy < MAX_WAIT {
+                            let due = self.now + busy + self.link_delay;
                             self.in_flight.push((due, 1 - from, Parcel::Datagram(transmit)));
                         }
                     }
@@ -234,6 +253,17 @@ impl Pair {
                 }
             }
         }
+    }
+
+    /// How long until the link has sent this many bytes more.
+    fn on_the_link(&mut self, from: usize, bytes: usize) -> Duration {
+        let Some(rate) = self.link_rate else { return Duration::ZERO };
+        let start = self.link_busy[from].max(self.now);
+        let end = start + Duration::from_secs_f64((bytes as f64 + 28.0) * 8.0 / rate as f64);
+        if end - self.now < MAX_WAIT {
+            self.link_busy[from] = end;
+        }
+        end - self.now
     }
 
     /// Moves to the next moment at which something happens, if that is not after `end`.
@@ -293,6 +323,24 @@ impl Pair {
 
 pub(super) fn track(id: &str, stream: Option<&str>, kind: MediaKind) -> OutboundTrack {
     OutboundTrack { id: TrackId::new(id).unwrap(), stream: stream.map(|stream| StreamId::new(stream).unwrap()), kind }
+}
+
+/// A sends "mic" and "cam" and both are connected.
+pub(super) fn sending() -> Pair {
+    sending_over(Pair::without_addresses())
+}
+
+/// The same with a pair that has no addresses yet.
+pub(super) fn sending_over(mut pair: Pair) -> Pair {
+    for side in [A, B] {
+        pair.add_address(side);
+        pair.finish_addresses(side);
+    }
+    pair.attach(A, "mic", Some("stream"), MediaKind::Audio);
+    pair.attach(A, "cam", Some("stream"), MediaKind::Video);
+    pair.connect();
+    pair.run_for(Duration::from_millis(200));
+    pair
 }
 
 pub(super) fn text(text: &str) -> ChannelMessage {
