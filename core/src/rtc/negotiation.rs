@@ -33,8 +33,8 @@ struct LocalOffer {
     copies: u32,
 }
 
-/// An answered offer was sent more than once, and more answers to it may follow, which must not be taken for answers to
-/// the next offer.
+/// An offer that is settled was sent more than once, and more answers to it may follow, which must not be taken for
+/// answers to the next offer.
 #[derive(Debug)]
 struct Echo {
     answers: u32,
@@ -55,6 +55,9 @@ pub(super) struct Negotiation {
     echo: Option<Echo>,
     /// The offer that the last answer of ours was for, by its hash, and that answer, until something else is agreed on.
     answered: Option<(u64, String)>,
+    /// We answered the first offer, as the DTLS server, and have not been connected since: should the other side never get
+    /// that answer, our own offer must tell (RFC 8842, section 5.5), or both would wait for the other to begin.
+    dtls_server: bool,
     /// ICE is to be restarted, and no offer that does it is concluded.
     restart: bool,
     /// The sections of the last description in force.
@@ -86,6 +89,7 @@ impl Negotiation {
             offer: None,
             echo: None,
             answered: None,
+            dtls_server: false,
             restart: false,
             sections: Vec::new(),
             has_application: false,
@@ -114,6 +118,7 @@ impl Negotiation {
 
     pub(super) fn connected(&mut self) {
         self.restart = false;
+        self.dtls_server = false;
     }
 
     pub(super) fn end(&mut self) {
@@ -236,7 +241,7 @@ impl Connection {
                 self.negotiation.owed_there = new.filter(|section| section.kind != SectionKind::Application).count();
                 return;
             }
-            self.roll_back();
+            self.roll_back(&description.sections);
         }
         if self.state == ConnectionState::Idle {
             self.set_state(ConnectionState::Connecting);
@@ -244,15 +249,25 @@ impl Connection {
         self.tick();
         let answer = match self.change(|rtc| rtc.sdp_api().accept_offer(offer)) {
             Some(Ok(answer)) => answer.to_sdp_string(),
-            Some(Err(_)) => return self.refuse(NegotiationError::BadOffer(SdpProblem::NotApplicable)),
+            Some(Err(_)) => {
+                self.tracks.rolled_back(&[]);
+                return self.refuse(NegotiationError::BadOffer(SdpProblem::NotApplicable));
+            }
             None => return,
         };
         self.negotiation.owed_there = 0;
+        self.negotiation.dtls_server |= self.negotiation.sections.is_empty();
         self.in_force(&description, |slot, direction| match (slot.wanted, direction.is_sending()) {
             (true, true) => Some(true),
             (false, _) => Some(false),
-            // The other side does not want it now; that is no reason to forget what it was told.
-            (true, false) => None,
+            // The other side does not want it now; that is no reason to forget what it was told. If it does, `str0m` has
+            // not taken back that the withdrawn offer stopped the track.
+            (true, false) => {
+                let takes = |section: &Section| {
+                    slot.place.mid().is_some_and(|mid| section.mid == *mid) && section.flow.receives
+                };
+                description.sections.iter().any(takes).then_some(false)
+            }
         });
         let answer = match Description::read(&answer) {
             Ok(read) => {
@@ -290,13 +305,11 @@ impl Connection {
         else {
             return;
         };
-        if copies > 1 {
-            self.negotiation.echo = Some(Echo { answers: copies - 1, until: self.now + RESTART_ANSWER_TIMEOUT });
-        }
+        self.expect_echo(copies);
         self.tick();
         if !matches!(self.change(|rtc| rtc.sdp_api().accept_answer(pending, answer)), Some(Ok(()))) {
             // The offer is spent, and another just like it would fare no better.
-            self.tracks.rolled_back();
+            self.tracks.rolled_back(&[]);
             self.negotiation.stalled = true;
             return self.refuse(NegotiationError::BadAnswer(SdpProblem::NotApplicable));
         }
@@ -304,7 +317,7 @@ impl Connection {
             self.negotiation.restart = false;
         }
         self.in_force(&description, |slot, _| {
-            let (Place::Offered(mid) | Place::Agreed(mid)) = slot.place else { return None };
+            let mid = slot.place.mid()?;
             offered.sections.iter().find(|section| section.mid == *mid).map(|section| section.flow.sends)
         });
         self.remote_candidates(&description);
@@ -339,12 +352,13 @@ impl Connection {
         self.error(error);
     }
 
-    fn roll_back(&mut self) {
+    fn roll_back(&mut self, accepted: &[Section]) {
         if let Some(offer) = self.negotiation.offer.take() {
             debug!("offer withdrawn");
             bump(&mut self.counters.rollbacks);
+            self.expect_echo(offer.copies);
             self.negotiation.restart |= offer.is_restart;
-            self.tracks.rolled_back();
+            self.tracks.rolled_back(accepted);
             self.negotiation.changed();
         }
     }
@@ -463,7 +477,10 @@ impl Connection {
         let Ok(description) = Description::read(&text) else { return };
         let text = sdp::outbound(&text, &description, |mid| published(&self.tracks, mid));
         self.negotiation.name_application(&description);
-        let text = self.negotiation.outbound(text);
+        let mut text = self.negotiation.outbound(text);
+        if self.negotiation.dtls_server {
+            text = text.replace("a=setup:actpass\r\n", "a=setup:passive\r\n");
+        }
         self.described(&description);
         self.send_description(DescriptionKind::Offer, text.clone());
         let repeat_at = Some(self.now + RESTART_ANSWER_TIMEOUT);
@@ -519,6 +536,12 @@ impl Connection {
         offer.copies = offer.copies.saturating_add(1);
         let text = offer.text.clone();
         self.send_description(DescriptionKind::Offer, text);
+    }
+
+    fn expect_echo(&mut self, copies: u32) {
+        if copies > 1 {
+            self.negotiation.echo = Some(Echo { answers: copies - 1, until: self.now + RESTART_ANSWER_TIMEOUT });
+        }
     }
 
     /// One more answer to an offer that was sent more than once.
