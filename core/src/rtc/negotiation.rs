@@ -82,7 +82,7 @@ pub(super) struct Negotiation {
 }
 
 impl Negotiation {
-    pub(super) fn new(local_ufrag: String) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             changed: false,
             stalled: false,
@@ -99,11 +99,16 @@ impl Negotiation {
             owed_there: 0,
             remote_fingerprints: Vec::new(),
             candidates: RemoteCandidates::default(),
-            local_ufrag,
+            local_ufrag: String::new(),
             first_mid: None,
             candidates_finished: false,
             end_told: None,
         }
+    }
+
+    /// There are ICE credentials now.
+    pub(super) fn built(&mut self, local_ufrag: String) {
+        self.local_ufrag = local_ufrag;
     }
 
     /// Something else is wanted than before.
@@ -128,7 +133,8 @@ impl Negotiation {
 
     pub(super) fn local_ufrags(&self) -> impl Iterator<Item = &str> {
         let next = self.offer.as_ref().map(|offer| offer.description.ufrag.as_str());
-        std::iter::once(self.local_ufrag.as_str()).chain(next.filter(|next| *next != self.local_ufrag))
+        let current = Some(self.local_ufrag.as_str()).filter(|ufrag| !ufrag.is_empty());
+        current.into_iter().chain(next.filter(|next| *next != self.local_ufrag))
     }
 
     #[cfg(test)]
@@ -193,7 +199,7 @@ impl Connection {
     }
 
     pub(super) fn signal(&mut self, signal: Signal) {
-        if self.rtc.is_none() {
+        if self.state == ConnectionState::Closed {
             return;
         }
         match signal {
@@ -231,6 +237,7 @@ impl Connection {
             Ok(offer) if offer.media_lines.len() == description.sections.len() => offer,
             _ => return self.refuse(NegotiationError::BadOffer(SdpProblem::Unreadable)),
         };
+        self.build();
         self.negotiation.count_numbers(&description);
         if self.negotiation.offer.is_some() {
             if !self.config.polite {
@@ -426,6 +433,13 @@ impl Connection {
         if offer.is_some() || *stalled || echo.is_some() {
             return;
         }
+        let any_new = self.tracks.slots.iter().any(|slot| slot.wanted && slot.place == Place::Nowhere);
+        if self.rtc.is_none() {
+            if !any_new && !self.channels.any_wanted() {
+                return;
+            }
+            self.build();
+        }
         let bootstrap = self.bootstrap();
         let Some(rtc) = self.rtc.as_mut() else { return };
         let mut directions = Vec::new();
@@ -444,7 +458,6 @@ impl Connection {
                 directions.push((mid, direction));
             }
         }
-        let any_new = self.tracks.slots.iter().any(|slot| slot.wanted && slot.place == Place::Nowhere);
         if directions.is_empty() && !any_new && bootstrap.is_none() && !self.negotiation.restart {
             return;
         }
