@@ -11,9 +11,15 @@ use crate::rtc::{Connection, ConnectionState, Event};
 /// Track metadata kept of one peer; one more entry pushes the oldest out.
 const TRACK_METADATA_ENTRIES: usize = 512;
 
-/// How long after the other side has closed the connection a new one is made: a peer that leaves is gone from the room by
-/// then, and one that has begun anew has made its own offer, if it has anything to offer.
+/// How long after the other side has closed the connection, or it broke for good, a new one is made: a peer that leaves is
+/// gone from the room by then, and one that has begun anew has made its own offer, if it has anything to offer. Twice as
+/// long after each that did not come up.
 const REVIVAL_DELAY: Duration = Duration::from_secs(2);
+
+const MAX_REVIVAL_DELAY: Duration = Duration::from_secs(30);
+
+/// How many new connections in a row may fail to come up before it is left at that.
+const MAX_REVIVALS: u32 = 9;
 
 /// What a remote peer said of its tracks, oldest first.
 #[derive(Debug, Default)]
@@ -60,6 +66,8 @@ pub(super) struct Remote {
     showing: Showing,
     /// The other side has closed the connection, and gets a new one then if it is still in the room.
     revive_at: Option<Instant>,
+    /// How often that was done since the connection was last up.
+    revivals: u32,
     track_metadata: TrackMetadata,
     /// The tracks it sends; the connection bounds their number.
     tracks: BTreeMap<TrackId, Option<StreamId>>,
@@ -73,6 +81,7 @@ impl Remote {
             connection,
             showing: Showing::Live,
             revive_at: None,
+            revivals: 0,
             track_metadata: TrackMetadata::default(),
             tracks: BTreeMap::new(),
         }
@@ -98,10 +107,13 @@ impl Remote {
         self.show(ConnectionState::Reconnecting)
     }
 
-    /// The other side has closed the connection. One that is to be replaced anyway needs nothing more.
-    pub(super) fn closed_by_remote(&mut self, now: Instant) {
-        if self.showing != Showing::UntilReset {
-            self.revive_at = Some(now + REVIVAL_DELAY);
+    /// The connection is of no use any more: the other side has closed it, or it broke for good. One that is to be replaced
+    /// anyway needs nothing more.
+    pub(super) fn spent(&mut self, now: Instant) {
+        if self.showing != Showing::UntilReset && self.revive_at.is_none() && self.revivals < MAX_REVIVALS {
+            let delay = REVIVAL_DELAY * 2_u32.saturating_pow(self.revivals);
+            self.revive_at = Some(now + delay.min(MAX_REVIVAL_DELAY));
+            self.revivals += 1;
         }
     }
 
@@ -139,6 +151,11 @@ impl Remote {
         self.show(ConnectionState::Closed)
     }
 
+    fn came_up(&mut self) {
+        self.revivals = 0;
+        self.revive_at = None;
+    }
+
     fn show(&mut self, state: ConnectionState) -> Option<RemoteEvent> {
         let from = std::mem::replace(&mut self.shown, state);
         (from != state).then_some(RemoteEvent::StateChange { from, to: state })
@@ -151,9 +168,14 @@ impl Remote {
                 self.showing = Showing::UntilReset;
                 self.show(ConnectionState::Reconnecting)
             }
+            (Showing::Live, ConnectionState::Connected) => {
+                self.came_up();
+                self.show(to)
+            }
             (Showing::Live, _) => self.show(to),
             (Showing::UntilConnected, ConnectionState::Connected) => {
                 self.showing = Showing::Live;
+                self.came_up();
                 self.show(to)
             }
             (Showing::UntilReset | Showing::UntilConnected, _) => None,

@@ -23,6 +23,12 @@ fn is_fatal(code: &ErrorCode) -> bool {
     )
 }
 
+/// Whether only a new connection helps.
+fn is_spent(error: NegotiationError, connection: &Connection) -> bool {
+    error == NegotiationError::TransportFailed
+        || (error.is_beyond_repair() && connection.state() != ConnectionState::Connected)
+}
+
 /// Why a join failed whose connection ended after the `welcome`.
 fn disconnected_while_joining(code: CloseCode, reason: CloseReason) -> JoinError {
     match code {
@@ -421,10 +427,16 @@ impl MeteredPeer {
                     rtc::Output::Event(rtc::Event::NegotiationError(NegotiationError::PeerReplaced)) => {
                         begun_anew = true;
                     }
-                    rtc::Output::Event(rtc::Event::ClosedByRemote) => remote.closed_by_remote(now),
-                    rtc::Output::Event(event) => remote.translate(event, &mut |event| {
-                        self.outputs.push_back(Output::Event(Event::Remote { peer: peer.clone(), event }));
-                    }),
+                    rtc::Output::Event(rtc::Event::ClosedByRemote) => remote.spent(now),
+                    rtc::Output::Event(event) => {
+                        if matches!(&event, rtc::Event::NegotiationError(error) if is_spent(*error, &remote.connection))
+                        {
+                            remote.spent(now);
+                        }
+                        remote.translate(event, &mut |event| {
+                            self.outputs.push_back(Output::Event(Event::Remote { peer: peer.clone(), event }));
+                        });
+                    }
                 }
             }
             self.roster.reschedule(peer);

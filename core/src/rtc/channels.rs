@@ -102,7 +102,7 @@ impl Channels {
 
     pub(super) fn open(
         &mut self,
-        rtc: &mut Rtc,
+        rtc: Option<&mut Rtc>,
         options: DataChannelOptions,
     ) -> Result<DataChannelId, OpenChannelError> {
         options.check()?;
@@ -111,7 +111,7 @@ impl Channels {
         }
         if let Some(id) = options.negotiated {
             let wanted = self.channels.values().any(|channel| channel.info.negotiated == Some(id));
-            if wanted || self.is_taken(rtc, id) {
+            if wanted || rtc.is_some_and(|rtc| self.is_taken(rtc, id)) {
                 return Err(OpenChannelError::IdInUse { id });
             }
         }
@@ -187,9 +187,10 @@ impl Channels {
     }
 
     /// Bytes waiting, and bytes sent but not acknowledged.
-    pub(super) fn buffered_amount(&self, rtc: &mut Rtc, channel: DataChannelId) -> Option<usize> {
+    pub(super) fn buffered_amount(&self, rtc: Option<&mut Rtc>, channel: DataChannelId) -> Option<usize> {
         let channel = self.channels.get(&channel)?;
-        let sent = channel.id().and_then(|id| rtc.channel(id)).map_or(0, |mut channel| channel.buffered_amount());
+        let sent = channel.id().zip(rtc).and_then(|(id, rtc)| rtc.channel(id));
+        let sent = sent.map_or(0, |mut channel| channel.buffered_amount());
         Some(channel.queued_bytes.saturating_add(sent))
     }
 

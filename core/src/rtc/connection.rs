@@ -36,6 +36,9 @@ const MAX_TIMEOUTS_AT_ONCE: usize = 256;
 /// How many errors in a row `str0m` may report while it is drained.
 const MAX_ERRORS_AT_ONCE: usize = 16;
 
+/// Local candidates that are kept while there is nothing to negotiate; what is over is left out.
+const MAX_EARLY_CANDIDATES: usize = 256;
+
 /// How long it is then left alone, unless something comes in.
 const PAUSE_AFTER_ERRORS: Duration = Duration::from_millis(100);
 
@@ -47,8 +50,11 @@ const PAUSE_AFTER_ERRORS: Duration = Duration::from_millis(100);
 /// into the next, and an offer that has to be withdrawn costs none of them.
 pub struct Connection {
     pub(super) config: Config,
-    /// `None` once closed.
+    /// `None` before there is anything to negotiate, because keys and certificate take a millisecond to make, and once
+    /// closed.
     pub(super) rtc: Option<Box<Rtc>>,
+    /// Local candidates from before there was an `Rtc`. At most [`MAX_EARLY_CANDIDATES`].
+    early_candidates: Vec<Candidate>,
     pub(super) now: Instant,
     rtc_timeout: Option<Instant>,
     pub(super) state: ConnectionState,
@@ -78,22 +84,13 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// A connection with nothing to do. It makes a certificate and ICE credentials of its own.
+    /// A connection with nothing to do. Once it has something to do it makes a certificate and ICE credentials of its own.
     pub fn new(now: Instant, config: Config) -> Self {
-        let mut rtc_config = RtcConfig::new()
-            .set_crypto_provider(Arc::new(str0m::crypto::from_feature_flags()))
-            .set_sctp_max_buffered_amount(MAX_BUFFERED_OVER_ALL_CHANNELS)
-            .set_sctp_max_message_size(MAX_INBOUND_MESSAGE_BYTES);
-        rtc_config = media::enable_codecs(rtc_config);
-        rtc_config = bandwidth::enable(rtc_config, config.measurements.bandwidth)
-            .set_stats_interval(config.measurements.stats_interval);
-        let mut rtc = Box::new(rtc_config.build(now));
-        bandwidth::begin(&mut rtc, config.measurements.bandwidth);
-        let ufrag = rtc.direct_api().local_ice_credentials().ufrag;
         let channels = Channels::new(config.channel_serial);
         Self {
             config,
-            rtc: Some(rtc),
+            rtc: None,
+            early_candidates: Vec::new(),
             now,
             rtc_timeout: None,
             state: ConnectionState::Idle,
@@ -103,7 +100,7 @@ impl Connection {
             ended_by_remote: false,
             outputs: VecDeque::new(),
             counters: Counters::default(),
-            negotiation: Negotiation::new(ufrag),
+            negotiation: Negotiation::new(),
             tracks: OutboundTracks::default(),
             remote: RemoteTracks::default(),
             channels,
@@ -111,6 +108,31 @@ impl Connection {
             bandwidth: Bandwidth::default(),
             stats: Collection::default(),
         }
+    }
+
+    /// Makes sure that there is something to negotiate with, unless the connection is closed.
+    pub(super) fn build(&mut self) {
+        if self.rtc.is_some() || self.is_closed() {
+            return;
+        }
+        let config = RtcConfig::new()
+            .set_crypto_provider(Arc::new(str0m::crypto::from_feature_flags()))
+            .set_sctp_max_buffered_amount(MAX_BUFFERED_OVER_ALL_CHANNELS)
+            .set_sctp_max_message_size(MAX_INBOUND_MESSAGE_BYTES);
+        let measurements = self.config.measurements;
+        let config = bandwidth::enable(media::enable_codecs(config), measurements.bandwidth)
+            .set_stats_interval(measurements.stats_interval);
+        let mut rtc = Box::new(config.build(self.now));
+        bandwidth::begin(&mut rtc, measurements.bandwidth);
+        self.negotiation.built(rtc.direct_api().local_ice_credentials().ufrag);
+        self.rtc = Some(rtc);
+        for candidate in std::mem::take(&mut self.early_candidates) {
+            self.change(|rtc| rtc.add_local_candidate(candidate).is_some());
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state == ConnectionState::Closed
     }
 
     /// How far the connection is.
@@ -150,8 +172,7 @@ impl Connection {
 
     /// Bytes of a data channel that wait or are not acknowledged yet; `None` if there is no such channel.
     pub fn buffered_amount(&mut self, channel: DataChannelId) -> Option<usize> {
-        let rtc = self.rtc.as_mut()?;
-        self.channels.buffered_amount(rtc, channel)
+        self.channels.buffered_amount(self.rtc.as_deref_mut(), channel)
     }
 
     /// Adds the address of a UDP socket of ours as a host candidate. Whether loopback addresses make sense is the
@@ -176,6 +197,12 @@ impl Connection {
             return;
         };
         self.input(now, |this| {
+            if this.rtc.is_none() {
+                if !this.is_closed() && this.early_candidates.len() < MAX_EARLY_CANDIDATES {
+                    this.early_candidates.push(candidate);
+                }
+                return;
+            }
             let added = this.change(|rtc| rtc.add_local_candidate(candidate).cloned()).flatten();
             if let Some(candidate) = added {
                 this.trickle(candidate);
@@ -251,7 +278,7 @@ impl Connection {
         old: &TrackId,
         new: Option<TrackId>,
     ) -> Result<(), ReplaceTrackError> {
-        if self.rtc.is_none() {
+        if self.is_closed() {
             return Err(ReplaceTrackError::Closed);
         }
         self.input(now, |this| this.tracks.replace(old, new))
@@ -262,9 +289,11 @@ impl Connection {
     /// # Errors
     /// If the frame cannot go out now. It is dropped: frames are never kept for later.
     pub fn write_frame(&mut self, now: Instant, track: &TrackId, frame: &EncodedFrame) -> Result<(), WriteFrameError> {
-        let Some(rtc) = &self.rtc else { return Err(WriteFrameError::Closed) };
+        if self.is_closed() {
+            return Err(WriteFrameError::Closed);
+        }
         let slot = self.tracks.by_source(track).ok_or(WriteFrameError::NoSuchTrack)?;
-        if !rtc.is_connected() {
+        if !self.rtc.as_ref().is_some_and(|rtc| rtc.is_connected()) {
             return Err(WriteFrameError::NotConnected);
         }
         let Place::Agreed(mid) = slot.place else { return Err(WriteFrameError::NotNegotiatedYet) };
@@ -282,7 +311,7 @@ impl Connection {
     /// # Errors
     /// If there is no such track, or no way to ask.
     pub fn request_keyframe(&mut self, now: Instant, track: &TrackId) -> Result<(), RequestKeyframeError> {
-        if self.rtc.is_none() {
+        if self.is_closed() {
             return Err(RequestKeyframeError::Closed);
         }
         let mid = self.remote.mid_of(track).ok_or(RequestKeyframeError::NoSuchTrack)?;
@@ -302,8 +331,10 @@ impl Connection {
         options: DataChannelOptions,
     ) -> Result<DataChannelId, OpenChannelError> {
         self.input(now, |this| {
-            let rtc = this.rtc.as_mut().ok_or(OpenChannelError::Closed)?;
-            let channel = this.channels.open(rtc, options)?;
+            if this.is_closed() {
+                return Err(OpenChannelError::Closed);
+            }
+            let channel = this.channels.open(this.rtc.as_deref_mut(), options)?;
             this.negotiation.changed();
             Ok(channel)
         })
@@ -321,7 +352,7 @@ impl Connection {
         channel: DataChannelId,
         message: ChannelMessage,
     ) -> Result<(), DataChannelError> {
-        if self.rtc.is_none() {
+        if self.is_closed() {
             return Err(DataChannelError::Closed);
         }
         self.input(now, |this| this.channels.send(request, channel, message))
@@ -549,10 +580,9 @@ impl Connection {
     }
 
     fn end(&mut self) {
-        if let Some(mut rtc) = self.rtc.take() {
-            rtc.disconnect();
-            self.negotiation.end();
-            self.set_state(ConnectionState::Closed);
-        }
+        self.rtc = None;
+        self.early_candidates.clear();
+        self.negotiation.end();
+        self.set_state(ConnectionState::Closed);
     }
 }

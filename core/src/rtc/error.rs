@@ -171,3 +171,15 @@ pub enum NegotiationError {
     #[error("too many colliding offers")]
     TooManyCollisions,
 }
+
+impl NegotiationError {
+    /// Whether the two sides have come to see the connection differently, so that neither will take what the other offers:
+    /// the loss of an answer can do that. If the connection is down too, only a new one helps.
+    pub(crate) fn is_beyond_repair(&self) -> bool {
+        matches!(
+            self,
+            Self::BadOffer(SdpProblem::SectionsChanged | SdpProblem::NotApplicable)
+                | Self::BadAnswer(SdpProblem::SectionsChanged | SdpProblem::NotApplicable)
+        )
+    }
+}

@@ -33,8 +33,8 @@ struct LocalOffer {
     copies: u32,
 }
 
-/// An answered offer was sent more than once, and more answers to it may follow, which must not be taken for answers to
-/// the next offer.
+/// An offer that is settled was sent more than once, and more answers to it may follow, which must not be taken for
+/// answers to the next offer.
 #[derive(Debug)]
 struct Echo {
     answers: u32,
@@ -55,6 +55,9 @@ pub(super) struct Negotiation {
     echo: Option<Echo>,
     /// The offer that the last answer of ours was for, by its hash, and that answer, until something else is agreed on.
     answered: Option<(u64, String)>,
+    /// We answered the first offer, as the DTLS server, and have not been connected since: should the other side never get
+    /// that answer, our own offer must tell (RFC 8842, section 5.5), or both would wait for the other to begin.
+    dtls_server: bool,
     /// ICE is to be restarted, and no offer that does it is concluded.
     restart: bool,
     /// The sections of the last description in force.
@@ -79,13 +82,14 @@ pub(super) struct Negotiation {
 }
 
 impl Negotiation {
-    pub(super) fn new(local_ufrag: String) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             changed: false,
             stalled: false,
             offer: None,
             echo: None,
             answered: None,
+            dtls_server: false,
             restart: false,
             sections: Vec::new(),
             has_application: false,
@@ -95,11 +99,16 @@ impl Negotiation {
             owed_there: 0,
             remote_fingerprints: Vec::new(),
             candidates: RemoteCandidates::default(),
-            local_ufrag,
+            local_ufrag: String::new(),
             first_mid: None,
             candidates_finished: false,
             end_told: None,
         }
+    }
+
+    /// There are ICE credentials now.
+    pub(super) fn built(&mut self, local_ufrag: String) {
+        self.local_ufrag = local_ufrag;
     }
 
     /// Something else is wanted than before.
@@ -114,6 +123,7 @@ impl Negotiation {
 
     pub(super) fn connected(&mut self) {
         self.restart = false;
+        self.dtls_server = false;
     }
 
     pub(super) fn end(&mut self) {
@@ -123,7 +133,8 @@ impl Negotiation {
 
     pub(super) fn local_ufrags(&self) -> impl Iterator<Item = &str> {
         let next = self.offer.as_ref().map(|offer| offer.description.ufrag.as_str());
-        std::iter::once(self.local_ufrag.as_str()).chain(next.filter(|next| *next != self.local_ufrag))
+        let current = Some(self.local_ufrag.as_str()).filter(|ufrag| !ufrag.is_empty());
+        current.into_iter().chain(next.filter(|next| *next != self.local_ufrag))
     }
 
     #[cfg(test)]
@@ -188,7 +199,7 @@ impl Connection {
     }
 
     pub(super) fn signal(&mut self, signal: Signal) {
-        if self.rtc.is_none() {
+        if self.state == ConnectionState::Closed {
             return;
         }
         match signal {
@@ -226,6 +237,7 @@ impl Connection {
             Ok(offer) if offer.media_lines.len() == description.sections.len() => offer,
             _ => return self.refuse(NegotiationError::BadOffer(SdpProblem::Unreadable)),
         };
+        self.build();
         self.negotiation.count_numbers(&description);
         if self.negotiation.offer.is_some() {
             if !self.config.polite {
@@ -236,7 +248,7 @@ impl Connection {
                 self.negotiation.owed_there = new.filter(|section| section.kind != SectionKind::Application).count();
                 return;
             }
-            self.roll_back();
+            self.roll_back(&description.sections);
         }
         if self.state == ConnectionState::Idle {
             self.set_state(ConnectionState::Connecting);
@@ -244,15 +256,25 @@ impl Connection {
         self.tick();
         let answer = match self.change(|rtc| rtc.sdp_api().accept_offer(offer)) {
             Some(Ok(answer)) => answer.to_sdp_string(),
-            Some(Err(_)) => return self.refuse(NegotiationError::BadOffer(SdpProblem::NotApplicable)),
+            Some(Err(_)) => {
+                self.tracks.rolled_back(&[]);
+                return self.refuse(NegotiationError::BadOffer(SdpProblem::NotApplicable));
+            }
             None => return,
         };
         self.negotiation.owed_there = 0;
+        self.negotiation.dtls_server |= self.negotiation.sections.is_empty();
         self.in_force(&description, |slot, direction| match (slot.wanted, direction.is_sending()) {
             (true, true) => Some(true),
             (false, _) => Some(false),
-            // The other side does not want it now; that is no reason to forget what it was told.
-            (true, false) => None,
+            // The other side does not want it now; that is no reason to forget what it was told. If it does, `str0m` has
+            // not taken back that the withdrawn offer stopped the track.
+            (true, false) => {
+                let takes = |section: &Section| {
+                    slot.place.mid().is_some_and(|mid| section.mid == *mid) && section.flow.receives
+                };
+                description.sections.iter().any(takes).then_some(false)
+            }
         });
         let answer = match Description::read(&answer) {
             Ok(read) => {
@@ -290,13 +312,11 @@ impl Connection {
         else {
             return;
         };
-        if copies > 1 {
-            self.negotiation.echo = Some(Echo { answers: copies - 1, until: self.now + RESTART_ANSWER_TIMEOUT });
-        }
+        self.expect_echo(copies);
         self.tick();
         if !matches!(self.change(|rtc| rtc.sdp_api().accept_answer(pending, answer)), Some(Ok(()))) {
             // The offer is spent, and another just like it would fare no better.
-            self.tracks.rolled_back();
+            self.tracks.rolled_back(&[]);
             self.negotiation.stalled = true;
             return self.refuse(NegotiationError::BadAnswer(SdpProblem::NotApplicable));
         }
@@ -304,7 +324,7 @@ impl Connection {
             self.negotiation.restart = false;
         }
         self.in_force(&description, |slot, _| {
-            let (Place::Offered(mid) | Place::Agreed(mid)) = slot.place else { return None };
+            let mid = slot.place.mid()?;
             offered.sections.iter().find(|section| section.mid == *mid).map(|section| section.flow.sends)
         });
         self.remote_candidates(&description);
@@ -339,12 +359,13 @@ impl Connection {
         self.error(error);
     }
 
-    fn roll_back(&mut self) {
+    fn roll_back(&mut self, accepted: &[Section]) {
         if let Some(offer) = self.negotiation.offer.take() {
             debug!("offer withdrawn");
             bump(&mut self.counters.rollbacks);
+            self.expect_echo(offer.copies);
             self.negotiation.restart |= offer.is_restart;
-            self.tracks.rolled_back();
+            self.tracks.rolled_back(accepted);
             self.negotiation.changed();
         }
     }
@@ -412,6 +433,13 @@ impl Connection {
         if offer.is_some() || *stalled || echo.is_some() {
             return;
         }
+        let any_new = self.tracks.slots.iter().any(|slot| slot.wanted && slot.place == Place::Nowhere);
+        if self.rtc.is_none() {
+            if !any_new && !self.channels.any_wanted() {
+                return;
+            }
+            self.build();
+        }
         let bootstrap = self.bootstrap();
         let Some(rtc) = self.rtc.as_mut() else { return };
         let mut directions = Vec::new();
@@ -430,7 +458,6 @@ impl Connection {
                 directions.push((mid, direction));
             }
         }
-        let any_new = self.tracks.slots.iter().any(|slot| slot.wanted && slot.place == Place::Nowhere);
         if directions.is_empty() && !any_new && bootstrap.is_none() && !self.negotiation.restart {
             return;
         }
@@ -463,7 +490,10 @@ impl Connection {
         let Ok(description) = Description::read(&text) else { return };
         let text = sdp::outbound(&text, &description, |mid| published(&self.tracks, mid));
         self.negotiation.name_application(&description);
-        let text = self.negotiation.outbound(text);
+        let mut text = self.negotiation.outbound(text);
+        if self.negotiation.dtls_server {
+            text = text.replace("a=setup:actpass\r\n", "a=setup:passive\r\n");
+        }
         self.described(&description);
         self.send_description(DescriptionKind::Offer, text.clone());
         let repeat_at = Some(self.now + RESTART_ANSWER_TIMEOUT);
@@ -519,6 +549,12 @@ impl Connection {
         offer.copies = offer.copies.saturating_add(1);
         let text = offer.text.clone();
         self.send_description(DescriptionKind::Offer, text);
+    }
+
+    fn expect_echo(&mut self, copies: u32) {
+        if copies > 1 {
+            self.negotiation.echo = Some(Echo { answers: copies - 1, until: self.now + RESTART_ANSWER_TIMEOUT });
+        }
     }
 
     /// One more answer to an offer that was sent more than once.

@@ -21,6 +21,16 @@ pub(super) enum Place {
     Rejected,
 }
 
+impl Place {
+    /// Its media section.
+    pub(super) fn mid(self) -> Option<Mid> {
+        match self {
+            Self::Offered(mid) | Self::Agreed(mid) => Some(mid),
+            Self::Nowhere | Self::Rejected => None,
+        }
+    }
+}
+
 /// One media section of ours, agreed on or to come. It belongs to one track id and stream for good, because browsers
 /// never change the id a received track once had.
 #[derive(Debug)]
@@ -98,16 +108,16 @@ impl OutboundTracks {
     }
 
     pub(super) fn by_mid(&self, mid: &str) -> Option<&Slot> {
-        self.slots.iter().find(|slot| match slot.place {
-            Place::Offered(place) | Place::Agreed(place) => &*place == mid,
-            Place::Nowhere | Place::Rejected => false,
-        })
+        self.slots.iter().find(|slot| slot.place.mid().is_some_and(|place| *place == *mid))
     }
 
-    /// An offer of ours was withdrawn.
-    pub(super) fn rolled_back(&mut self) {
+    /// An offer of ours was withdrawn. What is offered in one of `accepted` was accepted all the same, by an answer that
+    /// has not come.
+    pub(super) fn rolled_back(&mut self, accepted: &[Section]) {
         for slot in &mut self.slots {
-            if matches!(slot.place, Place::Offered(_)) {
+            if let Place::Offered(mid) = slot.place
+                && !accepted.iter().any(|section| section.mid == *mid)
+            {
                 slot.place = Place::Nowhere;
             }
         }
@@ -119,7 +129,7 @@ impl OutboundTracks {
     pub(super) fn negotiated(&mut self, rtc: &Rtc, told: impl Fn(&Slot, Direction) -> Option<bool>) {
         self.stale = true;
         for slot in &mut self.slots {
-            let (Place::Offered(mid) | Place::Agreed(mid)) = slot.place else { continue };
+            let Some(mid) = slot.place.mid() else { continue };
             let Some(media) = rtc.media(mid) else { continue };
             if media.disabled() {
                 slot.place = Place::Rejected;
