@@ -183,7 +183,11 @@ impl Game {
         let end = self.pair.now + REST;
         let mut quiet_for = 0;
         while quiet_for < 20 {
-            assert!(self.pair.now < end, "no rest: {:?}", self.pair.sides.each_ref().map(|side| side.connection.state()));
+            assert!(
+                self.pair.now < end,
+                "no rest: {:?}",
+                self.pair.sides.each_ref().map(|side| side.connection.state())
+            );
             let before: Vec<usize> = self.pair.sides.iter().map(|side| side.sent.len()).collect();
             self.pair.run_for(Duration::from_secs(1));
             let silent = self.pair.sides.iter().zip(before).all(|(side, before)| side.sent.len() == before);
@@ -273,7 +277,8 @@ impl Game {
             }
             let changes = self.pair.sides[side].track_changes();
             let again = changes.iter().enumerate().any(|(n, change)| {
-                change.starts_with('-') && changes[n..].iter().any(|later| later[1..] == change[1..] && later.starts_with('+'))
+                change.starts_with('-')
+                    && changes[n..].iter().any(|later| later[1..] == change[1..] && later.starts_with('+'))
             });
             if again {
                 self.see("a section used again");
