@@ -29,6 +29,20 @@ for (const method of ["setLocalDescription", "setRemoteDescription"]) {
   };
 }
 
+// … and how the connection fared.
+const Native = RTCPeerConnection;
+window.RTCPeerConnection = function (...args) {
+  const pc = new Native(...args);
+  const states = { icegatheringstatechange: "iceGatheringState", iceconnectionstatechange: "iceConnectionState" };
+  for (const [event, state] of Object.entries(states)) {
+    pc.addEventListener(event, () => console.debug(`${performance.now() | 0} ${state}: ${pc[state]}`));
+  }
+  pc.addEventListener("icecandidate", ({ candidate }) =>
+    console.debug(`${performance.now() | 0} candidate in ${pc.signalingState}: ${candidate?.candidate ?? "end"}`));
+  return pc;
+};
+window.RTCPeerConnection.prototype = Native.prototype;
+
 const toBase64 = (bytes) => btoa(Array.from(new Uint8Array(bytes), (byte) => String.fromCharCode(byte)).join(""));
 const fromBase64 = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
 

@@ -12,6 +12,10 @@ const DELAYS: [Duration; 9] = {
     [s(0), s(1), s(2), s(4), s(8), s(16), s(30), s(30), s(30)]
 };
 
+/// How long a first connection may do without any candidate of the other side's once the two agree. Chromium never gathers
+/// one if the first offer of a page is withdrawn before the system has told of its networks, and only a restart helps.
+const FIRST_CANDIDATE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long an answered attempt may look for a way. ICE mostly gives up by itself before, but not without candidates.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -21,7 +25,7 @@ enum State {
     Quiet,
     /// The first connection is being made. Not up by then, it has failed: ICE does not say so if it has no candidates, or
     /// is still told nothing by the other side.
-    First { until: Instant },
+    First { until: Instant, candidate: bool },
     /// The next attempt is due then.
     Waiting { at: Instant },
     /// An offer is out; without an answer by then it has failed.
@@ -68,7 +72,7 @@ impl Ladder {
     /// The first offer is out.
     pub(super) fn offered_first(&mut self, now: Instant) {
         if self.state == State::Quiet {
-            self.state = State::First { until: now + RESTART_ANSWER_TIMEOUT };
+            self.state = State::First { until: now + RESTART_ANSWER_TIMEOUT, candidate: false };
         }
     }
 
@@ -76,12 +80,24 @@ impl Ladder {
     pub(super) fn agreed(&mut self, now: Instant, restarted: bool, connected: bool) {
         let until = now + CHECK_TIMEOUT;
         match self.state {
-            State::Quiet if !connected => self.state = State::First { until },
-            State::First { .. } => self.state = State::First { until },
+            State::First { candidate: true, .. } => self.state = State::First { until, candidate: true },
+            State::First { .. } => self.wait_for_candidate(now),
+            State::Quiet if !connected => self.wait_for_candidate(now),
             State::Waiting { .. } | State::Offered { .. } | State::Checking { .. } if restarted => {
                 self.state = State::Checking { until };
             }
             _ => {}
+        }
+    }
+
+    fn wait_for_candidate(&mut self, now: Instant) {
+        self.state = State::First { until: now + FIRST_CANDIDATE_TIMEOUT, candidate: false };
+    }
+
+    /// There is a candidate of the other side's to try.
+    pub(super) fn candidate(&mut self, now: Instant) {
+        if let State::First { candidate: false, .. } = self.state {
+            self.state = State::First { until: now + CHECK_TIMEOUT, candidate: true };
         }
     }
 
@@ -97,7 +113,7 @@ impl Ladder {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
-            State::First { until: due }
+            State::First { until: due, .. }
             | State::Waiting { at: due }
             | State::Offered { until: due }
             | State::Checking { until: due } => Some(due),
@@ -164,6 +180,23 @@ mod tests {
         }
         assert_eq!(attempts, [0, 16, 33, 52, 75, 106, 151, 196, 241]);
         assert_eq!(exhausted, 1);
+    }
+
+    #[test]
+    fn a_first_connection_without_candidates_is_restarted_sooner() {
+        let start = start();
+        let later = start + Duration::from_secs(2);
+        for (candidate, due) in [(None, start + FIRST_CANDIDATE_TIMEOUT), (Some(later), later + CHECK_TIMEOUT)] {
+            let mut ladder = Ladder::new();
+            ladder.offered_first(start);
+            ladder.agreed(start, false, false);
+            if let Some(at) = candidate {
+                ladder.candidate(at);
+                ladder.candidate(at + Duration::from_secs(1));
+            }
+            assert_eq!(ladder.poll_timeout(), Some(due));
+            assert_eq!(ladder.handle_timeout(due), Some(Step::Restart));
+        }
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub(super) struct Negotiation {
     gave_up_application: bool,
     /// What `str0m` calls the section for data channels that we offered, and what the other side knows it as.
     application_mid: Option<(String, String)>,
+    /// What the other side knew it as before it was renamed in an offer that is out.
+    former_application_mid: Option<String>,
     /// One more than the largest number the other side has given to a media section.
     next_number: u32,
     /// Media sections it offered in vain, and will offer again.
@@ -95,6 +97,7 @@ impl Negotiation {
             has_application: false,
             gave_up_application: false,
             application_mid: None,
+            former_application_mid: None,
             next_number: 0,
             owed_there: 0,
             remote_fingerprints: Vec::new(),
@@ -156,13 +159,40 @@ impl Negotiation {
         if self.has_application {
             return;
         }
-        let is_application = |section: &&Section| section.kind == SectionKind::Application && !section.rejected;
-        self.application_mid = offer.sections.iter().find(is_application).and_then(|section| {
+        self.former_application_mid = None;
+        self.application_mid = offer.application().and_then(|section| {
             let new_media = offer.sections.len().saturating_sub(self.sections.len() + 1).max(self.owed_there);
             let name = self.next_number.saturating_add(u32::try_from(new_media).unwrap_or(0)).to_string();
             let taken = offer.sections.iter().any(|other| other.mid == name);
             (!taken).then(|| (section.mid.clone(), name))
         });
+    }
+
+    /// The guess of [`name_application`](Self::name_application) can be wrong, since a browser spends numbers on offers
+    /// that it never makes. Its own offer, which collided with ours and which it withdraws, tells the name that its answer
+    /// needs. Whether an offer of ours was renamed, and is to be sent in place of the one that is out.
+    fn rename_application(&mut self, ignored: &Description) -> bool {
+        let Some(offer) = self.offer.as_mut().filter(|_| !self.has_application && ignored.anonymous) else {
+            return false;
+        };
+        let (Some(ours), Some(theirs)) = (offer.description.application(), ignored.application()) else { return false };
+        let current = self.application_mid.as_ref().map_or(&ours.mid, |(_, name)| name);
+        if *current == theirs.mid || offer.description.sections.iter().any(|section| section.mid == theirs.mid) {
+            return false;
+        }
+        offer.text = sdp::rename_application(&offer.text, current, &theirs.mid);
+        self.former_application_mid = Some(current.clone());
+        self.application_mid = Some((ours.mid.clone(), theirs.mid.clone()));
+        true
+    }
+
+    /// The name of the section for data channels that an answer has, if it was written before our offer was renamed.
+    fn accept_former_name(&mut self, answer: &str) {
+        if let (Some(former), Some((_, name))) = (self.former_application_mid.take(), &mut self.application_mid)
+            && sdp::names_application(answer, &former)
+        {
+            *name = former;
+        }
     }
 
     /// A description of ours as the other side is to get it.
@@ -246,6 +276,9 @@ impl Connection {
                 self.negotiation.candidates.ignore(&description);
                 let new = description.sections.iter().skip(self.negotiation.sections.len());
                 self.negotiation.owed_there = new.filter(|section| section.kind != SectionKind::Application).count();
+                if self.negotiation.rename_application(&description) {
+                    self.replace_offer();
+                }
                 return;
             }
             self.roll_back(&description.sections);
@@ -291,11 +324,13 @@ impl Connection {
     }
 
     fn remote_answer(&mut self, text: &str) {
-        let Some(offer) = &self.negotiation.offer else {
+        if self.negotiation.offer.is_none() {
             bump(&mut self.counters.stale_answers);
             return self.echoed();
-        };
+        }
+        self.negotiation.accept_former_name(text);
         let text = &*self.negotiation.inbound(text);
+        let Some(offer) = &self.negotiation.offer else { return };
         let description = match self.read(text, Some(&offer.description)) {
             Ok(description) => description,
             Err(error) => return self.refuse(error.unwrap_or(NegotiationError::PeerReplaced)),
@@ -389,7 +424,7 @@ impl Connection {
         if negotiation.remote_fingerprints.is_empty() {
             negotiation.remote_fingerprints.clone_from(&description.fingerprints);
         }
-        if description.has_application() && !negotiation.has_application {
+        if description.application().is_some() && !negotiation.has_application {
             negotiation.has_application = true;
             self.channels.set_remote_max(description.max_message_size);
         }
@@ -420,6 +455,7 @@ impl Connection {
     fn verdict(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Try(candidate) => {
+                self.ladder.candidate(self.now);
                 self.change(|rtc| rtc.add_remote_candidate(candidate));
             }
             Verdict::Nothing => {}
@@ -499,6 +535,15 @@ impl Connection {
         let repeat_at = Some(self.now + RESTART_ANSWER_TIMEOUT);
         self.negotiation.offer = Some(LocalOffer { pending, text, description, is_restart, repeat_at, copies: 1 });
         self.tell_end_of_candidates();
+    }
+
+    /// Sends the offer that is out once more, under the name that its section for data channels has now. The other side
+    /// may be able to answer the new one only.
+    fn replace_offer(&mut self) {
+        let Some(offer) = self.negotiation.offer.take() else { return };
+        self.described(&offer.description);
+        self.send_description(DescriptionKind::Offer, offer.text.clone());
+        self.negotiation.offer = Some(offer);
     }
 
     fn send_description(&mut self, kind: DescriptionKind, sdp: String) {

@@ -78,6 +78,8 @@ pub(super) struct Section {
 /// A description, as far as it matters here.
 #[derive(Debug)]
 pub(super) struct Description {
+    /// Its origin names no user, as RFC 8829, section 5.2.1, wants it; those of browsers built on libwebrtc do not.
+    pub(super) anonymous: bool,
     pub(super) ufrag: String,
     pub(super) fingerprints: Vec<String>,
     pub(super) sections: Vec<Section>,
@@ -91,6 +93,7 @@ pub(super) struct Description {
 
 #[derive(Default)]
 struct Reader {
+    anonymous: bool,
     ufrag: Option<String>,
     has_password: bool,
     fingerprints: Vec<String>,
@@ -123,8 +126,8 @@ impl Description {
     }
 
     /// The section for data channels, if it is in use.
-    pub(super) fn has_application(&self) -> bool {
-        self.sections.iter().any(|section| section.kind == SectionKind::Application && !section.rejected)
+    pub(super) fn application(&self) -> Option<&Section> {
+        self.sections.iter().find(|section| section.kind == SectionKind::Application && !section.rejected)
     }
 
     /// Whether sections agreed on before are all still there, in place. A rejected one may have been replaced by
@@ -151,6 +154,9 @@ impl Reader {
     fn line(&mut self, line: &str) -> Result<(), SdpProblem> {
         if let Some(rest) = line.strip_prefix("m=") {
             return self.section(rest);
+        }
+        if line.starts_with("o=- ") {
+            self.anonymous = true;
         }
         let Some(attribute) = line.strip_prefix("a=") else { return Ok(()) };
         if let Some(flow) = Flow::read(line) {
@@ -256,6 +262,7 @@ impl Reader {
             return Err(SdpProblem::Credentials);
         }
         Ok(Description {
+            anonymous: self.anonymous,
             ufrag,
             fingerprints: self.fingerprints,
             sections: self.sections,
@@ -356,20 +363,13 @@ pub(super) fn outbound<'a>(
 /// The text with the section for data channels called `to` where it is called `from`. No packet names that section, so it
 /// may be called differently on either side of here.
 pub(super) fn rename_application(text: &str, from: &str, to: &str) -> String {
-    let application_mid = |in_application: &mut bool, line: &str| {
-        if let Some(section) = line.strip_prefix("m=") {
-            *in_application = section.starts_with("application ");
-        }
-        *in_application && line.strip_prefix("a=mid:") == Some(from)
-    };
-    let mut in_application = false;
-    if !lines(text).any(|line| application_mid(&mut in_application, line)) {
+    if !names_application(text, from) {
         return text.to_owned();
     }
-    in_application = false;
+    let mut in_application = false;
     let mut out = Writer::new(text);
     for line in lines(text) {
-        if application_mid(&mut in_application, line) {
+        if is_application_mid(&mut in_application, line, from) {
             out.line(&format!("a=mid:{to}"));
         } else if let Some(mids) = line.strip_prefix("a=group:BUNDLE ") {
             let mids: Vec<_> = mids.split(' ').map(|mid| if mid == from { to } else { mid }).collect();
@@ -379,6 +379,19 @@ pub(super) fn rename_application(text: &str, from: &str, to: &str) -> String {
         }
     }
     out.text
+}
+
+/// Whether the section for data channels is called so.
+pub(super) fn names_application(text: &str, mid: &str) -> bool {
+    let mut in_application = false;
+    lines(text).any(|line| is_application_mid(&mut in_application, line, mid))
+}
+
+fn is_application_mid(in_application: &mut bool, line: &str, mid: &str) -> bool {
+    if let Some(section) = line.strip_prefix("m=") {
+        *in_application = section.starts_with("application ");
+    }
+    *in_application && line.strip_prefix("a=mid:") == Some(mid)
 }
 
 struct Writer {

@@ -75,7 +75,7 @@ class Page extends Participant {
 export async function startBrowser({ executablePath, server }) {
   const { chromium } = await import("playwright-core");
   const http = await servePage();
-  const browser = await chromium.launch({ executablePath, args: FLAGS, headless: true, chromiumSandbox: false });
+  const browser = await chromium.launch({ executablePath, args: [...FLAGS, ...(process.env.EXTRA_FLAGS?.split(" ") ?? [])], headless: true, chromiumSandbox: false });
   return {
     version: browser.version(),
     async open(name) {

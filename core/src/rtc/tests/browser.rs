@@ -1,7 +1,7 @@
 //! Descriptions as Chrome writes them, and what we make of them.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::pair::{any_instant, track};
 use crate::media::MediaKind;
@@ -224,4 +224,58 @@ fn tracks_without_usable_names_get_names_from_their_sections() {
     assert_eq!(ids, ["mid-0", "same", "mid-2", "mid-3"]);
     let streams: Vec<_> = alone.connection.remote_tracks().map(|track| track.stream.clone()).collect();
     assert_eq!(streams, [None, None, None, Some(StreamId::new("st").unwrap())]);
+}
+
+fn application(mid: &str, setup: &str) -> String {
+    format!(
+        "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n{TRANSPORT}a=setup:{setup}\r\na=mid:{mid}\r\n\
+         a=sctp-port:5000\r\n"
+    )
+}
+
+/// Chromium can't answer an offer that names the section for data channels otherwise than its own withdrawn one did.
+#[test]
+fn an_offer_is_renamed_after_the_one_it_collides_with() {
+    for answered in ["4", "0"] {
+        let mut alone = Alone::new(false);
+        let first = [group("0"), audio("0", "actpass", "sendonly", MIC)].concat().replace("mid:0", "mid:a");
+        alone.receive(DescriptionKind::Offer, first.replace("BUNDLE 0", "BUNDLE a"));
+        alone.connection.open_channel(alone.now, DataChannelOptions::default()).unwrap();
+        let (descriptions, _) = alone.take();
+        let [(DescriptionKind::Offer, guessed)] = &descriptions[..] else { panic!("{descriptions:?}") };
+        assert!(guessed.contains("a=group:BUNDLE a 0\r\n") && guessed.contains("a=mid:0\r\n"), "{guessed}");
+
+        let own = [group("a 3 4"), audio("a", "actpass", "sendonly", MIC), video("3", "actpass", "sendonly", CAM)];
+        let own = [own.concat(), application("4", "actpass")].concat();
+        let (descriptions, events) = alone.receive(DescriptionKind::Offer, own.clone());
+        let [(DescriptionKind::Offer, renamed)] = &descriptions[..] else { panic!("{events:?}") };
+        assert_eq!(*renamed, guessed.replace("BUNDLE a 0", "BUNDLE a 4").replace("a=mid:0", "a=mid:4"));
+        assert!(alone.receive(DescriptionKind::Offer, own).0.is_empty(), "once is enough");
+
+        let answer =
+            [group(&format!("a {answered}")), audio("a", "active", "sendonly", MIC), application(answered, "active")];
+        let (descriptions, events) = alone.receive(DescriptionKind::Answer, answer.concat());
+        assert!(descriptions.is_empty() && events.is_empty(), "{events:?}");
+        // What the browser offers next goes by the name it answered with.
+        let next = [group(&format!("a {answered} 5")), audio("a", "actpass", "sendonly", MIC)].concat();
+        let next = [next, application(answered, "actpass"), video("5", "actpass", "sendonly", CAM)].concat();
+        let (descriptions, events) = alone.receive(DescriptionKind::Offer, next);
+        let [(DescriptionKind::Answer, answer)] = &descriptions[..] else { panic!("{events:?}") };
+        assert!(answer.contains(&format!("a=group:BUNDLE a {answered} 5\r\n")), "{answer}");
+    }
+}
+
+/// Chromium may never gather a candidate for the answer that follows a withdrawn offer.
+#[test]
+fn without_any_candidate_ice_is_restarted_soon() {
+    let mut alone = Alone::new(false);
+    let offer = [group("0"), audio("0", "actpass", "sendonly", MIC)].concat();
+    alone.receive(DescriptionKind::Offer, offer.clone());
+    for second in 1..=6 {
+        let now = alone.now + Duration::from_secs(second);
+        alone.connection.handle_timeout(now);
+        let (descriptions, _) = alone.take();
+        assert_eq!(descriptions.len(), usize::from(second == 5), "{second} s");
+        assert!(descriptions.iter().all(|(kind, _)| *kind == DescriptionKind::Offer));
+    }
 }
