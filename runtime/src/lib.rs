@@ -35,7 +35,7 @@ mod wakers;
 mod watch;
 
 pub use builder::{MeteredPeerBuilder, SignallingClientBuilder};
-pub use data_channel::{ChannelClosed, ChannelState, DataChannel, OutboundMessage};
+pub use data_channel::{ByteStream, ByteStreamError, ChannelClosed, ChannelState, DataChannel, OutboundMessage};
 pub use events::{DEFAULT_EVENT_CAPACITY, Events, Lossy, Missed, StateChange};
 pub use peer::{Event, JoinedEvent, LeftEvent, MeteredPeer, RemoteEvent, RemotePeer, RemoteStream};
 pub use runtime::Runtime;
