@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use metered_realtime_core::Secret;
 use metered_realtime_core::peer::MeteredPeerOptions;
+use metered_realtime_core::rtc::BandwidthEstimation;
 use metered_realtime_core::signalling::{Credentials, InvalidOption, ReconnectOptions, SignallingOptions};
 
 use crate::drive::Driver;
@@ -139,6 +140,19 @@ impl<R> MeteredPeerBuilder<R> {
     /// Whether to offer this machine's loopback addresses to peers, for peers on one machine. Default false.
     pub fn loopback_candidates(mut self, offer: bool) -> Self {
         self.options.loopback_candidates = offer;
+        self
+    }
+
+    /// Estimates the bandwidth to each peer, for encoders that follow it: see [`BandwidthEstimation`]. Default not.
+    pub fn bandwidth_estimation(mut self, estimation: BandwidthEstimation) -> Self {
+        self.options.bandwidth_estimation = Some(estimation);
+        self
+    }
+
+    /// How often the numbers of each connection are taken for [`RemotePeer::stats`](crate::RemotePeer::stats), from
+    /// 100 ms to an hour. Default not at all, which costs nothing.
+    pub fn stats_interval(mut self, interval: Duration) -> Self {
+        self.options.stats_interval = Some(interval);
         self
     }
 

@@ -35,12 +35,12 @@ mod wakers;
 mod watch;
 
 pub use builder::{MeteredPeerBuilder, SignallingClientBuilder};
-pub use data_channel::{ChannelClosed, ChannelState, DataChannel, OutboundMessage};
+pub use data_channel::{ByteStream, ByteStreamError, ChannelClosed, ChannelState, DataChannel, OutboundMessage};
 pub use events::{DEFAULT_EVENT_CAPACITY, Events, Lossy, Missed, StateChange};
 pub use peer::{Event, JoinedEvent, LeftEvent, MeteredPeer, RemoteEvent, RemotePeer, RemoteStream};
 pub use runtime::Runtime;
 pub use signalling::{Message, Presence, SignallingClient, SignallingConnectError, SubscribeOptions};
-pub use track::{LocalStream, LocalTrack, RemoteTrack};
+pub use track::{Demand, LocalStream, LocalTrack, RemoteTrack};
 
 pub use metered_realtime_core::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame};
 pub use metered_realtime_core::peer::{
@@ -49,8 +49,9 @@ pub use metered_realtime_core::peer::{
 };
 pub use metered_realtime_core::protocol::{CloseCode, ErrorCode, Metadata, Payload, PayloadError};
 pub use metered_realtime_core::rtc::{
-    ChannelInfo, ChannelMessage, ConnectionState, DataChannelError, DataChannelOptions, NegotiationError,
-    OpenChannelError, Reliability, RequestKeyframeError,
+    BandwidthEstimation, CandidatePair, ChannelInfo, ChannelMessage, ConnectionState, ConnectionStats,
+    DataChannelError, DataChannelOptions, DataChannelStats, InboundTrackStats, NegotiationError, OpenChannelError,
+    OutboundTrackStats, Reliability, RequestKeyframeError,
 };
 pub use metered_realtime_core::signalling::{
     CloseReason, ConnectError, Event as SignallingEvent, InvalidOption, PeerInfo, ReconnectOptions, RequestError,

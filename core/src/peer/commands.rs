@@ -151,7 +151,9 @@ impl MeteredPeer {
             return Err(ReplaceTrackError::NotTracked { track: old.clone() });
         };
         if let Some(new) = new
-            && (new.kind != tracked.track.kind || (new.id != *old && self.tracks.get(&new.id).is_some()))
+            && (new.kind != tracked.track.kind
+                || (new.id != *old && self.tracks.get(&new.id).is_some())
+                || self.check_metadata_size(&new.id, tracked.metadata.as_ref()).is_err())
         {
             return Err(ReplaceTrackError::Unsuitable { track: new.id.clone() });
         }
@@ -186,9 +188,9 @@ impl MeteredPeer {
         self.tracks.get(track)?.metadata.as_ref()
     }
 
-    /// The metadata of the first track of one of our streams.
+    /// The metadata of one of our streams: that of its first track that has any.
     pub fn stream_metadata(&self, stream: &StreamId) -> Option<&Metadata> {
-        self.tracks.of_stream(stream).next()?.metadata.as_ref()
+        self.tracks.of_stream(stream).find_map(|tracked| tracked.metadata.as_ref())
     }
 
     /// Sends a frame of a track to every peer that is ready for it; the others go without. Gives how many got it.

@@ -144,7 +144,8 @@ pub enum ReplaceTrackError {
         /// The track.
         track: TrackId,
     },
-    /// The new track is of another kind, or is tracked already.
+    /// The new track is of another kind, or is tracked already, or has so long an id that the metadata does not fit beside
+    /// it.
     #[error("track {track} cannot take the other's place")]
     Unsuitable {
         /// The new track.

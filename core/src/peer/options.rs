@@ -75,3 +75,36 @@ pub struct JoinOptions {
     /// Whether broadcasts carry the sender's `peerMetadata`. Default false.
     pub include_sender_metadata: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut MeteredPeerOptions)) -> Option<(&'static str, String)> {
+        let mut options = MeteredPeerOptions::token_provider();
+        change(&mut options);
+        options.check().err().map(|error| (error.option, error.value))
+    }
+
+    #[test]
+    fn an_impossible_option_is_named_with_its_value() {
+        assert_eq!(refused(|_| ()), None);
+        let stats =
+            |ms| move |options: &mut MeteredPeerOptions| options.stats_interval = Some(Duration::from_millis(ms));
+        assert_eq!(refused(stats(99)), Some(("statsInterval", "99ms".to_owned())));
+        assert_eq!(refused(stats(3_600_001)), Some(("statsInterval", "3600.001s".to_owned())));
+        assert_eq!(refused(stats(100)), None);
+        let bandwidth = |initial, desired| {
+            move |options: &mut MeteredPeerOptions| {
+                options.bandwidth_estimation = Some(BandwidthEstimation { initial, desired });
+            }
+        };
+        assert_eq!(refused(bandwidth(0, 10_000)), Some(("bandwidthEstimation.initial", "0".to_owned())));
+        assert_eq!(refused(bandwidth(10_000, 9_999)), Some(("bandwidthEstimation.desired", "9999".to_owned())));
+        assert_eq!(refused(bandwidth(10_000, 10_000_000_000)), None);
+        assert_eq!(
+            refused(|options| options.signalling.auto_resubscribe = false),
+            Some(("autoResubscribe", "false".to_owned()))
+        );
+    }
+}

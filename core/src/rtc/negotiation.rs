@@ -287,6 +287,7 @@ impl Connection {
             self.set_state(ConnectionState::Connecting);
         }
         self.tick();
+        self.send_where_wanted_again(&description);
         let answer = match self.change(|rtc| rtc.sdp_api().accept_offer(offer)) {
             Some(Ok(answer)) => answer.to_sdp_string(),
             Some(Err(_)) => {
@@ -321,6 +322,18 @@ impl Connection {
         self.send_description(DescriptionKind::Answer, answer);
         self.remote_candidates(&description);
         self.tell_end_of_candidates();
+    }
+
+    /// `str0m` refuses to send again in a section of ours that the other side once made inactive, unless that is undone.
+    fn send_where_wanted_again(&mut self, offer: &Description) {
+        for section in offer.sections.iter().filter(|section| section.flow.receives && !section.rejected) {
+            let mid = Mid::from(section.mid.as_str());
+            let Some(rtc) = &self.rtc else { return };
+            let inactive = rtc.media(mid).is_some_and(|media| media.direction() == Direction::Inactive);
+            if inactive && self.tracks.by_mid(&section.mid).is_some_and(|slot| slot.wanted) {
+                self.change(|rtc| rtc.sdp_api().set_direction(mid, Direction::SendOnly));
+            }
+        }
     }
 
     fn remote_answer(&mut self, text: &str) {

@@ -17,7 +17,7 @@ use crate::data_channel::DataChannel;
 use crate::drive::{Machine, Task};
 use crate::events::StateChange;
 use crate::reply::{Reply, answer};
-use crate::track::{LocalTrack, OutboundFrame};
+use crate::track::{LocalTrack, OutboundFrame, Receiver};
 
 type Waiting<E> = BTreeMap<RequestId, Reply<Result<(), E>>>;
 
@@ -196,6 +196,22 @@ impl Driven {
                 }
                 None
             }
+            core::RemoteEvent::LocalTrackActive { track, active } => {
+                if let Some(attached) = self.tracks.get(&track) {
+                    let begins = || Receiver::Begins(remote.bandwidth_estimate());
+                    let change = if active { begins() } else { Receiver::Ceases };
+                    attached.track.receiver(&self.frames, remote.id(), change);
+                }
+                None
+            }
+            core::RemoteEvent::TrackPaused { track, paused } => remote.paused(&track, paused),
+            core::RemoteEvent::BandwidthEstimate { bits_per_second } => {
+                for attached in self.tracks.values() {
+                    attached.track.receiver(&self.frames, remote.id(), Receiver::Estimated(bits_per_second));
+                }
+                Some(remote.estimated(bits_per_second))
+            }
+            core::RemoteEvent::Stats(stats) => Some(remote.counted(stats)),
             core::RemoteEvent::ChannelOpened(info) => remote.opened(info),
             core::RemoteEvent::ChannelMessage { channel, message } => {
                 with_channel(remote, channel, |channel| channel.push(message))

@@ -1,8 +1,10 @@
 //! What happens in a room, with handles to those it happens to.
 
+use std::sync::Arc;
+
 use metered_realtime_core::peer::{FatalError, MeteredData, PeerState};
 use metered_realtime_core::protocol::Metadata;
-use metered_realtime_core::rtc::{ConnectionState, NegotiationError};
+use metered_realtime_core::rtc::{ConnectionState, ConnectionStats, NegotiationError};
 use metered_realtime_core::{Channel, PeerId, StreamId};
 
 use super::RemotePeer;
@@ -73,6 +75,17 @@ pub enum RemoteEvent {
     StreamAdded(RemoteStream),
     /// The last track of a stream went.
     StreamRemoved(RemoteStream),
+    /// Nothing comes of a track of its any more, or something comes again: see [`RemoteTrack::is_paused`].
+    TrackPaused {
+        /// The track.
+        track: RemoteTrack,
+        /// Whether it is paused.
+        paused: bool,
+    },
+    /// The bandwidth to it is estimated anew: see [`RemotePeer::bandwidth_estimate`].
+    BandwidthEstimate(Option<u64>),
+    /// The numbers of the connection to it: see [`RemotePeer::stats`].
+    Stats(Arc<ConnectionStats>),
     /// It opened a data channel.
     DataChannel(DataChannel),
     /// A negotiation went wrong. Transient, unless the ICE restarts are exhausted.

@@ -7,7 +7,7 @@ use async_channel::WeakSender;
 use metered_realtime_core::peer::RemoteTrackInfo;
 use metered_realtime_core::protocol::Metadata;
 use metered_realtime_core::rtc::{
-    ChannelInfo, ConnectionState, DataChannelOptions, NegotiationError, OpenChannelError,
+    ChannelInfo, ConnectionState, ConnectionStats, DataChannelOptions, NegotiationError, OpenChannelError,
 };
 use metered_realtime_core::{DataChannelId, PeerId, StreamId, TrackId};
 
@@ -45,6 +45,8 @@ struct Present {
     tracks: Vec<RemoteTrack>,
     streams: Vec<RemoteStream>,
     channels: Vec<DataChannel>,
+    bandwidth: Option<u64>,
+    stats: Option<Arc<ConnectionStats>>,
 }
 
 impl RemotePeer {
@@ -55,7 +57,8 @@ impl RemotePeer {
         event_capacity: usize,
         commands: WeakSender<Command>,
     ) -> Self {
-        let present = Present { state, metadata, tracks: Vec::new(), streams: Vec::new(), channels: Vec::new() };
+        let (tracks, streams, channels) = (Vec::new(), Vec::new(), Vec::new());
+        let present = Present { state, metadata, tracks, streams, channels, bandwidth: None, stats: None };
         Self(Arc::new(Inner { id, hub: Hub::new(event_capacity), present: Mutex::new(present), commands }))
     }
 
@@ -87,6 +90,19 @@ impl RemotePeer {
     /// The data channels to it at this moment, whoever opened them.
     pub fn data_channels(&self) -> Vec<DataChannel> {
         lock(&self.0.present).channels.clone()
+    }
+
+    /// The bandwidth to it, in bits per second, for everything that is sent there. `None` while it is not known, and
+    /// unless [`bandwidth_estimation`](crate::MeteredPeerBuilder::bandwidth_estimation) is on or the peer tells it by
+    /// itself.
+    pub fn bandwidth_estimate(&self) -> Option<u64> {
+        lock(&self.0.present).bandwidth
+    }
+
+    /// The numbers of the connection to it, as they were taken last. `None` unless
+    /// [`stats_interval`](crate::MeteredPeerBuilder::stats_interval) is set, and until the first are taken.
+    pub fn stats(&self) -> Option<Arc<ConnectionStats>> {
+        lock(&self.0.present).stats.clone()
     }
 
     /// Opens a data channel to it. Done at once; [`DataChannel::opened`] waits for the other side.
@@ -162,6 +178,22 @@ impl RemotePeer {
         })
     }
 
+    /// Every change of [`bandwidth_estimate`](Self::bandwidth_estimate) of 5 % or more.
+    pub fn on_bandwidth_estimate(&self) -> Events<Option<u64>> {
+        self.0.hub.subscribe(|event| match event {
+            RemoteEvent::BandwidthEstimate(estimate) => Some(*estimate),
+            _ => None,
+        })
+    }
+
+    /// The numbers of the connection, each time they are taken.
+    pub fn on_stats(&self) -> Events<Arc<ConnectionStats>> {
+        self.0.hub.subscribe(|event| match event {
+            RemoteEvent::Stats(stats) => Some(stats.clone()),
+            _ => None,
+        })
+    }
+
     /// The connection was replaced after a reconnect: data channels are gone, tracks come anew.
     pub fn on_connection_reset(&self) -> Events<()> {
         self.0.hub.subscribe(|event| matches!(event, RemoteEvent::ConnectionReset).then_some(()))
@@ -209,6 +241,26 @@ impl RemotePeer {
         Some(self.publish(RemoteEvent::TrackRemoved(track)))
     }
 
+    pub(crate) fn paused(&self, id: &TrackId, paused: bool) -> Option<RemoteEvent> {
+        let present = lock(&self.0.present);
+        let track = present.track(id)?;
+        track.set_paused(paused);
+        Some(self.publish(RemoteEvent::TrackPaused { track, paused }))
+    }
+
+    pub(crate) fn estimated(&self, bandwidth: Option<u64>) -> RemoteEvent {
+        let mut present = lock(&self.0.present);
+        present.bandwidth = bandwidth;
+        self.publish(RemoteEvent::BandwidthEstimate(bandwidth))
+    }
+
+    pub(crate) fn counted(&self, stats: Box<ConnectionStats>) -> RemoteEvent {
+        let stats: Arc<ConnectionStats> = stats.into();
+        let mut present = lock(&self.0.present);
+        present.stats = Some(stats.clone());
+        self.publish(RemoteEvent::Stats(stats))
+    }
+
     pub(crate) fn add_stream(&self, stream: RemoteStream) -> RemoteEvent {
         let mut present = lock(&self.0.present);
         present.streams.retain(|known| known.id != stream.id);
@@ -253,7 +305,7 @@ impl RemotePeer {
     }
 
     pub(crate) fn track(&self, id: &TrackId) -> Option<RemoteTrack> {
-        lock(&self.0.present).tracks.iter().find(|track| track.id() == id).cloned()
+        lock(&self.0.present).track(id)
     }
 
     pub(crate) fn negotiation_error(&self, error: NegotiationError) -> RemoteEvent {
@@ -287,6 +339,10 @@ impl Present {
         self.channels.iter().find(|channel| channel.id() == id).cloned()
     }
 
+    fn track(&self, id: &TrackId) -> Option<RemoteTrack> {
+        self.tracks.iter().find(|track| track.id() == id).cloned()
+    }
+
     fn take_track(&mut self, id: &TrackId) -> Option<RemoteTrack> {
         let at = self.tracks.iter().position(|track| track.id() == id)?;
         let track = self.tracks.remove(at);
@@ -298,6 +354,8 @@ impl Present {
         self.tracks.drain(..).for_each(|track| track.end());
         self.streams.clear();
         self.channels.drain(..).for_each(|channel| channel.end());
+        self.bandwidth = None;
+        self.stats = None;
     }
 }
 

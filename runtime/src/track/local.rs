@@ -1,5 +1,6 @@
 //! A track of ours.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,6 +20,21 @@ pub(crate) const OUTBOUND_FRAMES: usize = 512;
 
 /// Key frame requests that wait for one reader; requests repeat, so a few suffice.
 const KEYFRAME_REQUESTS: usize = 64;
+
+/// Changes of the demand that wait for one reader; the latest says all.
+const DEMANDS: usize = 16;
+
+/// What a track's encoder has to know of those it encodes for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Demand {
+    /// How many peers receive the track, over all rooms. While there are none, nothing need be encoded.
+    pub receivers: usize,
+    /// The smallest bandwidth estimated to any of them, in bits per second, for everything that is sent there. `None`
+    /// unless [`bandwidth_estimation`](crate::MeteredPeerBuilder::bandwidth_estimation) is on or the peer tells it by
+    /// itself.
+    pub bandwidth: Option<u64>,
+}
 
 /// A frame on its way into a room.
 #[derive(Debug)]
@@ -46,9 +62,19 @@ pub struct LocalTrack(Arc<Inner>);
 struct Inner {
     id: TrackId,
     kind: MediaKind,
-    rooms: Mutex<Vec<Sender<OutboundFrame>>>,
+    /// Locked while a demand is published and while a subscription is made, so that each of these sees either both or
+    /// neither.
+    rooms: Mutex<Vec<Room>>,
     keyframe_requests: Hub<PeerId>,
+    demands: Hub<Demand>,
     dropped: AtomicU64,
+}
+
+/// A room the track was added to.
+struct Room {
+    frames: Sender<OutboundFrame>,
+    /// Who receives it there, and the bandwidth to each; the core bounds the number of peers.
+    receivers: BTreeMap<PeerId, Option<u64>>,
 }
 
 impl LocalTrack {
@@ -76,6 +102,7 @@ impl LocalTrack {
             kind,
             rooms: Mutex::default(),
             keyframe_requests: Hub::new(KEYFRAME_REQUESTS),
+            demands: Hub::new(DEMANDS),
             dropped: AtomicU64::new(0),
         }))
     }
@@ -95,7 +122,7 @@ impl LocalTrack {
     pub fn write(&self, frame: EncodedFrame) -> usize {
         let mut taken = 0;
         lock(&self.0.rooms).retain(|room| {
-            match room.try_send(OutboundFrame { track: self.0.id.clone(), frame: frame.clone() }) {
+            match room.frames.try_send(OutboundFrame { track: self.0.id.clone(), frame: frame.clone() }) {
                 Ok(()) => {
                     taken += 1;
                     true
@@ -120,19 +147,58 @@ impl LocalTrack {
         self.0.keyframe_requests.subscribe(|peer: &PeerId| Some(peer.clone()))
     }
 
+    /// How many peers receive the track, and at what rate it reaches them.
+    pub fn demand(&self) -> Demand {
+        demand(&lock(&self.0.rooms))
+    }
+
+    /// The [`demand`](Self::demand), now and whenever it changes: begin to encode when there are receivers, stop when
+    /// there are none. Changes of the bandwidth come in steps of at least 5 %. The stream never ends.
+    pub fn on_demand(&self) -> Events<Demand> {
+        let rooms = lock(&self.0.rooms);
+        self.0.demands.subscribe_after([demand(&rooms)], |demand: &Demand| Some(*demand))
+    }
+
+    /// A peer in a room begins or ceases to receive it, or the bandwidth to one that receives it is another.
+    pub(crate) fn receiver(&self, room: &Sender<OutboundFrame>, peer: &PeerId, change: Receiver) {
+        self.change(|rooms| {
+            let room = rooms.iter_mut().find(|known| known.frames.same_channel(room));
+            let Some(Room { receivers, .. }) = room else { return };
+            match change {
+                Receiver::Begins(bandwidth) => drop(receivers.insert(peer.clone(), bandwidth)),
+                Receiver::Ceases => drop(receivers.remove(peer)),
+                Receiver::Estimated(bandwidth) => {
+                    if let Some(known) = receivers.get_mut(peer) {
+                        *known = bandwidth;
+                    }
+                }
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Room>)) {
+        let mut rooms = lock(&self.0.rooms);
+        let before = demand(&rooms);
+        change(&mut rooms);
+        let after = demand(&rooms);
+        if before != after {
+            self.0.demands.publish(&after);
+        }
+    }
+
     pub(crate) fn keyframe_requested(&self, by: &PeerId) {
         self.0.keyframe_requests.publish(by);
     }
 
     pub(crate) fn attach(&self, room: &Sender<OutboundFrame>) {
         let mut rooms = lock(&self.0.rooms);
-        if !rooms.iter().any(|known| known.same_channel(room)) {
-            rooms.push(room.clone());
+        if !rooms.iter().any(|known| known.frames.same_channel(room)) {
+            rooms.push(Room { frames: room.clone(), receivers: BTreeMap::new() });
         }
     }
 
     pub(crate) fn detach(&self, room: &Sender<OutboundFrame>) {
-        lock(&self.0.rooms).retain(|known| !known.same_channel(room));
+        self.change(|rooms| rooms.retain(|known| !known.frames.same_channel(room)));
     }
 
     pub(crate) fn for_core(&self) -> peer::LocalTrack {
@@ -144,8 +210,57 @@ impl LocalTrack {
     }
 }
 
+/// What becomes of a peer that receives a track.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Receiver {
+    /// It begins to receive the track, over this bandwidth.
+    Begins(Option<u64>),
+    /// It ceases to.
+    Ceases,
+    /// The bandwidth to it, whether or not it receives the track.
+    Estimated(Option<u64>),
+}
+
+fn demand(rooms: &[Room]) -> Demand {
+    let receivers = rooms.iter().flat_map(|room| room.receivers.values());
+    Demand { receivers: receivers.clone().count(), bandwidth: receivers.flatten().copied().min() }
+}
+
 impl fmt::Debug for LocalTrack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalTrack").field("id", &self.0.id).field("kind", &self.0.kind).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+
+    use super::*;
+
+    #[test]
+    fn the_demand_is_that_of_all_rooms_and_changes_are_told_once() {
+        let track = LocalTrack::video();
+        let [one, two] = [(), ()].map(|()| async_channel::bounded(1).0);
+        let [ada, ben] = ["ada", "ben"].map(|id| PeerId::new(id).unwrap());
+        let mut demands = track.on_demand().lossy();
+        let mut next = move || {
+            let Demand { receivers, bandwidth } = block_on(demands.next()).unwrap();
+            (receivers, bandwidth)
+        };
+        assert_eq!(next(), (0, None));
+        track.attach(&one);
+        track.attach(&two);
+        track.receiver(&one, &ada, Receiver::Begins(None));
+        track.receiver(&one, &ada, Receiver::Begins(None));
+        track.receiver(&two, &ben, Receiver::Begins(Some(300)));
+        track.receiver(&two, &ada, Receiver::Estimated(Some(1)));
+        track.receiver(&one, &ada, Receiver::Estimated(Some(200)));
+        track.receiver(&one, &ada, Receiver::Ceases);
+        track.detach(&two);
+        for expected in [(1, None), (2, Some(300)), (2, Some(200)), (1, Some(300)), (0, None)] {
+            assert_eq!(next(), expected);
+        }
+        assert_eq!(track.demand(), Demand::default());
     }
 }

@@ -4,7 +4,7 @@ mod local;
 mod remote;
 mod stream;
 
-pub use local::LocalTrack;
-pub(crate) use local::{OUTBOUND_FRAMES, OutboundFrame};
+pub use local::{Demand, LocalTrack};
+pub(crate) use local::{OUTBOUND_FRAMES, OutboundFrame, Receiver};
 pub use remote::RemoteTrack;
 pub use stream::LocalStream;

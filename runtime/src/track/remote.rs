@@ -13,6 +13,7 @@ use metered_realtime_core::protocol::Metadata;
 use metered_realtime_core::rtc::RequestKeyframeError;
 use metered_realtime_core::{PeerId, StreamId, TrackId};
 
+use crate::events::{Events, Hub};
 use crate::peer::Command;
 use crate::queue::{Bounds, Queue, Taken};
 use crate::reply::ask_weak;
@@ -21,12 +22,15 @@ use crate::reply::ask_weak;
 /// picture is worth less than the newest.
 const FRAMES: Bounds = Bounds { items: 256, bytes: 4 * 1024 * 1024 };
 
+/// Changes between paused and not that wait for one reader.
+const PAUSES: usize = 16;
+
 /// A track a remote peer sends: encoded frames are read from it.
 ///
 /// Clones are the same track and share its frames: each frame goes to one reader. A reader that is slow loses the oldest
 /// frames, beyond 256 frames or 4 MiB; the next frame it gets says so in
-/// [`contiguous`](ReceivedFrame::contiguous), and [`dropped_frames`](Self::dropped_frames) counts them. The stream ends
-/// when the peer removes the track, when it leaves, and when its connection is replaced after a reconnect: then the track
+/// [`contiguous`](ReceivedFrame::contiguous), [`dropped_frames`](Self::dropped_frames) counts them, and of video a key frame
+/// is asked for at once, from where a decoder can go on. The stream ends when the peer removes the track, when it leaves, and when its connection is replaced after a reconnect: then the track
 /// comes anew in [`RemotePeer::on_track`](crate::RemotePeer::on_track).
 #[derive(Clone)]
 pub struct RemoteTrack(Arc<Inner>);
@@ -36,12 +40,22 @@ struct Inner {
     info: RemoteTrackInfo,
     frames: Queue<ReceivedFrame>,
     gap: AtomicBool,
+    paused: AtomicBool,
+    pauses: Hub<bool>,
     commands: async_channel::WeakSender<Command>,
 }
 
 impl RemoteTrack {
     pub(crate) fn new(peer: PeerId, info: RemoteTrackInfo, commands: async_channel::WeakSender<Command>) -> Self {
-        Self(Arc::new(Inner { peer, info, frames: Queue::new(FRAMES), gap: AtomicBool::new(false), commands }))
+        Self(Arc::new(Inner {
+            peer,
+            info,
+            frames: Queue::new(FRAMES),
+            gap: AtomicBool::new(false),
+            paused: AtomicBool::new(true),
+            pauses: Hub::new(PAUSES),
+            commands,
+        }))
     }
 
     /// Its id, as the sender calls it.
@@ -79,6 +93,17 @@ impl RemoteTrack {
         self.0.frames.missed_in_all()
     }
 
+    /// Whether nothing comes of it: nothing has come yet, or for 1.5 s. A sender that estimates the bandwidth to us may
+    /// fill its pauses with padding, which counts.
+    pub fn is_paused(&self) -> bool {
+        self.0.paused.load(Ordering::Relaxed)
+    }
+
+    /// Every change of [`is_paused`](Self::is_paused). The stream ends with the track.
+    pub fn on_paused(&self) -> Events<bool> {
+        self.0.pauses.subscribe(|paused| Some(*paused))
+    }
+
     /// Asks the sender for a key frame. Done once the request is on its way. Cancellation: the request may go out.
     ///
     /// # Errors
@@ -95,8 +120,28 @@ impl RemoteTrack {
         self.0.frames.push(frame, size);
     }
 
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.0.paused.store(paused, Ordering::Relaxed);
+        self.0.pauses.publish(&paused);
+    }
+
     pub(crate) fn end(&self) {
+        self.0.paused.store(true, Ordering::Relaxed);
+        self.0.pauses.close();
         self.0.frames.close();
+    }
+
+    /// The reader has lost frames: a decoder of pictures can only go on at a key frame. If the command does not fit in
+    /// between the others now, the reader will lose more frames and ask again.
+    fn lost(&self) {
+        self.0.gap.store(true, Ordering::Relaxed);
+        if self.kind() == MediaKind::Video
+            && let Some(commands) = self.0.commands.upgrade()
+        {
+            let (reply, _nobody_waits) = futures_channel::oneshot::channel();
+            let (peer, track) = (self.0.peer.clone(), self.0.info.track.clone());
+            let _asked_or_full = commands.try_send(Command::RequestKeyframe { peer, track, reply });
+        }
     }
 
     fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<ReceivedFrame>> {
@@ -106,7 +151,7 @@ impl RemoteTrack {
                     let gap = self.0.gap.swap(false, Ordering::Relaxed);
                     return Poll::Ready(Some(ReceivedFrame { contiguous: frame.contiguous && !gap, ..frame }));
                 }
-                Some(Taken::Missed(_)) => self.0.gap.store(true, Ordering::Relaxed),
+                Some(Taken::Missed(_)) => self.lost(),
                 None => return Poll::Ready(None),
             }
         }
@@ -146,22 +191,27 @@ mod tests {
 
     use super::*;
 
+    fn track(kind: MediaKind, commands: &async_channel::Sender<Command>) -> RemoteTrack {
+        let info = RemoteTrackInfo { track: TrackId::new("a").unwrap(), stream: None, kind, metadata: None };
+        RemoteTrack::new(PeerId::new("ben").unwrap(), info, commands.downgrade())
+    }
+
+    fn frame(n: u64) -> ReceivedFrame {
+        ReceivedFrame {
+            codec: Codec::Opus,
+            timestamp: Duration::from_millis(20 * n),
+            keyframe: true,
+            contiguous: true,
+            received_at: Instant::now(),
+            data: vec![0].into(),
+        }
+    }
+
     #[test]
     fn a_slow_reader_loses_the_oldest_frames_and_sees_the_gap() {
-        let info =
-            RemoteTrackInfo { track: TrackId::new("a").unwrap(), stream: None, kind: MediaKind::Audio, metadata: None };
         let (commands, _) = async_channel::bounded(1);
-        let track = RemoteTrack::new(PeerId::new("ben").unwrap(), info, commands.downgrade());
-        for n in 0..300 {
-            track.push(ReceivedFrame {
-                codec: Codec::Opus,
-                timestamp: Duration::from_millis(20 * n),
-                keyframe: true,
-                contiguous: true,
-                received_at: Instant::now(),
-                data: vec![0].into(),
-            });
-        }
+        let track = track(MediaKind::Audio, &commands);
+        (0..300).for_each(|n| track.push(frame(n)));
         track.end();
         let frames: Vec<ReceivedFrame> = block_on(async {
             let mut frames = Vec::new();
@@ -174,5 +224,20 @@ mod tests {
         assert_eq!(frames[0].timestamp, Duration::from_millis(20 * 44));
         assert!(!frames[0].contiguous && frames[1..].iter().all(|frame| frame.contiguous));
         assert_eq!(block_on(track.request_keyframe()), Err(RequestKeyframeError::Closed));
+    }
+
+    #[test]
+    fn a_key_frame_is_asked_for_when_pictures_are_lost_but_not_for_sound() {
+        for (kind, asked) in [(MediaKind::Video, 1), (MediaKind::Audio, 0)] {
+            let (commands, commands_in) = async_channel::bounded(4);
+            let track = track(kind, &commands);
+            (0..300).for_each(|n| track.push(frame(n)));
+            for _ in 0..10 {
+                assert!(block_on(track.recv()).is_some());
+            }
+            assert_eq!(commands_in.len(), asked);
+            let requests = std::iter::from_fn(|| commands_in.try_recv().ok());
+            assert!(requests.into_iter().all(|command| matches!(command, Command::RequestKeyframe { .. })));
+        }
     }
 }

@@ -3,9 +3,11 @@
 use super::world::{World, secs};
 use crate::ids::{PeerId, StreamId, TrackId};
 use crate::media::MediaKind;
-use crate::peer::{LocalTrack, PeerState, RemoteEvent, ReplaceTrackError, ReplaceTrackFailure, TrackError};
+use crate::peer::{
+    Event, LocalTrack, MeteredPeerOptions, PeerState, RemoteEvent, ReplaceTrackError, ReplaceTrackFailure, TrackError,
+};
 use crate::protocol::Metadata;
-use crate::rtc::ReplaceTrackError as ConnectionReplaceError;
+use crate::rtc::{BandwidthEstimation, ReplaceTrackError as ConnectionReplaceError};
 
 fn track(id: &str) -> LocalTrack {
     LocalTrack { id: TrackId::new(id).unwrap(), kind: MediaKind::Audio }
@@ -218,4 +220,173 @@ fn a_replacement_that_fails_for_everyone_changes_nothing() {
     assert_eq!(error, ReplaceTrackError::Partial { succeeded: vec![], failed });
     assert_eq!(world.nodes[0].peer.track_metadata(&track("old").id), Some(&role("mic")));
     assert_eq!(world.nodes[0].peer.track_metadata(&track("new").id), None);
+}
+
+fn metadata_of_size(size: usize) -> Metadata {
+    Metadata::encode(&serde_json::json!({ "x": "y".repeat(size) })).unwrap()
+}
+
+#[test]
+fn metadata_over_the_cap_tracks_nothing_of_a_stream() {
+    let mut world = World::joined(2);
+    let stream = StreamId::new("s").unwrap();
+    let tracks = [track("one"), track("two")];
+    let error = world.call(0, |peer, now| peer.add_stream(now, &stream, &tracks, Some(metadata_of_size(70_000))));
+    assert!(matches!(error, Err(TrackError::MetadataTooLarge { cap: 65_536, .. })), "{error:?}");
+    assert_eq!(world.nodes[0].peer.track_metadata(&tracks[0].id), None);
+    world.pass(secs(1));
+    assert!(internal(&world, 0).is_empty());
+}
+
+#[test]
+fn a_replacement_whose_metadata_would_not_fit_is_refused() {
+    let mut world = World::new(1);
+    let message = r#"{"__meteredTrackMeta":{"trackId":"old","metadata":{"x":""}}}"#;
+    let fits = metadata_of_size(65_536 - message.len());
+    world.call(0, |peer, now| peer.add_track(now, &track("old"), None, Some(fits.clone()))).unwrap();
+    let long = track("longer");
+    let error = world.call(0, |peer, now| peer.replace_track(now, &track("old").id, Some(&long))).unwrap_err();
+    assert_eq!(error, ReplaceTrackError::Unsuitable { track: long.id });
+    assert_eq!(world.nodes[0].peer.track_metadata(&track("old").id), Some(&fits));
+}
+
+#[test]
+fn a_stream_has_the_metadata_of_the_first_track_that_has_any() {
+    let mut world = World::new(1);
+    let stream = StreamId::new("s").unwrap();
+    world.call(0, |peer, now| peer.add_track(now, &track("bare"), Some(&stream), None)).unwrap();
+    assert_eq!(world.nodes[0].peer.stream_metadata(&stream), None);
+    for id in ["one", "two"] {
+        world.call(0, |peer, now| peer.add_track(now, &track(id), Some(&stream), Some(role(id)))).unwrap();
+    }
+    assert_eq!(world.nodes[0].peer.stream_metadata(&stream), Some(&role("one")));
+    world.call(0, |peer, now| peer.remove_track(now, &track("one").id)).unwrap();
+    assert_eq!(world.nodes[0].peer.stream_metadata(&stream), Some(&role("two")));
+    world.call(0, |peer, now| peer.remove_stream(now, &stream)).unwrap();
+    assert_eq!(world.nodes[0].peer.stream_metadata(&stream), None);
+}
+
+#[test]
+fn a_track_is_tagged_anew_by_removing_and_adding_it() {
+    let mut world = sending(2);
+    world.call(0, |peer, now| peer.remove_track(now, &track("old").id)).unwrap();
+    world.call(0, |peer, now| peer.add_track(now, &track("old"), None, Some(role("other")))).unwrap();
+    assert_eq!(world.nodes[0].peer.track_metadata(&track("old").id), Some(&role("other")));
+    world.pass(secs(1));
+    assert_eq!(internal(&world, 0), ["named-1: offer", "named-1: set old", "named-1: offer"]);
+    assert_eq!(streams(&world, 1), ["-old", "+old"]);
+    let tagged = world.nodes[1]
+        .remote_events()
+        .any(|event| matches!(event, RemoteEvent::Track(info) if info.metadata == Some(role("other"))));
+    assert!(tagged);
+}
+
+/// Streams and tracks that came and went, in order.
+fn streams(world: &World, node: usize) -> Vec<String> {
+    let line = |event: &RemoteEvent| match event {
+        RemoteEvent::Track(info) => Some(format!("+{}", info.track)),
+        RemoteEvent::TrackRemoved { track, .. } => Some(format!("-{track}")),
+        RemoteEvent::StreamAdded { stream, metadata } => {
+            Some(format!("+{stream} {}", metadata.as_ref().map_or("bare", |metadata| metadata.get())))
+        }
+        RemoteEvent::StreamRemoved { stream } => Some(format!("-{stream}")),
+        RemoteEvent::ConnectionReset => Some("reset".to_owned()),
+        _ => None,
+    };
+    world.nodes[node].remote_events().filter_map(line).collect()
+}
+
+#[test]
+fn camera_and_screen_are_two_streams_and_come_again_after_a_reconnect() {
+    let mut world = World::named(2);
+    let [camera, screen] = ["camera", "screen"].map(|id| StreamId::new(id).unwrap());
+    let picture = |id: &str| LocalTrack { id: TrackId::new(id).unwrap(), kind: MediaKind::Video };
+    let cam = [track("voice"), picture("face")];
+    world.call(0, |peer, now| peer.add_stream(now, &camera, &cam, Some(role("camera")))).unwrap();
+    let shared = [picture("window")];
+    world.call(0, |peer, now| peer.add_stream(now, &screen, &shared, Some(role("screen")))).unwrap();
+    world.call(0, |peer, now| peer.add_track(now, &track("loose"), None, None)).unwrap();
+    world.join(0).unwrap();
+    world.join(1).unwrap();
+    world.until("all is there", |world| tracks(world, 1).len() == 4);
+    let all = [
+        "+voice",
+        r#"+camera {"role":"camera"}"#,
+        "+face",
+        "+window",
+        r#"+screen {"role":"screen"}"#,
+        // A track without a stream adds none.
+        "+loose",
+    ];
+    assert_eq!(streams(&world, 1), all);
+    let offers = internal(&world, 0).iter().filter(|line| line.ends_with("offer")).count();
+    assert_eq!(offers, 1, "what was added before the join rides in the first offer");
+
+    for dropped in [0, 1] {
+        world.forget();
+        world.drop_socket(dropped);
+        world.until("all is there again", |world| tracks(world, 1).len() == 4);
+        // Whoever drops is seen to leave and to come back, but keeps those it saw itself.
+        let reset: &[&str] = if dropped == 1 { &["reset"] } else { &[] };
+        assert_eq!(streams(&world, 1), [reset, &all].concat(), "{dropped} dropped");
+    }
+
+    world.pass(secs(2));
+    world.forget();
+    world.call(0, |peer, now| peer.remove_track(now, &cam[0].id)).unwrap();
+    world.pass(secs(1));
+    assert_eq!(streams(&world, 1), ["-voice"], "the stream has a track left");
+    world.call(0, |peer, now| peer.remove_stream(now, &camera)).unwrap();
+    world.pass(secs(1));
+    assert_eq!(streams(&world, 1), ["-voice", "-face", "-camera"]);
+    world.call(0, |peer, now| peer.add_stream(now, &camera, &cam, Some(role("back")))).unwrap();
+    world.pass(secs(1));
+    let came_back = world.nodes[1]
+        .remote_events()
+        .any(|event| matches!(event, RemoteEvent::StreamAdded { metadata, .. } if *metadata == Some(role("back"))));
+    assert!(came_back);
+}
+
+/// Who receives our track, `+` or `-`, in order.
+fn receivers(world: &World, node: usize) -> Vec<String> {
+    let events = world.nodes[node].events.iter();
+    events
+        .filter_map(|event| match event {
+            Event::Remote { peer, event: RemoteEvent::LocalTrackActive { active, .. } } => {
+                Some(format!("{}{peer}", if *active { '+' } else { '-' }))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn it_is_told_who_receives_a_track_through_a_reconnect_and_to_the_end() {
+    let mut world = sending(3);
+    world.drop_socket(0);
+    world.until_state(0, PeerState::Joined);
+    world.pass(secs(2));
+    assert_eq!(receivers(&world, 0), ["-named-1", "-named-2", "+named-1", "+named-2"]);
+    world.forget();
+    world.call(1, |peer, now| peer.close(now, None));
+    world.until("it has left", |world| world.nodes[0].peer.remote_peers().count() == 1);
+    assert_eq!(receivers(&world, 0), ["-named-1"]);
+    world.call(0, |peer, now| peer.close(now, None));
+    assert_eq!(receivers(&world, 0), ["-named-1", "-named-2"]);
+}
+
+#[test]
+fn measuring_is_an_option_of_the_peer() {
+    let options = || MeteredPeerOptions {
+        bandwidth_estimation: Some(BandwidthEstimation::default()),
+        stats_interval: Some(secs(1)),
+        ..MeteredPeerOptions::token_provider()
+    };
+    let mut world = World::of(vec![options(), options()]).all_joined();
+    let picture = LocalTrack { id: TrackId::new("p").unwrap(), kind: MediaKind::Video };
+    world.call(0, |peer, now| peer.add_track(now, &picture, None, None)).unwrap();
+    world.pass(secs(5));
+    let told = |is: fn(&RemoteEvent) -> bool| world.nodes[0].remote_events().filter(|event| is(event)).count();
+    assert!(told(|event| matches!(event, RemoteEvent::BandwidthEstimate { bits_per_second: Some(300_000) })) == 1);
+    assert!((4..=5).contains(&told(|event| matches!(event, RemoteEvent::Stats(_)))));
 }

@@ -8,6 +8,7 @@ use super::media::vp8_keyframe;
 use super::pair::{A, B, Pair, sending, sending_over};
 use crate::TrackId;
 use crate::media::{Codec, MediaKind};
+use crate::protocol::Signal;
 use crate::rtc::{BandwidthEstimation, ConnectionStats, DataChannelOptions, Event, Measurements};
 
 fn id(id: &str) -> TrackId {
@@ -248,4 +249,32 @@ fn sound_alone_is_sent_without_padding_unless_estimated() {
         pair.run_for(Duration::from_millis(20));
     }
     assert_eq!(*sent.borrow(), 50);
+}
+
+#[test]
+fn a_track_the_other_side_does_not_want_now_is_inactive_until_it_does() {
+    let mut pair = sending();
+    for (wish, expected) in [("inactive", "-cam"), ("recvonly", "+cam")] {
+        // Anything that makes B offer; what it says of the camera is changed on the way.
+        pair.signals_up = false;
+        if wish == "inactive" {
+            pair.attach(B, "theirs", None, MediaKind::Audio);
+        } else {
+            pair.detach(B, "theirs");
+        }
+        pair.drain();
+        pair.signals_up = true;
+        let Some(Signal::Description { kind, sdp }) = pair.sides[B].sent.last().cloned() else { panic!("no offer") };
+        let sections = sdp.split("m=").map(|section| match section.starts_with("video") {
+            true => section.replace("a=recvonly", "a=inactive").replace("a=inactive", &format!("a={wish}")),
+            false => section.to_owned(),
+        });
+        let sdp = sections.collect::<Vec<_>>().join("m=");
+        pair.signal(A, Signal::Description { kind, sdp });
+        pair.run_for(Duration::from_secs(1));
+        assert_eq!(activity(&pair, A).last().unwrap(), expected);
+    }
+    assert_eq!(activity(&pair, A), ["+mic", "+cam", "-cam", "+cam"]);
+    pair.write(A, "cam", Codec::Vp8, 0, &vp8_keyframe(100));
+    pair.run_for(Duration::from_millis(100));
 }

@@ -1,13 +1,19 @@
 //! One data channel.
 
+mod byte_stream;
+mod sink;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
+pub use byte_stream::{ByteStream, ByteStreamError};
 use futures_core::Stream;
 use metered_realtime_core::rtc::{ChannelInfo, ChannelMessage, DataChannelError, Reliability};
 use metered_realtime_core::{DataChannelId, PeerId};
+
+use sink::Outgoing;
 
 use crate::events::{Events, Hub, Missed};
 use crate::peer::Command;
@@ -44,10 +50,21 @@ pub struct ChannelClosed;
 /// Clones are the same channel and share its messages: each message goes to one reader. Up to 16 MiB or 16 384 messages
 /// wait for a reader that is slow; beyond, the oldest are lost and `Err(`[`Missed`]`)` says how many, on a reliable channel too.
 ///
+/// It is a [`Stream`] of the messages that come and a [`Sink`](futures_util::Sink) of those to send, and, by
+/// [`byte_stream`](Self::byte_stream), a stream of bytes.
+///
+/// # A slow reader
+/// SCTP in the layer beneath takes what the other side sends as fast as it comes; it has no way to hold the other side up
+/// until the reader has caught up. Where every message counts and a reader may be slow, let the protocol in the channel
+/// say how far the reader is.
+///
+/// # The end
 /// Dropping it does not close it. It ends with its connection, also when that is replaced after a reconnect: open another
 /// one then.
-#[derive(Clone)]
-pub struct DataChannel(Arc<Inner>);
+pub struct DataChannel {
+    inner: Arc<Inner>,
+    outgoing: Outgoing,
+}
 
 struct Inner {
     peer: PeerId,
@@ -66,7 +83,7 @@ impl DataChannel {
         state: ChannelState,
         commands: async_channel::WeakSender<Command>,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self::of(Arc::new(Inner {
             peer,
             id: info.channel,
             info: Mutex::new(info),
@@ -77,39 +94,43 @@ impl DataChannel {
         }))
     }
 
+    fn of(inner: Arc<Inner>) -> Self {
+        Self { inner, outgoing: Outgoing::default() }
+    }
+
     /// Its name, as whoever opened it called it.
     pub fn label(&self) -> String {
-        lock(&self.0.info).label.clone()
+        lock(&self.inner.info).label.clone()
     }
 
     /// Its properties.
     pub fn info(&self) -> ChannelInfo {
-        lock(&self.0.info).clone()
+        lock(&self.inner.info).clone()
     }
 
     /// Whether messages arrive in order.
     pub fn ordered(&self) -> bool {
-        lock(&self.0.info).ordered
+        lock(&self.inner.info).ordered
     }
 
     /// How hard delivery is tried.
     pub fn reliability(&self) -> Reliability {
-        lock(&self.0.info).reliability
+        lock(&self.inner.info).reliability
     }
 
     /// Its number, unique within its [`MeteredPeer`](crate::MeteredPeer).
     pub fn id(&self) -> DataChannelId {
-        self.0.id
+        self.inner.id
     }
 
     /// Whom it leads to.
     pub fn peer_id(&self) -> &PeerId {
-        &self.0.peer
+        &self.inner.peer
     }
 
     /// Where it stands.
     pub fn state(&self) -> ChannelState {
-        self.0.state.get()
+        self.inner.state.get()
     }
 
     /// Waits until the channel is open. Cancellation safe.
@@ -117,7 +138,7 @@ impl DataChannel {
     /// # Errors
     /// [`ChannelClosed`] if it closed before, or is closed by now.
     pub async fn opened(&self) -> Result<(), ChannelClosed> {
-        self.0
+        self.inner
             .state
             .until(|state| match state {
                 ChannelState::Opening => None,
@@ -129,7 +150,7 @@ impl DataChannel {
 
     /// Waits until the channel is closed. Cancellation safe.
     pub async fn closed(&self) {
-        self.0.state.until(|state| (state == ChannelState::Closed).then_some(())).await;
+        self.inner.state.until(|state| (state == ChannelState::Closed).then_some(())).await;
     }
 
     /// Sends a message: a `String` or `&str` as text, bytes as binary, or a [`ChannelMessage`]. Done once the message is
@@ -142,9 +163,9 @@ impl DataChannel {
     /// [`DataChannelError`]; after [`Overflow`](DataChannelError::Overflow) and
     /// [`TooLarge`](DataChannelError::TooLarge) the channel lives on.
     pub async fn send(&self, message: impl Into<OutboundMessage>) -> Result<(), DataChannelError> {
-        let (peer, channel) = (self.0.peer.clone(), self.0.id);
+        let (peer, channel) = (self.inner.peer.clone(), self.inner.id);
         let OutboundMessage(message) = message.into();
-        ask_weak(&self.0.commands, |reply| Command::ChannelSend { peer, channel, message, reply })
+        ask_weak(&self.inner.commands, |reply| Command::ChannelSend { peer, channel, message, reply })
             .await
             .unwrap_or(Err(DataChannelError::Closed))
     }
@@ -157,13 +178,13 @@ impl DataChannel {
 
     /// Bytes sent and not yet acknowledged by the other side, plus those that wait; 0 once closed. Cancellation safe.
     pub async fn buffered_amount(&self) -> usize {
-        let (peer, channel) = (self.0.peer.clone(), self.0.id);
-        ask_weak(&self.0.commands, |reply| Command::BufferedAmount { peer, channel, reply }).await.unwrap_or(0)
+        let (peer, channel) = (self.inner.peer.clone(), self.inner.id);
+        ask_weak(&self.inner.commands, |reply| Command::BufferedAmount { peer, channel, reply }).await.unwrap_or(0)
     }
 
     /// Each time the bytes on their way fall to the low mark. The stream ends when the channel closes.
     pub fn on_buffered_amount_low(&self) -> Events<()> {
-        self.0.low.subscribe(|()| Some(()))
+        self.inner.low.subscribe(|()| Some(()))
     }
 
     /// Waits until the bytes on their way next fall to the low mark, or the channel closes. Cancellation safe.
@@ -174,35 +195,49 @@ impl DataChannel {
     /// Closes it. Sends that wait end with an error. Done once closing has begun; [`closed`](Self::closed) waits for its
     /// end. Cancellation: the channel may close.
     pub async fn close(&self) {
-        let (peer, channel) = (self.0.peer.clone(), self.0.id);
-        let _gone = ask_weak(&self.0.commands, |reply| Command::CloseChannel { peer, channel, reply }).await;
+        let (peer, channel) = (self.inner.peer.clone(), self.inner.id);
+        let _gone = ask_weak(&self.inner.commands, |reply| Command::CloseChannel { peer, channel, reply }).await;
+    }
+
+    /// The channel as a stream of bytes. It shares the channel's messages: read from one or the other.
+    ///
+    /// # Errors
+    /// If messages of it may be lost or overtake each other.
+    pub fn byte_stream(&self) -> Result<ByteStream, ByteStreamError> {
+        ByteStream::new(self.clone())
     }
 
     pub(crate) fn set_open(&self, info: ChannelInfo) {
-        *lock(&self.0.info) = info;
-        self.0.state.set(ChannelState::Open);
+        *lock(&self.inner.info) = info;
+        self.inner.state.set(ChannelState::Open);
     }
 
     pub(crate) fn push(&self, message: ChannelMessage) {
         let size = message.as_bytes().len();
-        self.0.messages.push(message, size);
+        self.inner.messages.push(message, size);
     }
 
     pub(crate) fn low(&self) {
-        self.0.low.publish(&());
+        self.inner.low.publish(&());
     }
 
     pub(crate) fn end(&self) {
-        self.0.state.set(ChannelState::Closed);
-        self.0.messages.close();
-        self.0.low.close();
+        self.inner.state.set(ChannelState::Closed);
+        self.inner.messages.close();
+        self.inner.low.close();
     }
 
     fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Result<ChannelMessage, Missed>>> {
-        Poll::Ready(ready!(self.0.messages.poll_take(cx)).map(|taken| match taken {
+        Poll::Ready(ready!(self.inner.messages.poll_take(cx)).map(|taken| match taken {
             Taken::Item(message) => Ok(message),
             Taken::Missed(n) => Err(Missed(n)),
         }))
+    }
+}
+
+impl Clone for DataChannel {
+    fn clone(&self) -> Self {
+        Self::of(self.inner.clone())
     }
 }
 
@@ -216,7 +251,7 @@ impl Stream for DataChannel {
 
 impl PartialEq for DataChannel {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 }
 
@@ -224,7 +259,7 @@ impl Eq for DataChannel {}
 
 impl fmt::Debug for DataChannel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { peer, id, state, .. } = &*self.0;
+        let Inner { peer, id, state, .. } = &*self.inner;
         f.debug_struct("DataChannel")
             .field("peer", peer)
             .field("id", id)
