@@ -1,6 +1,8 @@
 //! The options of a room peer.
 
 use crate::Secret;
+use crate::ice::{self, IceTransportPolicy};
+use crate::protocol::IceServer;
 use crate::signalling::{InvalidOption, SignallingOptions};
 
 /// Options of a [`MeteredPeer`](super::MeteredPeer), checked when it is made.
@@ -17,6 +19,10 @@ pub struct MeteredPeerOptions {
     /// Whether to offer this machine's loopback addresses to peers, for tests and for peers on one machine.
     /// Default false.
     pub loopback_candidates: bool,
+    /// STUN and TURN servers to use beside those that the `welcome` lists, and before them; at most 16. Default none.
+    pub ice_servers: Vec<IceServer>,
+    /// Which candidates are offered to peers. Default all.
+    pub ice_transport_policy: IceTransportPolicy,
 }
 
 impl MeteredPeerOptions {
@@ -31,17 +37,22 @@ impl MeteredPeerOptions {
     }
 
     pub(super) fn check(&self) -> Result<(), InvalidOption> {
-        if self.signalling.auto_resubscribe {
-            Ok(())
-        } else {
-            Err(InvalidOption { option: "autoResubscribe", value: "false".to_owned(), allowed: "true in a room peer" })
+        if !self.signalling.auto_resubscribe {
+            let allowed = "true in a room peer";
+            return Err(InvalidOption { option: "autoResubscribe", value: "false".to_owned(), allowed });
         }
+        ice::check(&self.ice_servers)
     }
 }
 
 impl From<SignallingOptions> for MeteredPeerOptions {
     fn from(signalling: SignallingOptions) -> Self {
-        Self { signalling, loopback_candidates: false }
+        Self {
+            signalling,
+            loopback_candidates: false,
+            ice_servers: Vec::new(),
+            ice_transport_policy: IceTransportPolicy::All,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::net::{Protocol, Receive};
-use str0m::{Candidate, Event as RtcEvent, IceConnectionState, Input, Output as RtcOutput, Rtc, RtcConfig};
+use str0m::{Event as RtcEvent, IceConnectionState, Input, Output as RtcOutput, Rtc, RtcConfig};
 use tracing::debug;
 
 use super::candidates::bump;
@@ -155,14 +155,7 @@ impl Connection {
     /// (RFC 8838). One whose address cannot be reached from elsewhere (unspecified, multicast, …) or that is known
     /// already is left out.
     pub fn add_local_candidate(&mut self, now: Instant, candidate: LocalCandidate) {
-        let candidate = match candidate {
-            LocalCandidate::Host(address) => Candidate::host(address, Protocol::Udp),
-            LocalCandidate::ServerReflexive { address, base } => {
-                Candidate::server_reflexive(address, base, Protocol::Udp)
-            }
-            LocalCandidate::Relayed { address, base } => Candidate::relayed(address, base, Protocol::Udp),
-        };
-        let Ok(candidate) = candidate else {
+        let Some(candidate) = candidate.to_str0m() else {
             debug!("local candidate left out");
             return;
         };
@@ -172,6 +165,12 @@ impl Connection {
                 this.trickle(candidate);
             }
         });
+    }
+
+    /// A candidate of ours is no more: no way that goes over it is tried or kept. Does nothing if it is not known.
+    pub fn remove_local_candidate(&mut self, now: Instant, candidate: LocalCandidate) {
+        let Some(candidate) = candidate.to_str0m() else { return };
+        self.input(now, |this| this.change(|rtc| rtc.direct_api().invalidate_candidate(&candidate)));
     }
 
     /// No more local candidates will be added. The other side is told once it has a description of ours.
