@@ -51,6 +51,16 @@ pub enum IceServerProblem {
     Lost,
 }
 
+/// A TURN server that is of no use. Told once until it works again, or something else is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("TURN server {server}: {problem}")]
+pub struct IceServerFailed {
+    /// Its host and port.
+    pub server: String,
+    /// What is wrong with it.
+    pub problem: IceServerProblem,
+}
+
 /// What an allocation does and tells.
 #[derive(Debug)]
 pub(super) enum Output {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::allocation::{self, Allocation, IceServerProblem};
+use super::allocation::{self, Allocation, IceServerFailed, IceServerProblem};
 use super::names::{Answer, Names};
 use super::reflexive::{Change, Reflexive};
 use super::servers::Servers;
@@ -70,7 +70,7 @@ pub(crate) enum Output {
     /// No more candidates are expected.
     Finished,
     Received { relayed: SocketAddr, peer: SocketAddr, data: Vec<u8> },
-    Failed { server: String, problem: IceServerProblem },
+    Failed(IceServerFailed),
 }
 
 #[derive(Debug)]
@@ -427,7 +427,7 @@ impl Gatherer {
         let server = target.server.url.to_string();
         if target.failed(now, problem, luck) {
             tracing::warn!(%server, %problem, "a TURN server is of no use");
-            self.outputs.push_back(Output::Failed { server, problem });
+            self.outputs.push_back(Output::Failed(IceServerFailed { server, problem }));
         }
     }
 

@@ -16,7 +16,7 @@ mod target;
 mod time;
 mod url;
 
-pub use allocation::IceServerProblem;
+pub use allocation::{IceServerFailed, IceServerProblem};
 pub(crate) use gatherer::{Gatherer, Output};
 pub use gatherer::{IceCounters, IceTransportPolicy};
 pub(crate) use servers::check;

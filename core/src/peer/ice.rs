@@ -82,7 +82,7 @@ impl MeteredPeer {
             ice::Output::SendLink { link, contents } => Output::SendLink(SendLink { link, contents }),
             ice::Output::CloseLink { link } => Output::CloseLink { link },
             ice::Output::Transmit(transmit) => Output::Transmit(transmit),
-            ice::Output::Failed { server, problem } => Output::Event(Event::IceServerFailed { server, problem }),
+            ice::Output::Failed(failed) => Output::Event(Event::IceServerFailed(failed)),
             ice::Output::Received { relayed, peer, data } => return self.incoming(now, relayed, peer, &data),
             ice::Output::Found(candidate) => {
                 return self.each_connection(now, |connection| connection.add_local_candidate(now, candidate));

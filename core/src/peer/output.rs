@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use super::error::{FatalError, JoinError, SendError};
-use crate::ice::{IceServerProblem, LinkTransport};
+use crate::ice::{IceServerFailed, LinkTransport};
 use crate::ids::{Channel, DataChannelId, LinkId, PeerId, RequestId, ResolveId, StreamId, TrackId};
 use crate::media::{MediaKind, ReceivedFrame};
 use crate::protocol::{Metadata, Payload};
@@ -172,12 +172,7 @@ pub enum Event {
     /// A condition to act on. Unless it is the token provider's, the peer closes.
     Error(FatalError),
     /// A TURN server is of no use, for now or for good. Others, and other candidates, go on.
-    IceServerFailed {
-        /// Its host and port.
-        server: String,
-        /// What is wrong with it. Said once until it works again or something else is wrong.
-        problem: IceServerProblem,
-    },
+    IceServerFailed(IceServerFailed),
     /// Something about one remote peer.
     Remote {
         /// Which.

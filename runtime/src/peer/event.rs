@@ -1,5 +1,6 @@
 //! What happens in a room, with handles to those it happens to.
 
+use metered_realtime_core::ice::IceServerFailed;
 use metered_realtime_core::peer::{FatalError, MeteredData, PeerState};
 use metered_realtime_core::protocol::Metadata;
 use metered_realtime_core::rtc::{ConnectionState, NegotiationError};
@@ -28,6 +29,8 @@ pub enum Event {
     Data(MeteredData),
     /// A condition to act on. Except for a failing token provider, the peer closes afterwards.
     Error(FatalError),
+    /// A TURN server is of no use, for now or for good. Others, and other ways to the peers, go on.
+    IceServerFailed(IceServerFailed),
     /// Something about one remote peer.
     Remote {
         /// Which.
