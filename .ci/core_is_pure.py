@@ -6,7 +6,9 @@ import pathlib
 import subprocess
 import sys
 
-ALLOWED = {"fastrand", "secrecy", "serde", "serde_json", "str0m", "thiserror", "tracing", "url"}
+ALLOWED = {
+    "fastrand", "secrecy", "serde", "serde_json", "str0m", "thiserror", "tracing", "turn-client-proto", "url",
+}
 MUST_BE_DENIED = {
     "std::time::Instant::now",
     "std::time::SystemTime::now",

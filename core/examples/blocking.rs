@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::io::{ErrorKind, Write};
-use std::net::UdpSocket;
+use std::net::{ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant};
 
 use metered_realtime_core::peer::{Event, JoinOptions, MeteredPeer, MeteredPeerOptions, Output};
@@ -52,6 +52,13 @@ fn main() -> Result<(), Box<dyn Error>> {
                 // A key needs no token.
                 Output::Signalling(Action::FetchToken { .. } | Action::AbandonToken { .. }) => {}
                 Output::BindSockets { .. } => peer.local_addresses(Instant::now(), &[udp.local_addr()?]),
+                Output::Resolve { request, host } => {
+                    let found = (host.as_str(), 0).to_socket_addrs().into_iter().flatten();
+                    peer.resolved(Instant::now(), request, &found.map(|address| address.ip()).collect::<Vec<_>>());
+                }
+                // TURN servers are reached over UDP here, not over TCP or TLS.
+                Output::OpenLink(open) => peer.link_closed(Instant::now(), open.link),
+                Output::SendLink(_) | Output::CloseLink { .. } => {}
                 Output::Transmit(transmit) => {
                     let _lost_datagrams_are_normal = udp.send_to(&transmit.contents, transmit.remote);
                 }

@@ -267,6 +267,17 @@ number_id! {
 }
 
 number_id! {
+    /// One link to a TURN server that the core asked for. Inputs carry it, so that what comes late from a link that was
+    /// closed is not mistaken for another's.
+    LinkId
+}
+
+number_id! {
+    /// One question for the addresses of a name.
+    ResolveId
+}
+
+number_id! {
     /// One data channel of one remote peer, unique within the machine that made it.
     DataChannelId
 }

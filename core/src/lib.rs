@@ -20,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ice;
 mod ids;
 pub mod media;
 pub mod peer;
@@ -31,6 +32,7 @@ mod secret;
 pub mod signalling;
 
 pub use ids::{
-    Channel, DataChannelId, IdProblem, InvalidId, PeerId, RequestId, SocketId, StreamId, TokenRequestId, TrackId,
+    Channel, DataChannelId, IdProblem, InvalidId, LinkId, PeerId, RequestId, ResolveId, SocketId, StreamId,
+    TokenRequestId, TrackId,
 };
 pub use secret::Secret;

@@ -67,12 +67,14 @@
 #![forbid(unsafe_code)]
 
 mod adapter;
+mod stream;
 mod tls;
 mod udp;
 mod web_socket;
 
 pub use adapter::Tokio;
 pub use metered_realtime_runtime::*;
+pub use tls::InvalidCertificates;
 
 /// A peer in a room, on tokio. See [`metered_realtime_runtime::MeteredPeer`].
 pub type MeteredPeer = metered_realtime_runtime::MeteredPeer<Tokio>;

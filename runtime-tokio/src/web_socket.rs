@@ -13,6 +13,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
+use crate::Tokio;
+
 /// An open WebSocket.
 #[derive(Debug)]
 pub struct WebSocket(WebSocketStream<MaybeTlsStream<TcpStream>>);
@@ -23,7 +25,11 @@ const READ_BUFFER: usize = 16 * 1024;
 /// Bytes gathered before they are written, unless the socket is flushed before.
 const WRITE_BUFFER: usize = 64 * 1024;
 
-pub(crate) async fn connect(url: SocketUrl, limits: WebSocketLimits) -> Result<WebSocket, WebSocketError> {
+pub(crate) async fn connect(
+    url: SocketUrl,
+    limits: WebSocketLimits,
+    runtime: Tokio,
+) -> Result<WebSocket, WebSocketError> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER.min(limits.write_buffer / 2))
@@ -31,7 +37,7 @@ pub(crate) async fn connect(url: SocketUrl, limits: WebSocketLimits) -> Result<W
         .max_message_size(Some(limits.inbound_message))
         .max_frame_size(Some(limits.inbound_message));
     let connector = if url.expose().starts_with("wss:") {
-        Connector::Rustls(crate::tls::config().map_err(|_| WebSocketError::Tls)?)
+        Connector::Rustls(runtime.tls().map_err(|_| WebSocketError::Tls)?)
     } else {
         Connector::Plain
     };

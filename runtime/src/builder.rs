@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use metered_realtime_core::Secret;
+use metered_realtime_core::ice::IceTransportPolicy;
 use metered_realtime_core::peer::MeteredPeerOptions;
+use metered_realtime_core::protocol::IceServer;
 use metered_realtime_core::rtc::BandwidthEstimation;
 use metered_realtime_core::signalling::{Credentials, InvalidOption, ReconnectOptions, SignallingOptions};
 
@@ -140,6 +142,19 @@ impl<R> MeteredPeerBuilder<R> {
     /// Whether to offer this machine's loopback addresses to peers, for peers on one machine. Default false.
     pub fn loopback_candidates(mut self, offer: bool) -> Self {
         self.options.loopback_candidates = offer;
+        self
+    }
+
+    /// A STUN or TURN server to use beside those that the server lists for us, and before them; at most 16.
+    pub fn ice_server(mut self, server: IceServer) -> Self {
+        self.options.ice_servers.push(server);
+        self
+    }
+
+    /// Which candidates are offered to peers: all, or those of TURN servers alone, so that peers learn no address of ours.
+    /// Default all.
+    pub fn ice_transport_policy(mut self, policy: IceTransportPolicy) -> Self {
+        self.options.ice_transport_policy = policy;
         self
     }
 

@@ -42,12 +42,13 @@ pub use runtime::Runtime;
 pub use signalling::{Message, Presence, SignallingClient, SignallingConnectError, SubscribeOptions};
 pub use track::{Demand, LocalStream, LocalTrack, RemoteTrack};
 
+pub use metered_realtime_core::ice::{IceServerFailed, IceServerProblem, IceTransportPolicy};
 pub use metered_realtime_core::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame};
 pub use metered_realtime_core::peer::{
     FatalError, JoinError, JoinOptions, MeteredData, MeteredDataKind, MeteredPeerOptions, PeerState, ReplaceTrackError,
     ReplaceTrackFailure, SendError, TrackError,
 };
-pub use metered_realtime_core::protocol::{CloseCode, ErrorCode, Metadata, Payload, PayloadError};
+pub use metered_realtime_core::protocol::{CloseCode, ErrorCode, IceServer, Metadata, Payload, PayloadError};
 pub use metered_realtime_core::rtc::{
     BandwidthEstimation, CandidatePair, ChannelInfo, ChannelMessage, ConnectionState, ConnectionStats,
     DataChannelError, DataChannelOptions, DataChannelStats, InboundTrackStats, NegotiationError, OpenChannelError,

@@ -1,4 +1,4 @@
-//! What the client needs of an executor and its reactor: time, tasks, UDP sockets and WebSockets.
+//! What the client needs of an executor and its reactor: time, tasks, UDP sockets, WebSockets, streams and names.
 //!
 //! An implementation moves bytes and waits. It holds no rule of the protocol: what it is told, it does, and what happens, it
 //! reports.
@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures_core::Stream;
+use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::Sink;
 pub use metered_realtime_core::signalling::SocketUrl;
 
@@ -21,6 +22,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     type Udp: UdpSocket;
     /// One open WebSocket.
     type WebSocket: WebSocket;
+    /// One open TCP connection, with TLS or without.
+    type ByteStream: ByteStream;
 
     /// The current time.
     fn now(&self) -> Instant {
@@ -33,7 +36,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// A timer that is due at `at`.
     fn timer(&self, at: Instant) -> Self::Timer;
 
-    /// Binds a UDP socket. The port is 0, and the address one of [`interfaces`](Self::interfaces).
+    /// Binds a UDP socket. The port is 0, and the address one of [`interfaces`](Self::interfaces) or the unspecified one
+    /// of its family.
     ///
     /// # Errors
     /// The system's error.
@@ -53,6 +57,18 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         url: SocketUrl,
         limits: WebSocketLimits,
     ) -> impl Future<Output = Result<Self::WebSocket, WebSocketError>> + Send + 'static;
+
+    /// Opens a TCP connection, without Nagle's algorithm. With `tls`, TLS is spoken over it, and the server's certificate
+    /// must be for that name or address. Dropping the future gives up. There is no time limit: whoever asks has one.
+    fn connect_stream(
+        &self,
+        remote: SocketAddr,
+        tls: Option<String>,
+    ) -> impl Future<Output = io::Result<Self::ByteStream>> + Send + 'static;
+
+    /// The addresses of a host's name, as the system knows them. Where the system resolves `.local` names by multicast
+    /// DNS (RFC 6762), those work too. Dropping the future gives up. There is no time limit: whoever asks has one.
+    fn resolve(&self, host: String) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static;
 }
 
 /// A timer that can be set again and again.
@@ -130,6 +146,11 @@ impl<T> WebSocket for T where
     T: Stream<Item = Result<Inbound, WebSocketError>> + Sink<Outbound, Error = WebSocketError> + Send + Unpin + 'static
 {
 }
+
+/// A stream of bytes both ways. What was written goes out when it is flushed.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for T {}
 
 /// What comes from a WebSocket.
 #[derive(Clone, PartialEq, Eq)]

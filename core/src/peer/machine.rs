@@ -12,6 +12,7 @@ use super::remote::Remote;
 use super::roster::Roster;
 use super::tracks::{LocalTracks, Tracked};
 use crate::Secret;
+use crate::ice::{Gatherer, IceTransportPolicy};
 use crate::ids::{Channel, Counter, PeerId, RequestId, SocketId, TokenRequestId};
 use crate::protocol::{CloseCode, Metadata, Payload, PeerMessage};
 use crate::rtc::{Config, Connection, ConnectionState, RemoteTrack};
@@ -54,8 +55,9 @@ pub struct MeteredPeer {
     /// What each request to the server was for: as many as the signalling machine has in flight.
     pub(super) waiting: BTreeMap<RequestId, Waiting>,
     pub(super) requests: Counter,
+    pub(super) ice: Gatherer,
     connections: u32,
-    addresses: Option<Vec<SocketAddr>>,
+    pub(super) addresses: Option<Vec<SocketAddr>>,
     asked_for_sockets: bool,
     pub(super) counters: PeerCounters,
     pub(super) outputs: VecDeque<Output>,
@@ -122,6 +124,7 @@ impl MeteredPeer {
         options.check()?;
         Ok(Self {
             signalling: Signalling::new(options.signalling.clone(), seed)?,
+            ice: Gatherer::new(options.ice_transport_policy, options.ice_servers.clone(), seed.rotate_left(32)),
             options,
             phase: Phase::Idle,
             peer_id: None,
@@ -214,7 +217,7 @@ impl MeteredPeer {
         }
         let request = self.new_request();
         self.enter(Phase::Joining { request, channel: channel.clone(), options });
-        if !self.asked_for_sockets {
+        if !self.asked_for_sockets && self.options.ice_transport_policy == IceTransportPolicy::All {
             self.asked_for_sockets = true;
             self.outputs.push_back(Output::BindSockets { loopback: self.options.loopback_candidates });
         }
@@ -287,6 +290,7 @@ impl MeteredPeer {
             self.close_remote(now, &peer);
         }
         self.held.clear();
+        self.ice.close(now);
         self.signalling.close(now, &words);
         self.pump(now);
     }
@@ -326,27 +330,31 @@ impl MeteredPeer {
     /// messages through the server are all there is.
     pub fn local_addresses(&mut self, now: Instant, addresses: &[SocketAddr]) {
         self.addresses = Some(addresses.to_vec());
-        for (_, remote) in self.roster.iter_mut() {
-            give_addresses(now, &mut remote.connection, addresses);
+        self.ice.set_local_addresses(now, addresses);
+        if self.options.ice_transport_policy == IceTransportPolicy::All {
+            for (_, remote) in self.roster.iter_mut() {
+                for address in addresses {
+                    remote.connection.add_local_address(now, *address);
+                }
+            }
         }
         self.settle_all(now);
     }
 
     /// Feeds one datagram that came from `remote` to the socket bound to `local`.
     pub fn datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
-        let Some(peer) = self.roster.owner(local, remote, datagram) else {
-            count(&mut self.counters.unclaimed_datagrams, 1);
-            return;
-        };
-        if let Some(owner) = self.roster.get_mut(&peer) {
-            owner.connection.handle_datagram(now, local, remote, datagram);
+        if !self.ice.datagram(now, local, remote, datagram) {
+            self.incoming(now, local, remote, datagram);
         }
-        self.touched(now, &peer);
+        self.pump(now);
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.signalling.handle_timeout(now);
+        if self.ice.poll_timeout().is_some_and(|at| at <= now) {
+            self.ice.handle_timeout(now);
+        }
         self.pump(now);
         for peer in self.roster.due(now) {
             if let Some(remote) = self.roster.get_mut(&peer) {
@@ -367,10 +375,8 @@ impl MeteredPeer {
             Phase::Reconnecting { snapshot, .. } => snapshot.map(|snapshot| snapshot.deadline),
             _ => None,
         };
-        [self.signalling.poll_timeout(), self.roster.next_wake(), self.held.deadline(), snapshot]
-            .into_iter()
-            .flatten()
-            .min()
+        let beneath = [self.signalling.poll_timeout(), self.ice.poll_timeout(), self.roster.next_wake()];
+        beneath.into_iter().chain([self.held.deadline(), snapshot]).flatten().min()
     }
 
     /// The next thing to do or to tell. Drain it after every call that takes `now`.
@@ -410,9 +416,7 @@ impl MeteredPeer {
         let measurements = self.options.measurements();
         let config = Config { polite, channel_serial: self.connections, measurements };
         let mut connection = Connection::new(now, config);
-        if let Some(addresses) = &self.addresses {
-            give_addresses(now, &mut connection, addresses);
-        }
+        self.give_candidates(now, &mut connection);
         let tracked: Vec<Tracked> = self.tracks.iter().cloned().collect();
         for tracked in tracked {
             self.send_track_metadata(now, peer, &tracked.track.id, tracked.metadata.clone());
@@ -427,10 +431,11 @@ impl MeteredPeer {
             return;
         };
         let closed = remote.close(now);
-        self.finish_connection(peer, &mut remote.connection);
+        self.finish_connection(now, peer, &mut remote.connection);
         if let Some(event) = closed {
             self.tell(Event::Remote { peer: peer.clone(), event });
         }
+        self.rest_if_unused(now);
     }
 
     /// Follows a change to one connection.
@@ -454,11 +459,4 @@ fn warn_of_internal_shape(data: &Payload) {
     if PeerMessage::looks_internal(data.as_raw()) {
         tracing::warn!("the payload has the shape of a signal or of track metadata; receivers will take it for one");
     }
-}
-
-fn give_addresses(now: Instant, connection: &mut Connection, addresses: &[SocketAddr]) {
-    for address in addresses {
-        connection.add_local_address(now, *address);
-    }
-    connection.finish_local_addresses(now);
 }

@@ -8,6 +8,7 @@
 mod commands;
 mod error;
 mod held;
+mod ice;
 mod machine;
 mod options;
 mod output;
@@ -22,5 +23,7 @@ mod tests;
 pub use error::{FatalError, JoinError, ReplaceTrackError, ReplaceTrackFailure, SendError, TrackError};
 pub use machine::{MeteredPeer, PeerCounters};
 pub use options::{JoinOptions, MeteredPeerOptions};
-pub use output::{Event, MeteredData, MeteredDataKind, Output, PeerState, RemoteEvent, RemoteTrackInfo};
+pub use output::{
+    Event, MeteredData, MeteredDataKind, OpenLink, Output, PeerState, RemoteEvent, RemoteTrackInfo, SendLink,
+};
 pub use tracks::LocalTrack;

@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::Secret;
+use crate::ice::{self, IceTransportPolicy};
+use crate::protocol::IceServer;
 use crate::rtc::{BandwidthEstimation, Measurements};
 use crate::signalling::{InvalidOption, SignallingOptions};
 
@@ -24,6 +26,10 @@ pub struct MeteredPeerOptions {
     /// Whether to offer this machine's loopback addresses to peers, for tests and for peers on one machine.
     /// Default false.
     pub loopback_candidates: bool,
+    /// STUN and TURN servers to use beside those that the `welcome` lists, and before them; at most 16. Default none.
+    pub ice_servers: Vec<IceServer>,
+    /// Which candidates are offered to peers. Default all.
+    pub ice_transport_policy: IceTransportPolicy,
     /// Whether to estimate the bandwidth to each peer, for encoders that follow it. Default not.
     pub bandwidth_estimation: Option<BandwidthEstimation>,
     /// How often the numbers of each peer's connection are told, if at all: from 100 ms to an hour. Default not, which
@@ -54,7 +60,7 @@ impl MeteredPeerOptions {
             Some(interval) if !STATS_INTERVALS.contains(&interval) => {
                 refuse("statsInterval", format!("{interval:?}"), "100 ms to 1 h")
             }
-            _ => Ok(()),
+            _ => ice::check(&self.ice_servers),
         }
     }
 
@@ -65,7 +71,14 @@ impl MeteredPeerOptions {
 
 impl From<SignallingOptions> for MeteredPeerOptions {
     fn from(signalling: SignallingOptions) -> Self {
-        Self { signalling, loopback_candidates: false, bandwidth_estimation: None, stats_interval: None }
+        Self {
+            signalling,
+            loopback_candidates: false,
+            ice_servers: Vec::new(),
+            ice_transport_policy: IceTransportPolicy::All,
+            bandwidth_estimation: None,
+            stats_interval: None,
+        }
     }
 }
 

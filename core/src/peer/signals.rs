@@ -38,17 +38,25 @@ fn disconnected_while_joining(code: CloseCode, reason: CloseReason) -> JoinError
 }
 
 impl MeteredPeer {
-    /// Handles what the connection to the server has put out.
+    /// Handles what the connection to the server and the gatherer have put out.
     pub(super) fn pump(&mut self, now: Instant) {
-        while let Some(output) = self.signalling.poll_output() {
-            match output {
-                signalling::Output::Action(action) => self.outputs.push_back(Output::Signalling(action)),
-                signalling::Output::Connected(Ok(())) => self.subscribe(now),
-                signalling::Output::Connected(Err(error)) => self.join_failed(now, error.into()),
-                signalling::Output::RequestDone { request, result } => self.request_done(now, request, result),
-                signalling::Output::Event(event) => self.signalling_event(now, event),
-                signalling::Output::Finished => self.finished(),
+        loop {
+            while let Some(output) = self.signalling.poll_output() {
+                self.signalling_output(now, output);
             }
+            let Some(output) = self.ice.poll_output() else { return };
+            self.ice_output(now, output);
+        }
+    }
+
+    fn signalling_output(&mut self, now: Instant, output: signalling::Output) {
+        match output {
+            signalling::Output::Action(action) => self.outputs.push_back(Output::Signalling(action)),
+            signalling::Output::Connected(Ok(())) => self.subscribe(now),
+            signalling::Output::Connected(Err(error)) => self.join_failed(now, error.into()),
+            signalling::Output::RequestDone { request, result } => self.request_done(now, request, result),
+            signalling::Output::Event(event) => self.signalling_event(now, event),
+            signalling::Output::Finished => self.finished(),
         }
     }
 
@@ -85,6 +93,7 @@ impl MeteredPeer {
         };
         let left = Event::Left { peer_id: self.peer_id.clone(), channel: channel.take(), reason: reason.take() };
         self.enter(Phase::Closed);
+        self.ice.abandon();
         self.tell(left);
         self.outputs.push_back(Output::Finished);
     }
@@ -125,6 +134,7 @@ impl MeteredPeer {
         match event {
             signalling::Event::Connected(session) => {
                 self.peer_id = Some(session.peer_id);
+                self.ice.set_servers(now, &session.ice_servers);
                 if session.reconnected {
                     self.reconnected(now);
                 }
@@ -161,9 +171,8 @@ impl MeteredPeer {
                 tracing::warn!(%error, "could not subscribe to the room again");
                 self.resubscribe_failed(now, error);
             }
-            signalling::Event::GoingAway { .. }
-            | signalling::Event::StateChange { .. }
-            | signalling::Event::Renewed(_) => {}
+            signalling::Event::Renewed(session) => self.ice.set_servers(now, &session.ice_servers),
+            signalling::Event::GoingAway { .. } | signalling::Event::StateChange { .. } => {}
         }
     }
 
@@ -304,7 +313,7 @@ impl MeteredPeer {
             self.tell(Event::Remote { peer: peer.clone(), event });
         }
         old.close(now);
-        self.finish_connection(peer, &mut old);
+        self.finish_connection(now, peer, &mut old);
         self.tell(Event::Remote { peer: peer.clone(), event: RemoteEvent::ConnectionReset });
     }
 
@@ -415,12 +424,14 @@ impl MeteredPeer {
     /// Handles what a peer's connection has put out, and notes when it is to be woken. Gives whether the other side
     /// turned out to have begun anew.
     pub(super) fn settle(&mut self, now: Instant, peer: &PeerId) -> bool {
-        let (mut begun_anew, mut signals) = (false, Vec::new());
+        let (mut begun_anew, mut signals, mut changes) = (false, Vec::new(), Vec::new());
         if let Some(remote) = self.roster.get_mut(peer) {
             while let Some(output) = remote.connection.poll_output() {
                 match output {
                     rtc::Output::Signal(signal) => signals.push(signal),
-                    rtc::Output::Transmit(transmit) => self.outputs.push_back(Output::Transmit(transmit)),
+                    rtc::Output::Transmit(transmit) => {
+                        self.outputs.extend(self.ice.send(now, transmit).map(Output::Transmit));
+                    }
                     rtc::Output::SendDone { request, result } => {
                         self.outputs.push_back(Output::ChannelSendDone { request, result });
                     }
@@ -433,6 +444,9 @@ impl MeteredPeer {
                         {
                             remote.spent(now);
                         }
+                        if let rtc::Event::StateChange { from, to } = event {
+                            changes.push((from, to));
+                        }
                         remote.translate(event, &mut |event| {
                             self.outputs.push_back(Output::Event(Event::Remote { peer: peer.clone(), event }));
                         });
@@ -441,6 +455,9 @@ impl MeteredPeer {
             }
             self.roster.reschedule(peer);
         }
+        for (from, to) in changes {
+            self.follow_connection(now, from, to);
+        }
         for signal in signals {
             self.send_signal(now, peer, &signal);
         }
@@ -448,10 +465,12 @@ impl MeteredPeer {
     }
 
     /// Passes on the last outputs of a connection that is closed and no longer in the roster.
-    pub(super) fn finish_connection(&mut self, peer: &PeerId, connection: &mut Connection) {
+    pub(super) fn finish_connection(&mut self, now: Instant, peer: &PeerId, connection: &mut Connection) {
         while let Some(output) = connection.poll_output() {
             match output {
-                rtc::Output::Transmit(transmit) => self.outputs.push_back(Output::Transmit(transmit)),
+                rtc::Output::Transmit(transmit) => {
+                    self.outputs.extend(self.ice.send(now, transmit).map(Output::Transmit));
+                }
                 rtc::Output::SendDone { request, result } => {
                     self.outputs.push_back(Output::ChannelSendDone { request, result });
                 }

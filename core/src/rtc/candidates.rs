@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use str0m::Candidate;
 use str0m::net::Protocol;
 
-use super::output::Counters;
+use super::output::{Counters, LocalCandidate};
 use super::sdp::{Description, MAX_CANDIDATES};
 use crate::protocol::{RemoteCandidate, limits};
 
@@ -134,6 +134,26 @@ impl RemoteCandidates {
     }
 }
 
+impl LocalCandidate {
+    /// `None` if it is an address that cannot be reached from elsewhere.
+    pub(super) fn to_str0m(self) -> Option<Candidate> {
+        let candidate = match self {
+            Self::Host(address) => Candidate::host(address, Protocol::Udp),
+            Self::ServerReflexive { address, base } => Candidate::server_reflexive(address, base, Protocol::Udp),
+            // Only a candidate that was read has a priority of its own: the formula of RFC 8445, section 5.1.2.1, with the
+            // type preference 0 of relayed candidates.
+            Self::Relayed { address, preference } => {
+                let (ip, port, priority) = (address.ip(), address.port(), (u32::from(preference) << 8) + 255);
+                let related = if ip.is_ipv4() { "0.0.0.0" } else { "::" };
+                Candidate::from_sdp_string(&format!(
+                    "candidate:{preference} 1 udp {priority} {ip} {port} typ relay raddr {related} rport 0"
+                ))
+            }
+        };
+        candidate.ok().filter(is_usable)
+    }
+}
+
 pub(super) fn bump(counter: &mut u64) {
     *counter = counter.saturating_add(1);
 }
@@ -148,13 +168,15 @@ fn generation(candidate: &RemoteCandidate) -> Option<&str> {
 
 /// A candidate that can be tried: over UDP, at an address that can be one host's.
 fn read(text: &str) -> Option<Candidate> {
-    let candidate = Candidate::from_sdp_string(text).ok()?;
+    Candidate::from_sdp_string(text).ok().filter(is_usable)
+}
+
+fn is_usable(candidate: &Candidate) -> bool {
     let address = candidate.addr();
-    let usable = candidate.proto() == Protocol::Udp
+    candidate.proto() == Protocol::Udp
         && address.port() != 0
         && !address.ip().is_unspecified()
-        && !address.ip().is_multicast();
-    usable.then_some(candidate)
+        && !address.ip().is_multicast()
 }
 
 #[cfg(test)]

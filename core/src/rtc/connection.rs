@@ -185,14 +185,7 @@ impl Connection {
     /// (RFC 8838). One whose address cannot be reached from elsewhere (unspecified, multicast, …) or that is known
     /// already is left out.
     pub fn add_local_candidate(&mut self, now: Instant, candidate: LocalCandidate) {
-        let candidate = match candidate {
-            LocalCandidate::Host(address) => Candidate::host(address, Protocol::Udp),
-            LocalCandidate::ServerReflexive { address, base } => {
-                Candidate::server_reflexive(address, base, Protocol::Udp)
-            }
-            LocalCandidate::Relayed { address, base } => Candidate::relayed(address, base, Protocol::Udp),
-        };
-        let Ok(candidate) = candidate else {
+        let Some(candidate) = candidate.to_str0m() else {
             debug!("local candidate left out");
             return;
         };
@@ -208,6 +201,13 @@ impl Connection {
                 this.trickle(candidate);
             }
         });
+    }
+
+    /// A candidate of ours is no more: no way that goes over it is tried or kept. Does nothing if it is not known.
+    pub fn remove_local_candidate(&mut self, now: Instant, candidate: LocalCandidate) {
+        let Some(candidate) = candidate.to_str0m() else { return };
+        self.early_candidates.retain(|early| *early != candidate);
+        self.input(now, |this| this.change(|rtc| rtc.direct_api().invalidate_candidate(&candidate)));
     }
 
     /// No more local candidates will be added. The other side is told once it has a description of ours.

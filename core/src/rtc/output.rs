@@ -259,8 +259,9 @@ pub enum LocalCandidate {
     Relayed {
         /// The relayed address.
         address: SocketAddr,
-        /// The address of the socket the TURN server is reached from.
-        base: SocketAddr,
+        /// Which of several relayed candidates is tried first: that with the larger number, up to 65535 (the local
+        /// preference of RFC 8445, section 5.1.2.1).
+        preference: u16,
     },
 }
 

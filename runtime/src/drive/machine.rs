@@ -1,12 +1,13 @@
 //! What the loop needs of a machine.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use metered_realtime_core::peer::{OpenLink, SendLink};
 use metered_realtime_core::protocol::CloseCode;
 use metered_realtime_core::rtc::Transmit;
 use metered_realtime_core::signalling::{Action, TokenError};
-use metered_realtime_core::{Secret, SocketId, TokenRequestId};
+use metered_realtime_core::{LinkId, ResolveId, Secret, SocketId, TokenRequestId};
 
 /// A machine of the core, with its handles.
 pub(crate) trait Machine: Send + 'static {
@@ -27,6 +28,10 @@ pub(crate) trait Machine: Send + 'static {
     fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<Secret, TokenError>);
     fn local_addresses(&mut self, now: Instant, addresses: &[SocketAddr]);
     fn datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]);
+    fn resolved(&mut self, now: Instant, request: ResolveId, addresses: &[IpAddr]);
+    fn link_opened(&mut self, now: Instant, link: LinkId);
+    fn link_data(&mut self, now: Instant, link: LinkId, bytes: &[u8]);
+    fn link_closed(&mut self, now: Instant, link: LinkId);
 
     fn handle_timeout(&mut self, now: Instant);
     fn poll_timeout(&self) -> Option<Instant>;
@@ -39,5 +44,9 @@ pub(crate) enum Task {
     Signalling(Action),
     BindSockets { loopback: bool },
     Transmit(Transmit),
+    Resolve { request: ResolveId, host: String },
+    OpenLink(OpenLink),
+    SendLink(SendLink),
+    CloseLink { link: LinkId },
     Finished,
 }

@@ -4,7 +4,9 @@
 //! messages, datagrams, tokens, commands and the timer. Each turn takes a bounded number of inputs from each source, and
 //! after some turns the executor gets its way.
 
+mod links;
 mod machine;
+mod names;
 mod sockets;
 mod tokens;
 mod udp;
@@ -17,7 +19,9 @@ use std::time::Instant;
 use async_channel::Receiver;
 use futures_core::Stream;
 
+use links::{LinkInput, Links};
 pub(crate) use machine::{Machine, Task};
+use names::Names;
 use sockets::{SocketInput, Sockets};
 use tokens::Tokens;
 use udp::Udp;
@@ -39,6 +43,8 @@ pub(crate) struct Driver<R: Runtime, M: Machine> {
     abandoned: bool,
     sockets: Sockets<R>,
     udp: Udp<R>,
+    links: Links<R>,
+    names: Names<R>,
     tokens: Tokens,
     timer: Alarm<R::Timer>,
     finished: bool,
@@ -55,6 +61,8 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         Self {
             sockets: Sockets::new(runtime.clone()),
             udp: Udp::new(runtime.clone()),
+            links: Links::new(runtime.clone()),
+            names: Names::new(runtime.clone()),
             runtime,
             machine,
             commands: Box::pin(commands),
@@ -69,7 +77,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// Drives the machine until it is finished.
     pub(crate) async fn run(mut self) {
         poll_fn(|cx| self.turns(cx)).await;
-        tracing::debug!(lost_datagrams = self.udp.lost(), "driver done");
+        tracing::debug!(lost_datagrams = self.udp.lost(), lost_to_links = self.links.lost(), "driver done");
     }
 
     fn turns(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -78,16 +86,19 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             let mut progress = self.take_commands(now, cx);
             progress |= self.take_socket_inputs(now, cx);
             progress |= self.take_tokens(now, cx);
+            progress |= self.take_names(now, cx);
             progress |= self.take_frames(now, cx);
             progress |= self.take_datagrams(now, cx);
+            progress |= self.take_link_inputs(now, cx);
             progress |= self.take_timeout(now, cx);
             // After all inputs: what they made the machine send goes out in as few writes as possible.
             self.sockets.flush(cx);
             self.udp.flush(cx);
+            self.links.flush(cx);
             if self.finished {
                 return Poll::Ready(());
             }
-            if !progress && !self.sockets.has_news() {
+            if !progress && !self.sockets.has_news() && !self.links.has_news() {
                 return Poll::Pending;
             }
         }
@@ -174,9 +185,34 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         progress
     }
 
+    fn take_names(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        while let Poll::Ready((request, addresses)) = self.names.poll_answer(cx) {
+            self.machine.resolved(now, request, &addresses);
+            self.perform(now);
+            progress = true;
+        }
+        progress
+    }
+
+    fn take_link_inputs(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        for taken in 0..INPUTS_A_TURN {
+            let Poll::Ready((link, input)) = self.links.poll_input(cx) else {
+                return taken > 0;
+            };
+            match input {
+                LinkInput::Opened => self.machine.link_opened(now, link),
+                LinkInput::Data(len) => self.machine.link_data(now, link, self.links.received(len)),
+                LinkInput::Closed => self.machine.link_closed(now, link),
+            }
+            self.perform(now);
+        }
+        true
+    }
+
     fn take_timeout(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        let deadline = earlier(self.machine.poll_timeout(), self.sockets.poll_timeout());
-        let Some(deadline) = deadline else {
+        let own = earlier(self.sockets.poll_timeout(), self.links.poll_timeout());
+        let Some(deadline) = earlier(self.machine.poll_timeout(), own) else {
             self.timer.due = None;
             return false;
         };
@@ -186,6 +222,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         // A timer may be due a little before the clock says so.
         let now = now.max(deadline);
         self.sockets.handle_timeout(now);
+        self.links.handle_timeout(now);
         if self.machine.poll_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now);
             self.perform(now);
@@ -203,6 +240,10 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                     self.machine.local_addresses(now, &addresses);
                 }
                 Task::Transmit(transmit) => self.udp.send(transmit),
+                Task::Resolve { request, host } => self.names.ask(request, host),
+                Task::OpenLink(open) => self.links.open(open),
+                Task::SendLink(send) => self.links.send(send),
+                Task::CloseLink { link } => self.links.close(now, link),
                 Task::Finished => self.finished = true,
             }
         }

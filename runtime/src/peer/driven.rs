@@ -1,7 +1,7 @@
 //! The core's room peer, as the drive loop sees it: commands in, events and answers out to the handles.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +10,9 @@ use metered_realtime_core::peer::{self as core, MeteredPeerOptions, Output, Repl
 use metered_realtime_core::protocol::CloseCode;
 use metered_realtime_core::rtc::{ChannelInfo, ConnectionState, DataChannelOptions, OpenChannelError};
 use metered_realtime_core::signalling::{InvalidOption, TokenError};
-use metered_realtime_core::{DataChannelId, RequestId, Secret, SocketId, StreamId, TokenRequestId, TrackId};
+use metered_realtime_core::{
+    DataChannelId, LinkId, RequestId, ResolveId, Secret, SocketId, StreamId, TokenRequestId, TrackId,
+};
 
 use super::{Command, Event, JoinedEvent, LeftEvent, RemoteEvent, RemotePeer, RemoteStream, Shared};
 use crate::data_channel::DataChannel;
@@ -161,6 +163,7 @@ impl Driven {
             }
             core::Event::Data(data) => Event::Data(data),
             core::Event::Error(error) => Event::Error(error),
+            core::Event::IceServerFailed(failed) => Event::IceServerFailed(failed),
             core::Event::Remote { peer, event } => {
                 let Some(remote) = self.shared.remote_peer(peer.as_str()) else { return };
                 let Some(event) = self.remote_event(&remote, event) else { return };
@@ -362,6 +365,22 @@ impl Machine for Driven {
         self.core.datagram(now, local, remote, datagram);
     }
 
+    fn resolved(&mut self, now: Instant, request: ResolveId, addresses: &[IpAddr]) {
+        self.core.resolved(now, request, addresses);
+    }
+
+    fn link_opened(&mut self, now: Instant, link: LinkId) {
+        self.core.link_opened(now, link);
+    }
+
+    fn link_data(&mut self, now: Instant, link: LinkId, bytes: &[u8]) {
+        self.core.link_data(now, link, bytes);
+    }
+
+    fn link_closed(&mut self, now: Instant, link: LinkId) {
+        self.core.link_closed(now, link);
+    }
+
     fn handle_timeout(&mut self, now: Instant) {
         self.core.handle_timeout(now);
     }
@@ -377,6 +396,10 @@ impl Machine for Driven {
                 Output::Signalling(action) => return Some(Task::Signalling(action)),
                 Output::BindSockets { loopback } => return Some(Task::BindSockets { loopback }),
                 Output::Transmit(transmit) => return Some(Task::Transmit(transmit)),
+                Output::Resolve { request, host } => return Some(Task::Resolve { request, host }),
+                Output::OpenLink(open) => return Some(Task::OpenLink(open)),
+                Output::SendLink(send) => return Some(Task::SendLink(send)),
+                Output::CloseLink { link } => return Some(Task::CloseLink { link }),
                 Output::Event(event) => self.event(event),
                 Output::JoinDone { request, result } => Self::done(&mut self.joins, request, result),
                 Output::SendDone { request, result } => Self::done(&mut self.sends, request, result),

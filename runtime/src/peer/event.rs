@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use metered_realtime_core::ice::IceServerFailed;
 use metered_realtime_core::peer::{FatalError, MeteredData, PeerState};
 use metered_realtime_core::protocol::Metadata;
 use metered_realtime_core::rtc::{ConnectionState, ConnectionStats, NegotiationError};
@@ -30,6 +31,8 @@ pub enum Event {
     Data(MeteredData),
     /// A condition to act on. Except for a failing token provider, the peer closes afterwards.
     Error(FatalError),
+    /// A TURN server is of no use, for now or for good. Others, and other ways to the peers, go on.
+    IceServerFailed(IceServerFailed),
     /// Something about one remote peer.
     Remote {
         /// Which.

@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_channel::Sender;
+use metered_realtime_core::ice::IceServerFailed;
 use metered_realtime_core::peer::{
     FatalError, JoinError, JoinOptions, MeteredData, PeerState, ReplaceTrackError, SendError, TrackError,
 };
@@ -302,6 +303,14 @@ impl<R> MeteredPeer<R> {
     pub fn on_error(&self) -> Events<FatalError> {
         self.shared.hub.subscribe(|event| match event {
             Event::Error(error) => Some(error.clone()),
+            _ => None,
+        })
+    }
+
+    /// TURN servers that are of no use, for now or for good. Others, and other ways to the peers, go on.
+    pub fn on_ice_server_failed(&self) -> Events<IceServerFailed> {
+        self.shared.hub.subscribe(|event| match event {
+            Event::IceServerFailed(failed) => Some(failed.clone()),
             _ => None,
         })
     }

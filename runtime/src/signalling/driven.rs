@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use metered_realtime_core::protocol::{CloseCode, Payload};
 use metered_realtime_core::signalling::{
     Event, InvalidOption, Output, RequestError, Signalling, SignallingOptions, State, TokenError,
 };
-use metered_realtime_core::{Channel, PeerId, RequestId, Secret, SocketId, TokenRequestId};
+use metered_realtime_core::{Channel, LinkId, PeerId, RequestId, ResolveId, Secret, SocketId, TokenRequestId};
 
 use super::{SignallingConnectError, SubscribeOptions};
 use crate::drive::{Machine, Task};
@@ -188,6 +188,14 @@ impl Machine for Driven {
     fn local_addresses(&mut self, _now: Instant, _addresses: &[SocketAddr]) {}
 
     fn datagram(&mut self, _now: Instant, _local: SocketAddr, _remote: SocketAddr, _datagram: &[u8]) {}
+
+    fn resolved(&mut self, _now: Instant, _request: ResolveId, _addresses: &[IpAddr]) {}
+
+    fn link_opened(&mut self, _now: Instant, _link: LinkId) {}
+
+    fn link_data(&mut self, _now: Instant, _link: LinkId, _bytes: &[u8]) {}
+
+    fn link_closed(&mut self, _now: Instant, _link: LinkId) {}
 
     fn handle_timeout(&mut self, now: Instant) {
         self.core.handle_timeout(now);

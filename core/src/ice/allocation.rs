@@ -1,0 +1,344 @@
+//! One allocation on one TURN server (RFC 8656): from the opening of the link to its end.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use turn_client_proto::types::message::ALLOCATE;
+
+use super::client::{Client, Happened};
+use super::servers::TurnServer;
+
+/// How long a link may take to open, and then the server to give an address.
+const ALLOCATE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the server may take to forget an allocation before the link is closed all the same.
+const DELETE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Addresses that may send to the allocation. Further ones are refused, and datagrams to them counted as lost.
+pub(super) const MAX_PERMISSIONS: usize = 512;
+
+/// Addresses with a channel; datagrams to further ones go with a longer header.
+const MAX_CHANNELS: usize = 256;
+
+/// How long an address that was refused is not asked for again.
+const REFUSED: Duration = Duration::from_secs(30);
+
+/// How an allocation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[non_exhaustive]
+pub enum IceServerProblem {
+    /// Its name could not be resolved.
+    #[error("its name could not be resolved")]
+    NotResolved,
+    /// It could not be reached, or did not answer.
+    #[error("it does not answer")]
+    Unreachable,
+    /// It refused username and credential.
+    #[error("it refused the credentials")]
+    Unauthorized,
+    /// It has no more addresses for us.
+    #[error("its quota is reached")]
+    QuotaReached,
+    /// It refused with another code.
+    #[error("it refused with code {0}")]
+    Refused(u16),
+    /// What it sent is not TURN.
+    #[error("what it sent is not TURN")]
+    NotTurn,
+    /// The allocation was lost, as when the server restarts.
+    #[error("the allocation was lost")]
+    Lost,
+}
+
+/// A TURN server that is of no use. Told once until it works again, or something else is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("TURN server {server}: {problem}")]
+pub struct IceServerFailed {
+    /// Its host and port.
+    pub server: String,
+    /// What is wrong with it.
+    pub problem: IceServerProblem,
+}
+
+/// What an allocation does and tells.
+#[derive(Debug)]
+pub(super) enum Output {
+    Send(Vec<u8>),
+    Allocated(SocketAddr),
+    Received {
+        relayed: SocketAddr,
+        peer: SocketAddr,
+        data: Vec<u8>,
+    },
+    /// It is over, and the link is to be closed: for a reason, or because that was wished.
+    Ended(Option<IceServerProblem>),
+}
+
+#[derive(Debug)]
+enum Phase {
+    Opening { deadline: Instant },
+    Allocating { deadline: Instant },
+    Active { relayed: SocketAddr },
+    Deleting { deadline: Instant },
+    Ended,
+}
+
+/// Whether a peer's address may send to us, and we to it.
+#[derive(Debug)]
+enum Permission {
+    /// Asked for. The last datagram waits for the answer.
+    Asked {
+        waiting: (SocketAddr, Vec<u8>),
+    },
+    Granted,
+    Refused {
+        until: Instant,
+    },
+}
+
+/// A shorter way to one address of a peer's.
+#[derive(Debug, Clone, Copy)]
+enum Channel {
+    /// Asked for, or there: the client knows which.
+    Wanted,
+    Refused {
+        until: Instant,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Allocation {
+    client: Client,
+    phase: Phase,
+    /// At most [`MAX_PERMISSIONS`].
+    permissions: BTreeMap<IpAddr, Permission>,
+    /// Addresses with a channel. At most [`MAX_CHANNELS`].
+    channels: BTreeMap<SocketAddr, Channel>,
+    /// When the server was last heard of.
+    pub(super) heard_at: Instant,
+    /// When something other than a search for a way last went through, in either direction.
+    pub(super) used_at: Instant,
+    pub(super) lost: u64,
+    outputs: VecDeque<Output>,
+}
+
+impl Allocation {
+    pub(super) fn new(now: Instant, address: SocketAddr, server: &TurnServer) -> Self {
+        Self {
+            client: Client::new(now, address, server),
+            phase: Phase::Opening { deadline: now + ALLOCATE_TIMEOUT },
+            permissions: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            heard_at: now,
+            used_at: now,
+            lost: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn relayed(&self) -> Option<SocketAddr> {
+        match self.phase {
+            Phase::Active { relayed } => Some(relayed),
+            _ => None,
+        }
+    }
+
+    /// The link is open.
+    pub(super) fn opened(&mut self, now: Instant) {
+        if let Phase::Opening { deadline } = self.phase {
+            self.phase = Phase::Allocating { deadline };
+            self.client.drive(now);
+            self.follow(now);
+        }
+    }
+
+    /// The link is gone.
+    pub(super) fn closed(&mut self) {
+        match self.phase {
+            Phase::Opening { .. } | Phase::Allocating { .. } => self.end(Some(IceServerProblem::Unreachable)),
+            Phase::Active { .. } => self.end(Some(IceServerProblem::Lost)),
+            Phase::Deleting { .. } => self.end(None),
+            Phase::Ended => {}
+        }
+    }
+
+    pub(super) fn receive(&mut self, now: Instant, bytes: &[u8]) {
+        if matches!(self.phase, Phase::Opening { .. } | Phase::Ended) {
+            return;
+        }
+        self.heard_at = now;
+        self.client.receive(now, bytes);
+        self.follow(now);
+    }
+
+    /// Sends a datagram of ours to a peer. Until the server lets it through, the last one to each address waits.
+    pub(super) fn send(&mut self, now: Instant, peer: SocketAddr, contents: Vec<u8>) {
+        let Phase::Active { .. } = self.phase else {
+            self.lost = self.lost.saturating_add(1);
+            return;
+        };
+        let full = self.is_full();
+        match self.permissions.get_mut(&peer.ip()) {
+            Some(Permission::Granted) => self.forward(now, peer, &contents),
+            Some(Permission::Asked { waiting }) => {
+                *waiting = (peer, contents);
+                self.lost = self.lost.saturating_add(1);
+            }
+            Some(Permission::Refused { until }) if *until > now => self.lost = self.lost.saturating_add(1),
+            None if full => self.lost = self.lost.saturating_add(1),
+            Some(Permission::Refused { .. }) | None => self.permit(now, peer, contents),
+        }
+        self.follow(now);
+    }
+
+    fn permit(&mut self, now: Instant, peer: SocketAddr, contents: Vec<u8>) {
+        let permission = if self.client.permit(now, peer.ip()) {
+            Permission::Asked { waiting: (peer, contents) }
+        } else {
+            self.lost = self.lost.saturating_add(1);
+            Permission::Refused { until: now + REFUSED }
+        };
+        self.permissions.insert(peer.ip(), permission);
+    }
+
+    /// Whether the allocation can take no more addresses.
+    pub(super) fn is_full(&self) -> bool {
+        self.permissions.len() >= MAX_PERMISSIONS
+    }
+
+    fn forward(&mut self, now: Instant, peer: SocketAddr, contents: &[u8]) {
+        if !self.client.send(now, peer, contents) {
+            self.lost = self.lost.saturating_add(1);
+        }
+        if is_stun(contents) {
+            return;
+        }
+        // Only what ICE has settled on carries anything else than STUN: that is worth a channel.
+        self.used_at = now;
+        let wanted = match self.channels.get(&peer) {
+            Some(Channel::Wanted) => false,
+            Some(Channel::Refused { until }) => *until <= now,
+            None => self.channels.len() < MAX_CHANNELS,
+        };
+        if wanted {
+            let asked = self.client.bind(now, peer);
+            self.channels.insert(peer, if asked { Channel::Wanted } else { Channel::Refused { until: now + REFUSED } });
+        }
+    }
+
+    /// Has the server forget the allocation.
+    pub(super) fn delete(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Active { .. } if self.client.delete(now) => {
+                self.phase = Phase::Deleting { deadline: now + DELETE_TIMEOUT };
+                self.follow(now);
+            }
+            Phase::Deleting { .. } | Phase::Ended => {}
+            _ => self.end(None),
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Opening { deadline } | Phase::Allocating { deadline } if deadline <= now => {
+                self.end(Some(IceServerProblem::Unreachable));
+            }
+            Phase::Deleting { deadline } if deadline <= now => self.end(None),
+            Phase::Opening { .. } | Phase::Ended => {}
+            _ if self.client.poll_timeout().is_some_and(|at| at <= now) => {
+                self.client.drive(now);
+                self.follow(now);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Opening { deadline } => Some(deadline),
+            Phase::Allocating { deadline } | Phase::Deleting { deadline } => {
+                Some(self.client.poll_timeout().map_or(deadline, |at| at.min(deadline)))
+            }
+            Phase::Active { .. } => self.client.poll_timeout(),
+            Phase::Ended => None,
+        }
+    }
+
+    pub(super) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn end(&mut self, problem: Option<IceServerProblem>) {
+        self.phase = Phase::Ended;
+        self.permissions.clear();
+        self.channels.clear();
+        self.outputs.push_back(Output::Ended(problem));
+    }
+
+    /// Handles what the client has put out.
+    fn follow(&mut self, now: Instant) {
+        while let Some(happened) = self.client.happened.pop_front() {
+            match (&self.phase, happened) {
+                (Phase::Ended, _) => {}
+                (_, Happened::Send(bytes)) => self.outputs.push_back(Output::Send(bytes)),
+                (Phase::Active { relayed }, Happened::Received { peer, data }) => {
+                    let relayed = *relayed;
+                    if !is_stun(&data) {
+                        self.used_at = now;
+                    }
+                    self.outputs.push_back(Output::Received { relayed, peer, data });
+                }
+                (Phase::Allocating { .. }, Happened::Allocated(relayed)) => {
+                    self.phase = Phase::Active { relayed };
+                    self.outputs.push_back(Output::Allocated(relayed));
+                }
+                (_, Happened::NotTurn) => self.end(Some(IceServerProblem::NotTurn)),
+                (Phase::Active { .. }, Happened::PermissionGranted(ip)) => self.granted(now, ip),
+                (Phase::Active { .. }, Happened::PermissionRefused(ip)) => {
+                    self.permissions.insert(ip, Permission::Refused { until: now + REFUSED });
+                }
+                (Phase::Active { .. }, Happened::ChannelRefused(peer)) => {
+                    self.channels.insert(peer, Channel::Refused { until: now + REFUSED });
+                }
+                (_, Happened::Refused { code, method, signed }) => self.refused(code, method == ALLOCATE, signed),
+                (Phase::Allocating { .. }, Happened::AllocateFailed | Happened::Closed) => {
+                    self.end(Some(IceServerProblem::Unreachable));
+                }
+                (Phase::Active { .. }, Happened::Closed) => self.end(Some(IceServerProblem::Lost)),
+                (Phase::Deleting { .. }, Happened::Closed) => self.end(None),
+                _ => {}
+            }
+        }
+    }
+
+    fn granted(&mut self, now: Instant, ip: IpAddr) {
+        if let Some(Permission::Asked { waiting: (peer, contents) }) = self.permissions.insert(ip, Permission::Granted)
+        {
+            self.forward(now, peer, &contents);
+        }
+    }
+
+    /// What a refusal means (RFC 8656, sections 7 and 8).
+    fn refused(&mut self, code: u16, allocate: bool, signed: bool) {
+        /// An unsigned request is answered so, with what is needed to sign it; a signed one with an old nonce too.
+        const UNAUTHORIZED: u16 = 401;
+        const STALE_NONCE: u16 = 438;
+        match (&self.phase, code) {
+            (_, STALE_NONCE) | (Phase::Deleting { .. }, _) => {}
+            (Phase::Allocating { .. }, UNAUTHORIZED) if !signed => {}
+            (Phase::Allocating { .. }, UNAUTHORIZED | 441) => self.end(Some(IceServerProblem::Unauthorized)),
+            (Phase::Allocating { .. }, 486 | 508) if allocate => self.end(Some(IceServerProblem::QuotaReached)),
+            (Phase::Allocating { .. }, code) if allocate => self.end(Some(IceServerProblem::Refused(code))),
+            // It knows nothing of the allocation, or of us.
+            (Phase::Active { .. }, UNAUTHORIZED | 437 | 441) => self.end(Some(IceServerProblem::Lost)),
+            // A refused permission or channel is told as such.
+            _ => {}
+        }
+    }
+}
+
+/// STUN goes first among what shares a WebRTC socket (RFC 7983).
+fn is_stun(datagram: &[u8]) -> bool {
+    datagram.first().is_some_and(|first| *first < 4)
+}

@@ -1,0 +1,284 @@
+//! The library's TURN client over one link: bytes in, bytes out, and what the server refuses with which code.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use turn_client_proto::api::{TurnClientApi, TurnConfig, TurnEvent, TurnPollRet, TurnRecvRet};
+use turn_client_proto::client::TurnClient;
+use turn_client_proto::prelude::DelayedTransmitBuild;
+use turn_client_proto::stun::agent::Transmit;
+use turn_client_proto::stun::types::TransportType;
+use turn_client_proto::stun::types::attribute::{ErrorCode, MessageIntegrity};
+use turn_client_proto::stun::types::message::{Message, MessageClass, Method, TransactionId};
+use turn_client_proto::stun::types::prelude::AttributeStaticType;
+use turn_client_proto::tcp::TurnClientTcp;
+use turn_client_proto::types::TurnCredentials;
+use turn_client_proto::udp::TurnClientUdp;
+
+use super::framing::{Framing, pad};
+use super::servers::TurnServer;
+use super::time::Epoch;
+use super::url::LinkTransport;
+
+/// Requests that are remembered, to tell what an error is the answer to.
+const REMEMBERED_REQUESTS: usize = 64;
+
+/// How long the client is left alone when it wants to be called again at once and then has nothing to do.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Calls in a row that each make the client do something.
+const CALLS_AT_ONCE: usize = 256;
+
+/// How a request is sent again: seven times within fifteen seconds, and given up four seconds later. Over a stream it
+/// goes out once and is given up after the same time.
+const RETRANSMIT: Duration = Duration::from_millis(500);
+const MAX_RETRANSMIT: Duration = Duration::from_secs(4);
+const TRANSMISSIONS: u32 = 7;
+
+/// What comes out of a client.
+pub(super) enum Happened {
+    /// Bytes for the server.
+    Send(Vec<u8>),
+    /// A peer's datagram came through the relay.
+    Received {
+        peer: SocketAddr,
+        data: Vec<u8>,
+    },
+    Allocated(SocketAddr),
+    AllocateFailed,
+    PermissionGranted(IpAddr),
+    PermissionRefused(IpAddr),
+    ChannelBound(SocketAddr),
+    ChannelRefused(SocketAddr),
+    /// The server refused a request.
+    Refused {
+        code: u16,
+        method: Method,
+        signed: bool,
+    },
+    /// The stream holds no messages of TURN.
+    NotTurn,
+    /// Nothing more will come of it.
+    Closed,
+}
+
+#[derive(Debug)]
+struct Request {
+    id: TransactionId,
+    method: Method,
+    /// It carried our credentials.
+    signed: bool,
+}
+
+pub(super) struct Client {
+    epoch: Epoch,
+    client: TurnClient,
+    transport: TransportType,
+    /// What the client takes for the address of our end: the link knows the true one.
+    local: SocketAddr,
+    server: SocketAddr,
+    /// Empty over UDP.
+    framing: Framing,
+    requests: VecDeque<Request>,
+    wake_at: Option<Instant>,
+    closed: bool,
+    pub(super) happened: VecDeque<Happened>,
+}
+
+impl fmt::Debug for Client {
+    /// Without the library's client, which would show the credential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("server", &self.server)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client that asks for an IPv4 address: that is one every server has, and over which any two peers can meet,
+    /// whichever family they reach the server over.
+    pub(super) fn new(now: Instant, address: SocketAddr, server: &TurnServer) -> Self {
+        let credentials = TurnCredentials::new(server.username.expose(), server.credential.expose());
+        let mut config = TurnConfig::new(credentials);
+        config.set_request_retransmits(RETRANSMIT, MAX_RETRANSMIT, TRANSMISSIONS, MAX_RETRANSMIT);
+        let ip = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let local = SocketAddr::new(ip, 1);
+        let (client, transport) = match server.url.transport {
+            LinkTransport::Udp => (TurnClientUdp::allocate(local, address, config).into(), TransportType::Udp),
+            LinkTransport::Tcp | LinkTransport::Tls => {
+                (TurnClientTcp::allocate(local, address, config).into(), TransportType::Tcp)
+            }
+        };
+        Self {
+            epoch: Epoch::new(now),
+            client,
+            transport,
+            local,
+            server: address,
+            framing: Framing::default(),
+            requests: VecDeque::new(),
+            wake_at: None,
+            closed: false,
+            happened: VecDeque::new(),
+        }
+    }
+
+    /// Bytes came from the server: one datagram, or a piece of the stream.
+    pub(super) fn receive(&mut self, now: Instant, bytes: &[u8]) {
+        if self.transport == TransportType::Udp {
+            self.message(now, bytes);
+        } else {
+            let mut framing = std::mem::take(&mut self.framing);
+            if framing.feed(bytes, |message| self.message(now, message)).is_err() {
+                self.happened.push_back(Happened::NotTurn);
+            }
+            self.framing = framing;
+        }
+        self.drive(now);
+    }
+
+    fn message(&mut self, now: Instant, message: &[u8]) {
+        self.note_refusal(message);
+        let at = self.epoch.since(now);
+        if let TurnRecvRet::PeerData(received) =
+            self.client.recv(Transmit::new(message, self.transport, self.server, self.local), at)
+        {
+            let data = received.data().to_vec();
+            self.happened.push_back(Happened::Received { peer: received.peer, data });
+        }
+    }
+
+    /// The library's client does not tell why something failed.
+    fn note_refusal(&mut self, message: &[u8]) {
+        if message.first().is_none_or(|first| first >> 6 != 0) {
+            return;
+        }
+        let Ok(message) = Message::from_bytes(message) else { return };
+        if !message.has_class(MessageClass::Error) {
+            return;
+        }
+        let Ok(code) = message.attribute::<ErrorCode>() else { return };
+        let id = message.transaction_id();
+        if let Some(index) = self.requests.iter().position(|request| request.id == id)
+            && let Some(request) = self.requests.remove(index)
+        {
+            let Request { method, signed, .. } = request;
+            self.happened.push_back(Happened::Refused { code: code.code(), method, signed });
+        }
+    }
+
+    /// Sends a datagram to a peer the server lets us send to. Gives whether it went.
+    pub(super) fn send(&mut self, now: Instant, peer: SocketAddr, data: &[u8]) -> bool {
+        let at = self.epoch.since(now);
+        let Ok(Some(transmit)) = self.client.send_to(TransportType::Udp, peer, data, at) else { return false };
+        let bytes = transmit.data.build();
+        self.put(bytes);
+        true
+    }
+
+    pub(super) fn permit(&mut self, now: Instant, peer: IpAddr) -> bool {
+        let at = self.epoch.since(now);
+        let asked = self.client.create_permission(TransportType::Udp, peer, at).is_ok();
+        self.drive(now);
+        asked
+    }
+
+    pub(super) fn bind(&mut self, now: Instant, peer: SocketAddr) -> bool {
+        let at = self.epoch.since(now);
+        let asked = self.client.bind_channel(TransportType::Udp, peer, at).is_ok();
+        self.drive(now);
+        asked
+    }
+
+    /// Asks the server to forget the allocation. Gives whether there is one.
+    pub(super) fn delete(&mut self, now: Instant) -> bool {
+        let at = self.epoch.since(now);
+        let asked = self.client.delete(at).is_ok();
+        self.drive(now);
+        asked
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.wake_at
+    }
+
+    /// Lets the client do what it has to.
+    pub(super) fn drive(&mut self, now: Instant) {
+        let at = self.epoch.since(now);
+        self.wake_at = None;
+        for _ in 0..CALLS_AT_ONCE {
+            if self.closed {
+                return;
+            }
+            let mut progress = false;
+            while let Some(transmit) = self.client.poll_transmit(at) {
+                progress = true;
+                let bytes = transmit.data.to_vec();
+                self.note_request(&bytes);
+                self.put(bytes);
+            }
+            while let Some(event) = self.client.poll_event() {
+                progress = true;
+                self.event(event);
+            }
+            match self.client.poll(at) {
+                TurnPollRet::WaitUntil(wait) if wait > at => {
+                    self.wake_at = Some(self.epoch.instant(wait));
+                    return;
+                }
+                TurnPollRet::WaitUntil(_) if progress => {}
+                // These are about allocations over TCP, which we don't make.
+                TurnPollRet::WaitUntil(_) | TurnPollRet::AllocateTcpSocket { .. } | TurnPollRet::TcpClose { .. } => {
+                    break;
+                }
+                TurnPollRet::Closed => {
+                    while let Some(event) = self.client.poll_event() {
+                        self.event(event);
+                    }
+                    self.closed = true;
+                    self.happened.push_back(Happened::Closed);
+                    return;
+                }
+            }
+        }
+        self.wake_at = Some(now + PAUSE);
+    }
+
+    fn event(&mut self, event: TurnEvent) {
+        self.happened.push_back(match event {
+            TurnEvent::AllocationCreated(_, relayed) => Happened::Allocated(relayed),
+            TurnEvent::AllocationCreateFailed(_) => Happened::AllocateFailed,
+            TurnEvent::PermissionCreated(_, peer) => Happened::PermissionGranted(peer),
+            TurnEvent::PermissionCreateFailed(_, peer) => Happened::PermissionRefused(peer),
+            TurnEvent::ChannelCreated(_, peer) => Happened::ChannelBound(peer),
+            TurnEvent::ChannelCreateFailed(_, peer) => Happened::ChannelRefused(peer),
+            TurnEvent::TcpConnected(_) | TurnEvent::TcpConnectFailed(_) => return,
+        });
+    }
+
+    fn note_request(&mut self, bytes: &[u8]) {
+        let Ok(message) = Message::from_bytes(bytes) else { return };
+        if !message.has_class(MessageClass::Request) {
+            return;
+        }
+        let id = message.transaction_id();
+        if self.requests.iter().any(|request| request.id == id) {
+            return;
+        }
+        if self.requests.len() >= REMEMBERED_REQUESTS {
+            self.requests.pop_front();
+        }
+        let signed = message.has_attribute(MessageIntegrity::TYPE);
+        self.requests.push_back(Request { id, method: message.method(), signed });
+    }
+
+    fn put(&mut self, mut bytes: Vec<u8>) {
+        if self.transport == TransportType::Tcp {
+            pad(&mut bytes);
+        }
+        self.happened.push_back(Happened::Send(bytes));
+    }
+}

@@ -1,0 +1,580 @@
+//! The machine that gathers: when it asks whom, which candidates there are, and where relayed datagrams go.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::allocation::{self, Allocation, IceServerFailed, IceServerProblem};
+use super::names::{Answer, Names};
+use super::reflexive::{Change, Reflexive};
+use super::servers::Servers;
+use super::target::{State, Target};
+use super::url::{Host, LinkTransport, ServerUrl};
+use crate::ids::{Counter, LinkId, ResolveId};
+use crate::protocol::IceServer;
+use crate::rtc::{LocalCandidate, Transmit};
+
+/// When gathering is called finished, whatever is still missing: a server that does not answer holds nobody up.
+pub(super) const GATHERING_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How long allocations are kept when no connection needs them: the next peer may be about to come.
+const LINGER: Duration = Duration::from_secs(60);
+
+/// How long an allocation that is to be replaced is kept after the last datagram of a connection that uses it.
+const RETIREMENT: Duration = Duration::from_secs(30);
+
+/// A server that was heard of so recently is not suspected.
+const TRUSTED: Duration = Duration::from_secs(3);
+
+/// How long a new allocation is left alone before it may be replaced on suspicion.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// Allocations at a time: one for each server, and those they replace. At the bound the longest unused goes.
+const MAX_ALLOCATIONS: usize = 24;
+
+/// Addresses of one STUN server that are asked: one of each family.
+const STUN_ADDRESSES: usize = 2;
+
+/// Which candidates are offered to peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum IceTransportPolicy {
+    /// All: our own addresses, what STUN servers see of them, and relayed ones.
+    #[default]
+    All,
+    /// Only those of TURN servers. Peers learn no address of ours, and no UDP socket is bound for them.
+    Relay,
+}
+
+/// What was dropped and what failed on the way over servers. A number stays at its largest value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct IceCounters {
+    /// Datagrams of ours that a relay would not take: it has not let the peer through yet, or refuses to.
+    pub relay_lost: u64,
+    /// Attempts to get a relayed address that failed.
+    pub failed_allocations: u64,
+    /// Relayed addresses that were given.
+    pub allocations: u64,
+}
+
+/// What is to be done, or told to the connections.
+#[derive(Debug)]
+pub(crate) enum Output {
+    Resolve {
+        request: ResolveId,
+        host: String,
+    },
+    OpenLink {
+        link: LinkId,
+        remote: SocketAddr,
+        transport: LinkTransport,
+        server_name: String,
+    },
+    SendLink {
+        link: LinkId,
+        contents: Vec<u8>,
+    },
+    CloseLink {
+        link: LinkId,
+    },
+    Transmit(Transmit),
+    Found(LocalCandidate),
+    Gone(LocalCandidate),
+    /// No more candidates are expected.
+    Finished,
+    Received {
+        relayed: SocketAddr,
+        peer: SocketAddr,
+        data: Vec<u8>,
+    },
+    Failed(IceServerFailed),
+}
+
+#[derive(Debug)]
+struct Held {
+    allocation: Allocation,
+    candidate: Option<LocalCandidate>,
+    preference: u16,
+    since: Instant,
+    /// It was replaced, and goes once nothing uses it.
+    retiring: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Gatherer {
+    policy: IceTransportPolicy,
+    rng: fastrand::Rng,
+    configured: Vec<IceServer>,
+    listed: Vec<IceServer>,
+    stun: Vec<ServerUrl>,
+    targets: Vec<Target>,
+    /// `None` until they are known.
+    locals: Option<Vec<SocketAddr>>,
+    names: Names,
+    reflexive: Reflexive,
+    /// At most [`MAX_ALLOCATIONS`].
+    allocations: BTreeMap<LinkId, Held>,
+    relayed: BTreeMap<SocketAddr, LinkId>,
+    links: Counter,
+    /// Since when connections have needed candidates.
+    began: Option<Instant>,
+    finished: bool,
+    /// Since when no connection has needed any.
+    idle_since: Option<Instant>,
+    counters: IceCounters,
+    outputs: VecDeque<Output>,
+}
+
+impl Gatherer {
+    pub(crate) fn new(policy: IceTransportPolicy, configured: Vec<IceServer>, seed: u64) -> Self {
+        let mut gatherer = Self {
+            policy,
+            rng: fastrand::Rng::with_seed(seed),
+            configured,
+            listed: Vec::new(),
+            stun: Vec::new(),
+            targets: Vec::new(),
+            locals: (policy == IceTransportPolicy::Relay).then(Vec::new),
+            names: Names::default(),
+            reflexive: Reflexive::default(),
+            allocations: BTreeMap::new(),
+            relayed: BTreeMap::new(),
+            links: Counter::default(),
+            began: None,
+            finished: false,
+            idle_since: None,
+            counters: IceCounters::default(),
+            outputs: VecDeque::new(),
+        };
+        gatherer.read_servers();
+        gatherer
+    }
+
+    pub(crate) fn counters(&self) -> IceCounters {
+        let waiting = self.allocations.values().map(|held| held.allocation.lost);
+        IceCounters { relay_lost: waiting.fold(self.counters.relay_lost, u64::saturating_add), ..self.counters }
+    }
+
+    /// The candidates there are now, beside our own addresses.
+    pub(crate) fn candidates(&self) -> Vec<LocalCandidate> {
+        let reflexive = self.reflexive.candidates();
+        let reflexive = reflexive.map(|(address, base)| LocalCandidate::ServerReflexive { address, base });
+        let relayed = self.allocations.values().filter(|held| !held.retiring).filter_map(|held| held.candidate);
+        reflexive.chain(relayed).collect()
+    }
+
+    /// Whether no more candidates are expected.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// A `welcome` brought this list. Servers that are in the former with the same credentials go on as they are; others
+    /// begin anew, and what they replace goes once no connection uses it.
+    pub(crate) fn set_servers(&mut self, now: Instant, listed: &[IceServer]) {
+        if self.listed == listed {
+            return;
+        }
+        self.listed = listed.to_vec();
+        self.read_servers();
+        self.step(now);
+    }
+
+    fn read_servers(&mut self) {
+        let servers = Servers::read(self.configured.iter().chain(&self.listed));
+        self.stun = if self.policy == IceTransportPolicy::All { servers.stun } else { Vec::new() };
+        let mut former = std::mem::take(&mut self.targets);
+        for (rank, server) in (0..).zip(servers.turn) {
+            let known = former.iter().position(|target| target.server == server);
+            let mut target = known.map_or_else(|| Target::new(server), |index| former.swap_remove(index));
+            target.rank = rank;
+            self.targets.push(target);
+        }
+        for link in former.iter().filter_map(Target::link) {
+            self.retire(link);
+        }
+        let (targets, stun) = (&self.targets, &self.stun);
+        let mut urls = targets.iter().map(|target| &target.server.url).chain(stun).map(|url| &url.host);
+        let wanted: BTreeSet<&Host> = urls.by_ref().collect();
+        self.names.retain(|name| wanted.iter().any(|host| matches!(host, Host::Name(known) if known == name)));
+    }
+
+    /// The addresses of the UDP sockets. Other ones than before mean another way to every server.
+    pub(crate) fn set_local_addresses(&mut self, now: Instant, addresses: &[SocketAddr]) {
+        if self.policy == IceTransportPolicy::All {
+            let former = self.locals.replace(addresses.to_vec());
+            if former.is_some_and(|former| !former.is_empty() && former != addresses) {
+                self.renew(now, |_| true);
+            }
+            self.step(now);
+        }
+    }
+
+    /// A connection has something to negotiate, and wants candidates.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        self.idle_since = None;
+        if self.began.is_none() {
+            self.began = Some(now);
+            self.finished = false;
+        }
+        self.step(now);
+        // What a NAT has forgotten since is no candidate for the new connection.
+        self.reflexive.ask_again(now);
+        self.flush(now);
+    }
+
+    /// No connection has anything to negotiate any more.
+    pub(crate) fn rest(&mut self, now: Instant) {
+        if self.began.is_some() && self.idle_since.is_none() {
+            self.idle_since = Some(now);
+        }
+    }
+
+    /// A connection has lost its way. Allocations on servers that have been silent are replaced, since one that has
+    /// started anew knows nothing of them.
+    pub(crate) fn suspect(&mut self, now: Instant) {
+        self.renew(now, |held| {
+            now.saturating_duration_since(held.allocation.heard_at) > TRUSTED
+                && now.saturating_duration_since(held.since) > SETTLED
+        });
+        self.step(now);
+    }
+
+    /// Leaves all servers for good.
+    pub(crate) fn close(&mut self, now: Instant) {
+        self.stop(now);
+        self.targets.clear();
+        self.stun.clear();
+        self.flush(now);
+    }
+
+    /// Drops everything: nothing is wanted, and nothing comes any more.
+    pub(crate) fn abandon(&mut self) {
+        let counters = self.counters();
+        *self = Self { counters, ..Self::new(self.policy, Vec::new(), 0) };
+    }
+
+    /// Whether the datagram was the answer of a STUN server.
+    pub(crate) fn datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> bool {
+        let taken = self.reflexive.datagram(now, local, remote, datagram);
+        if taken {
+            self.flush(now);
+        }
+        taken
+    }
+
+    /// A new number for a question of somebody else's.
+    pub(crate) fn new_request(&mut self) -> ResolveId {
+        self.names.new_request()
+    }
+
+    /// The addresses of a name; none if it could not be resolved.
+    pub(crate) fn resolved(&mut self, now: Instant, request: ResolveId, addresses: &[IpAddr]) {
+        if self.names.resolved(now, request, addresses) {
+            self.step(now);
+        }
+    }
+
+    pub(crate) fn link_opened(&mut self, now: Instant, link: LinkId) {
+        self.with(now, link, |allocation| allocation.opened(now));
+    }
+
+    pub(crate) fn link_data(&mut self, now: Instant, link: LinkId, bytes: &[u8]) {
+        self.with(now, link, |allocation| allocation.receive(now, bytes));
+    }
+
+    pub(crate) fn link_closed(&mut self, now: Instant, link: LinkId) {
+        self.with(now, link, Allocation::closed);
+    }
+
+    /// Sends what goes out from a relayed address. Gives back what does not.
+    pub(crate) fn send(&mut self, now: Instant, transmit: Transmit) -> Option<Transmit> {
+        let Some(link) = self.relayed.get(&transmit.local).copied() else {
+            return Some(transmit);
+        };
+        let Transmit { remote, contents, .. } = transmit;
+        let mut full = false;
+        self.with(now, link, |allocation| {
+            allocation.send(now, remote, contents);
+            full = allocation.is_full();
+        });
+        if full {
+            self.renew(now, |held| held.allocation.is_full() && now.saturating_duration_since(held.since) > LINGER);
+            self.step(now);
+        }
+        None
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.reflexive.handle_timeout(now);
+        let due: Vec<LinkId> =
+            self.allocations.iter().filter(|(_, held)| held.due() <= Some(now)).map(|(link, _)| *link).collect();
+        for link in due {
+            self.with(now, link, |allocation| allocation.handle_timeout(now));
+        }
+        let unused: Vec<LinkId> =
+            self.allocations.iter().filter(|(_, held)| held.is_unused(now)).map(|(link, _)| *link).collect();
+        for link in unused {
+            self.with(now, link, |allocation| allocation.delete(now));
+        }
+        if self.idle_since.is_some_and(|since| since + LINGER <= now) {
+            self.stop(now);
+        }
+        self.names.handle_timeout(now);
+        self.step(now);
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let allocations = self.allocations.values().filter_map(Held::due);
+        let waits = self.targets.iter().filter_map(|target| match target.state {
+            State::Waiting { until } if self.began.is_some() => Some(until),
+            _ => None,
+        });
+        let gathering = self.began.filter(|_| !self.finished).map(|began| began + GATHERING_TIMEOUT);
+        let linger = self.idle_since.map(|since| since + LINGER);
+        let others = [self.reflexive.poll_timeout(), self.names.poll_timeout(), gathering, linger];
+        allocations.chain(waits).chain(others.into_iter().flatten()).min()
+    }
+
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Begins what is to begin.
+    fn step(&mut self, now: Instant) {
+        if self.began.is_some() && self.locals.is_some() {
+            self.ask_stun(now);
+            for index in 0..self.targets.len() {
+                self.start(now, index);
+            }
+        }
+        self.flush(now);
+    }
+
+    fn ask_stun(&mut self, now: Instant) {
+        let mut servers = Vec::new();
+        for url in &self.stun {
+            let addresses = match &url.host {
+                Host::Address(address) => vec![*address],
+                Host::Name(name) => match self.names.look_up(now, name) {
+                    Answer::Known(addresses) => addresses,
+                    Answer::Pending | Answer::Failed => Vec::new(),
+                },
+            };
+            let first = |v4: bool| addresses.iter().find(move |address| address.is_ipv4() == v4);
+            let both = [first(true), first(false)];
+            servers.extend(both.into_iter().flatten().take(STUN_ADDRESSES).map(|ip| SocketAddr::new(*ip, url.port)));
+        }
+        if let Some(locals) = &self.locals {
+            self.reflexive.retain(locals, &servers);
+            self.reflexive.ask(now, locals, &servers);
+        }
+    }
+
+    fn start(&mut self, now: Instant, index: usize) {
+        let Some(target) = self.targets.get_mut(index) else { return };
+        let again = match target.state {
+            State::Idle | State::Resolving => false,
+            State::Waiting { until } if until <= now => true,
+            _ => return,
+        };
+        let url = &target.server.url;
+        let addresses = match &url.host {
+            Host::Address(address) => Answer::Known(vec![*address]),
+            Host::Name(name) => {
+                if again && self.names.known(name) == Answer::Failed {
+                    self.names.forget(name);
+                }
+                self.names.look_up(now, name)
+            }
+        };
+        match addresses {
+            Answer::Pending => target.state = State::Resolving,
+            Answer::Failed => self.failed(now, index, IceServerProblem::NotResolved),
+            Answer::Known(addresses) => {
+                let port = url.port;
+                self.try_next(now, index, addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect());
+            }
+        }
+    }
+
+    /// Asks for an allocation at the first of these addresses.
+    fn try_next(&mut self, now: Instant, index: usize, mut addresses: Vec<SocketAddr>) {
+        let Some(target) = self.targets.get_mut(index) else { return };
+        if addresses.is_empty() {
+            return self.failed(now, index, IceServerProblem::Unreachable);
+        }
+        let address = addresses.remove(0);
+        let link = LinkId(self.links.next());
+        let transport = target.server.url.transport;
+        let better = match transport {
+            LinkTransport::Udp => 3,
+            LinkTransport::Tcp => 2,
+            LinkTransport::Tls => 1,
+        };
+        let held = Held {
+            allocation: Allocation::new(now, address, &target.server),
+            candidate: None,
+            preference: (better << 8) - target.rank,
+            since: now,
+            retiring: false,
+        };
+        let server_name = match &target.server.url.host {
+            Host::Name(name) => name.clone(),
+            Host::Address(address) => address.to_string(),
+        };
+        target.state = State::Trying { link, more: addresses };
+        self.make_room(now);
+        self.allocations.insert(link, held);
+        self.outputs.push_back(Output::OpenLink { link, remote: address, transport, server_name });
+    }
+
+    fn make_room(&mut self, now: Instant) {
+        if self.allocations.len() < MAX_ALLOCATIONS {
+            return;
+        }
+        let retiring = self.allocations.iter().filter(|(_, held)| held.retiring);
+        if let Some(link) = retiring.min_by_key(|(_, held)| held.allocation.used_at).map(|(link, _)| *link) {
+            // Its server forgets it by itself.
+            self.ended(now, link, None);
+        }
+    }
+
+    fn failed(&mut self, now: Instant, index: usize, problem: IceServerProblem) {
+        let luck = self.rng.f64();
+        let Some(target) = self.targets.get_mut(index) else { return };
+        self.counters.failed_allocations = self.counters.failed_allocations.saturating_add(1);
+        let server = target.server.url.to_string();
+        if target.failed(now, problem, luck) {
+            tracing::warn!(%server, %problem, "a TURN server is of no use");
+            self.outputs.push_back(Output::Failed(IceServerFailed { server, problem }));
+        }
+    }
+
+    /// Replaces those allocations, which go once nothing uses them.
+    fn renew(&mut self, _now: Instant, which: impl Fn(&Held) -> bool) {
+        for index in 0..self.targets.len() {
+            let Some(target) = self.targets.get_mut(index) else { continue };
+            let State::Allocated(link) = target.state else { continue };
+            if self.allocations.get(&link).is_some_and(&which) {
+                target.state = State::Idle;
+                self.retire(link);
+            }
+        }
+    }
+
+    fn retire(&mut self, link: LinkId) {
+        if let Some(held) = self.allocations.get_mut(&link) {
+            held.retiring = true;
+        }
+    }
+
+    /// Leaves all servers until a connection needs one.
+    fn stop(&mut self, now: Instant) {
+        self.began = None;
+        self.finished = false;
+        self.idle_since = None;
+        for target in &mut self.targets {
+            if !matches!(target.state, State::Refused) {
+                target.state = State::Idle;
+            }
+        }
+        let links: Vec<LinkId> = self.allocations.keys().copied().collect();
+        for link in links {
+            self.retire(link);
+            self.with(now, link, |allocation| allocation.delete(now));
+        }
+        self.reflexive.retain(&[], &[]);
+        self.flush(now);
+    }
+
+    /// Lets an allocation do something, and handles what comes of it.
+    fn with(&mut self, now: Instant, link: LinkId, act: impl FnOnce(&mut Allocation)) {
+        let Some(held) = self.allocations.get_mut(&link) else { return };
+        act(&mut held.allocation);
+        self.follow(now, link);
+        self.flush(now);
+    }
+
+    fn follow(&mut self, now: Instant, link: LinkId) {
+        while let Some(held) = self.allocations.get_mut(&link)
+            && let Some(output) = held.allocation.poll_output()
+        {
+            match output {
+                allocation::Output::Send(contents) => self.outputs.push_back(Output::SendLink { link, contents }),
+                allocation::Output::Received { relayed, peer, data } => {
+                    self.outputs.push_back(Output::Received { relayed, peer, data });
+                }
+                allocation::Output::Allocated(address) => {
+                    let candidate = LocalCandidate::Relayed { address, preference: held.preference };
+                    held.candidate = Some(candidate);
+                    held.since = now;
+                    let retiring = held.retiring;
+                    self.relayed.insert(address, link);
+                    self.counters.allocations = self.counters.allocations.saturating_add(1);
+                    if let Some(target) = self.targets.iter_mut().find(|target| target.link() == Some(link)) {
+                        tracing::debug!(server = %target.server.url, "a relayed address");
+                        target.allocated(link);
+                    }
+                    if !retiring {
+                        self.outputs.push_back(Output::Found(candidate));
+                    }
+                }
+                allocation::Output::Ended(problem) => self.ended(now, link, problem),
+            }
+        }
+    }
+
+    fn ended(&mut self, now: Instant, link: LinkId, problem: Option<IceServerProblem>) {
+        let Some(held) = self.allocations.remove(&link) else { return };
+        self.counters.relay_lost = self.counters.relay_lost.saturating_add(held.allocation.lost);
+        self.outputs.push_back(Output::CloseLink { link });
+        if let Some(candidate) = held.candidate {
+            self.relayed.retain(|_, other| *other != link);
+            self.outputs.push_back(Output::Gone(candidate));
+        }
+        let Some(index) = self.targets.iter().position(|target| target.link() == Some(link)) else { return };
+        let Some(target) = self.targets.get_mut(index) else { return };
+        match (&mut target.state, problem) {
+            (State::Trying { more, .. }, Some(IceServerProblem::Unreachable)) if !more.is_empty() => {
+                let more = std::mem::take(more);
+                self.try_next(now, index, more);
+            }
+            (_, Some(problem)) => self.failed(now, index, problem),
+            (_, None) => target.state = State::Idle,
+        }
+    }
+
+    fn flush(&mut self, now: Instant) {
+        self.outputs.extend(self.names.asks.drain(..).map(|(request, host)| Output::Resolve { request, host }));
+        self.outputs.extend(self.reflexive.transmits.drain(..).map(Output::Transmit));
+        self.outputs.extend(self.reflexive.changes.drain(..).map(|change| match change {
+            Change::Found { address, base } => Output::Found(LocalCandidate::ServerReflexive { address, base }),
+            Change::Gone { address, base } => Output::Gone(LocalCandidate::ServerReflexive { address, base }),
+        }));
+        let Some(began) = self.began.filter(|_| !self.finished && self.locals.is_some()) else { return };
+        let pending = self.reflexive.is_asking()
+            || self.targets.iter().any(Target::is_pending)
+            || self
+                .stun
+                .iter()
+                .any(|url| matches!(&url.host, Host::Name(name) if self.names.known(name) == Answer::Pending));
+        if !pending || began + GATHERING_TIMEOUT <= now {
+            self.finished = true;
+            self.outputs.push_back(Output::Finished);
+        }
+    }
+}
+
+impl Held {
+    fn due(&self) -> Option<Instant> {
+        let unused = self.retiring.then(|| self.allocation.used_at + RETIREMENT);
+        [self.allocation.poll_timeout(), unused.filter(|_| self.allocation.relayed().is_some())]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn is_unused(&self, now: Instant) -> bool {
+        self.retiring && self.allocation.relayed().is_some() && self.allocation.used_at + RETIREMENT <= now
+    }
+}

@@ -1,0 +1,23 @@
+//! Where candidates beyond our own addresses come from: STUN and TURN servers, shared by all remote peers of a room.
+//!
+//! The `Gatherer` asks STUN servers from the UDP sockets that the peers share, and allocates on TURN servers, each over
+//! a link of its own (a UDP socket, a TCP connection, or one with TLS). Gathering begins with the first connection that
+//! has something to negotiate: an offer takes its way through the server meanwhile, so waiting for that costs no time,
+//! and a room without media costs the servers nothing.
+
+mod allocation;
+mod client;
+mod framing;
+mod gatherer;
+mod names;
+mod reflexive;
+mod servers;
+mod target;
+mod time;
+mod url;
+
+pub use allocation::{IceServerFailed, IceServerProblem};
+pub(crate) use gatherer::{Gatherer, Output};
+pub use gatherer::{IceCounters, IceTransportPolicy};
+pub(crate) use servers::check;
+pub use url::LinkTransport;

@@ -1,0 +1,121 @@
+//! The candidates of all connections, and the servers they come from.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use super::machine::{MeteredPeer, count};
+use super::output::{Event, OpenLink, Output, SendLink};
+use crate::ice::{self, IceCounters, IceTransportPolicy};
+use crate::ids::{LinkId, PeerId, ResolveId};
+use crate::rtc::{Connection, ConnectionState, LocalCandidate};
+
+impl MeteredPeer {
+    /// What was dropped and what failed on the way over STUN and TURN servers.
+    pub fn ice_counters(&self) -> IceCounters {
+        self.ice.counters()
+    }
+
+    /// Answers [`Output::Resolve`]: the addresses of the name, or none if it could not be resolved. Late answers do no
+    /// harm.
+    pub fn resolved(&mut self, now: Instant, request: ResolveId, addresses: &[IpAddr]) {
+        self.ice.resolved(now, request, addresses);
+        self.pump(now);
+    }
+
+    /// Tells that a link is open.
+    pub fn link_opened(&mut self, now: Instant, link: LinkId) {
+        self.ice.link_opened(now, link);
+        self.pump(now);
+    }
+
+    /// Feeds what came over a link: one datagram, or a piece of the stream of any size.
+    pub fn link_data(&mut self, now: Instant, link: LinkId, bytes: &[u8]) {
+        self.ice.link_data(now, link, bytes);
+        self.pump(now);
+    }
+
+    /// Tells that a link could not be opened, or is gone. Not needed after [`Output::CloseLink`].
+    pub fn link_closed(&mut self, now: Instant, link: LinkId) {
+        self.ice.link_closed(now, link);
+        self.pump(now);
+    }
+
+    /// Gives a new connection the candidates there are.
+    pub(super) fn give_candidates(&self, now: Instant, connection: &mut Connection) {
+        if self.options.ice_transport_policy == IceTransportPolicy::All {
+            for address in self.addresses.iter().flatten() {
+                connection.add_local_candidate(now, LocalCandidate::Host(*address));
+            }
+        }
+        for candidate in self.ice.candidates() {
+            connection.add_local_candidate(now, candidate);
+        }
+        if self.ice.is_finished() {
+            connection.finish_local_addresses(now);
+        }
+    }
+
+    /// A connection's state changed: whether candidates are wanted depends on that.
+    pub(super) fn follow_connection(&mut self, now: Instant, from: ConnectionState, to: ConnectionState) {
+        match to {
+            ConnectionState::Closed => self.rest_if_unused(now),
+            _ if from == ConnectionState::Idle => self.ice.begin(now),
+            ConnectionState::Reconnecting => self.ice.suspect(now),
+            _ => {}
+        }
+    }
+
+    pub(super) fn rest_if_unused(&mut self, now: Instant) {
+        let idle = |state| matches!(state, ConnectionState::Idle | ConnectionState::Closed);
+        if self.roster.iter_mut().all(|(_, remote)| idle(remote.connection.state())) {
+            self.ice.rest(now);
+        }
+    }
+
+    /// Does what the gatherer wants done.
+    pub(super) fn ice_output(&mut self, now: Instant, output: ice::Output) {
+        let output = match output {
+            ice::Output::Resolve { request, host } => Output::Resolve { request, host },
+            ice::Output::OpenLink { link, remote, transport, server_name } => {
+                Output::OpenLink(OpenLink { link, remote, transport, server_name })
+            }
+            ice::Output::SendLink { link, contents } => Output::SendLink(SendLink { link, contents }),
+            ice::Output::CloseLink { link } => Output::CloseLink { link },
+            ice::Output::Transmit(transmit) => Output::Transmit(transmit),
+            ice::Output::Failed(failed) => Output::Event(Event::IceServerFailed(failed)),
+            ice::Output::Received { relayed, peer, data } => return self.incoming(now, relayed, peer, &data),
+            ice::Output::Found(candidate) => {
+                return self.each_connection(now, |connection| connection.add_local_candidate(now, candidate));
+            }
+            ice::Output::Gone(candidate) => {
+                return self.each_connection(now, |connection| connection.remove_local_candidate(now, candidate));
+            }
+            ice::Output::Finished => {
+                return self.each_connection(now, |connection| connection.finish_local_addresses(now));
+            }
+        };
+        self.outputs.push_back(output);
+    }
+
+    fn each_connection(&mut self, now: Instant, mut act: impl FnMut(&mut Connection)) {
+        let peers: Vec<PeerId> = self.roster.ids().cloned().collect();
+        for peer in peers {
+            if let Some(remote) = self.roster.get_mut(&peer) {
+                act(&mut remote.connection);
+            }
+            self.settle(now, &peer);
+        }
+    }
+
+    /// A datagram for one of the connections.
+    pub(super) fn incoming(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
+        let Some(peer) = self.roster.owner(local, remote, datagram) else {
+            count(&mut self.counters.unclaimed_datagrams, 1);
+            return;
+        };
+        if let Some(owner) = self.roster.get_mut(&peer) {
+            owner.connection.handle_datagram(now, local, remote, datagram);
+        }
+        self.settle(now, &peer);
+    }
+}
