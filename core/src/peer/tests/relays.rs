@@ -175,9 +175,15 @@ impl Relays {
         if bytes.get(..2) == Some(&[0x00, 0x09]) {
             relay.binds += 1;
         }
+        let binding = bytes.get(..2) == Some(&[0x00, 0x01]) && packet.to == relay.address;
         let answer = relay.server.recv(Transmit::new(bytes, transport, packet.from, packet.to), at);
         let mut out: Vec<Packet> = Vec::new();
-        out.extend(answer.map(|answer| answer.build()).map(|sent| Packet { from: sent.from, to: sent.to, bytes: sent.data }));
+        out.extend(answer.map(|answer| answer.build()).map(|sent| Packet {
+            from: sent.from,
+            // The library sends the answers of plain STUN to itself.
+            to: if binding { packet.from } else { sent.to },
+            bytes: sent.data,
+        }));
         out.extend(self.run(now, index));
         self.padded(index, out)
     }

@@ -231,7 +231,12 @@ impl World {
                 }
                 Output::CloseLink { link } => self.relays.close(node, link),
                 Output::Event(event) => self.nodes[node].events.push(event),
-                done => self.nodes[node].done.push(done),
+                done => {
+                    if done == Output::Finished {
+                        self.relays.links.retain(|link| link.node != node);
+                    }
+                    self.nodes[node].done.push(done);
+                }
             }
         }
         let Node { peer, watch, .. } = &mut self.nodes[node];
