@@ -286,10 +286,15 @@ impl Gatherer {
         self.with(now, link, Allocation::closed);
     }
 
-    /// Sends what goes out from a relayed address. Gives back what does not.
-    pub(crate) fn send(&mut self, now: Instant, transmit: Transmit) -> Option<Transmit> {
+    /// Sends what goes out from a relayed address. Gives back what goes out from a socket, and drops what goes out from
+    /// an address that is no more.
+    pub(crate) fn route(&mut self, now: Instant, transmit: Transmit) -> Option<Transmit> {
         let Some(link) = self.relayed.get(&transmit.local).copied() else {
-            return Some(transmit);
+            if self.locals.as_ref().is_some_and(|locals| locals.contains(&transmit.local)) {
+                return Some(transmit);
+            }
+            self.counters.relay_lost = self.counters.relay_lost.saturating_add(1);
+            return None;
         };
         let Transmit { remote, contents, .. } = transmit;
         let mut full = false;

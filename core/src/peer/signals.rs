@@ -430,7 +430,7 @@ impl MeteredPeer {
                 match output {
                     rtc::Output::Signal(signal) => signals.push(signal),
                     rtc::Output::Transmit(transmit) => {
-                        self.outputs.extend(self.ice.send(now, transmit).map(Output::Transmit));
+                        self.outputs.extend(self.ice.route(now, transmit).map(Output::Transmit));
                     }
                     rtc::Output::SendDone { request, result } => {
                         self.outputs.push_back(Output::ChannelSendDone { request, result });
@@ -469,7 +469,7 @@ impl MeteredPeer {
         while let Some(output) = connection.poll_output() {
             match output {
                 rtc::Output::Transmit(transmit) => {
-                    self.outputs.extend(self.ice.send(now, transmit).map(Output::Transmit));
+                    self.outputs.extend(self.ice.route(now, transmit).map(Output::Transmit));
                 }
                 rtc::Output::SendDone { request, result } => {
                     self.outputs.push_back(Output::ChannelSendDone { request, result });

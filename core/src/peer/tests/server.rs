@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::world::{Delivery, SIGNALLING_DELAY, World};
 use crate::ids::SocketId;
-use crate::protocol::{ClientFrame, CloseCode, PresencePeer, ServerFrame, Welcome};
+use crate::protocol::{ClientFrame, CloseCode, Metadata, PresencePeer, ServerFrame, Welcome};
 
 #[derive(Debug)]
 struct ServerConnection {
@@ -42,6 +42,8 @@ pub(super) struct Server {
     pub(super) messages: Answer,
     /// The `peerMetadata` everyone has, as JSON.
     pub(super) metadata: Option<String>,
+    /// The `metadata` of every `welcome`, as JSON.
+    pub(super) welcome_metadata: Option<String>,
     /// The subscribes that have come, with whether they ask for metadata.
     pub(super) subscribed: Vec<(usize, bool)>,
 }
@@ -60,6 +62,7 @@ impl Server {
             subscribes: Answer::Ack,
             messages: Answer::Ack,
             metadata: None,
+            welcome_metadata: None,
             subscribed: Vec::new(),
         }
     }
@@ -109,12 +112,13 @@ impl World {
             Some(name) => name.clone(),
             None => format!("peer-{}", self.server.next_peer_id),
         };
+        let metadata = self.server.welcome_metadata.as_deref().map(|text| Metadata::from_json(text).unwrap());
         let welcome = ServerFrame::Welcome(Welcome {
             peer_id: peer_id.as_str().into(),
             expires_at: None,
             server_time: 1.0,
             max_message_size: 65_536,
-            metadata: None,
+            metadata: metadata.as_ref().map(Metadata::as_raw),
         });
         self.send_frame(node, socket, &welcome);
         self.server.connections.insert((node, socket), ServerConnection { peer_id, channels: BTreeSet::new() });

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ids::{PeerId, RequestId, SocketId, TokenRequestId};
+use crate::ids::{LinkId, PeerId, RequestId, SocketId, TokenRequestId};
 use crate::peer::roster::MAX_REMOTE_PEERS;
 use crate::peer::{Event, JoinError, MeteredPeer, Output, PeerState, RemoteEvent, SendError};
 use crate::rtc::ConnectionState;
@@ -27,6 +27,7 @@ pub(super) struct Watch {
     left: bool,
     finished: bool,
     sockets_asked_for: bool,
+    links: BTreeSet<LinkId>,
     /// What has been seen, by name.
     pub(super) seen: BTreeSet<String>,
 }
@@ -82,7 +83,10 @@ impl Watch {
             Output::BindSockets { .. } => {
                 assert!(!std::mem::replace(&mut self.sockets_asked_for, true), "sockets are asked for once");
             }
-            Output::Transmit(_) => {}
+            Output::Transmit(_) | Output::Resolve { .. } => {}
+            Output::OpenLink(open) => assert!(self.links.insert(open.link), "a link is opened twice"),
+            Output::SendLink(send) => assert!(self.links.contains(&send.link), "something for a link that is closed"),
+            Output::CloseLink { link } => assert!(self.links.remove(link), "a link is closed that is not open"),
             Output::Event(event) => self.event(event),
             Output::JoinDone { request, result } => {
                 self.ended(*request);
@@ -177,6 +181,7 @@ impl Watch {
                     self.see("reconcile: departure");
                 }
             }
+            Event::IceServerFailed(_) => {}
             Event::Data(data) => {
                 assert!(self.roster.contains_key(&data.sender), "a message of a stranger");
                 self.see("data");

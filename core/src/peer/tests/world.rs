@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::relays::{Packet, Relays};
 use super::server::Server;
 use super::watch::Watch;
 use crate::Secret;
-use crate::ids::{Channel, PeerId, RequestId, SocketId, TokenRequestId};
+use crate::ids::{Channel, LinkId, PeerId, RequestId, SocketId, TokenRequestId};
 use crate::peer::{
     Event, FatalError, JoinError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output, PeerState, RemoteEvent,
 };
@@ -36,6 +37,10 @@ pub(super) enum Delivery {
     Closed { node: usize, socket: SocketId, code: Option<CloseCode> },
     Token { node: usize, request: TokenRequestId },
     Datagram { local: SocketAddr, remote: SocketAddr, contents: Vec<u8> },
+    LinkOpened { node: usize, link: LinkId },
+    LinkClosed { node: usize, link: LinkId },
+    ToRelay(Packet),
+    ToLink { node: usize, link: LinkId, bytes: Vec<u8> },
 }
 
 /// One peer and what it has put out so far.
@@ -64,10 +69,18 @@ pub(super) struct World {
     sequence: u64,
     /// Whether datagrams arrive.
     pub(super) network_up: bool,
+    pub(super) relays: Relays,
+    /// Whether peers see each other's outer addresses only.
+    pub(super) behind_nat: bool,
 }
 
 pub(super) fn address(node: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, u8::try_from(node).unwrap() + 1], 5000))
+}
+
+/// What the NAT of a peer makes of its address.
+pub(super) fn outer(node: usize) -> SocketAddr {
+    SocketAddr::from(([203, 0, 113, u8::try_from(node).unwrap() + 1], 6000))
 }
 
 pub(super) fn room() -> Channel {
@@ -118,6 +131,8 @@ impl World {
             queue: BTreeMap::new(),
             sequence: 0,
             network_up: true,
+            relays: Relays::default(),
+            behind_nat: false,
         }
     }
 
@@ -193,17 +208,85 @@ impl World {
                     let now = self.now;
                     self.nodes[node].peer.local_addresses(now, &[address(node)]);
                 }
-                Output::Transmit(transmit) if self.network_up => self.push(
-                    LINK_DELAY,
-                    Delivery::Datagram { local: transmit.remote, remote: transmit.local, contents: transmit.contents },
-                ),
-                Output::Transmit(_) => {}
+                Output::Transmit(transmit) => {
+                    assert_eq!(transmit.local, address(node), "from an address that is no socket's");
+                    self.carry(Packet { from: transmit.local, to: transmit.remote, bytes: transmit.contents });
+                }
+                Output::Resolve { request, host } => {
+                    let addresses = self.relays.names.get(&host).cloned().unwrap_or_default();
+                    let now = self.now;
+                    self.nodes[node].peer.resolved(now, request, &addresses);
+                }
+                Output::OpenLink(open) => {
+                    let opens = self.relays.open(node, open.link, open.remote, open.transport);
+                    let link = open.link;
+                    let delivery =
+                        if opens { Delivery::LinkOpened { node, link } } else { Delivery::LinkClosed { node, link } };
+                    self.push(LINK_DELAY, delivery);
+                }
+                Output::SendLink(send) => {
+                    if let Some(link) = self.relays.link(node, send.link) {
+                        self.carry(Packet { from: link.client, to: link.server, bytes: send.contents });
+                    }
+                }
+                Output::CloseLink { link } => self.relays.close(node, link),
                 Output::Event(event) => self.nodes[node].events.push(event),
-                done => self.nodes[node].done.push(done),
+                done => {
+                    if done == Output::Finished {
+                        self.relays.links.retain(|link| link.node != node);
+                    }
+                    self.nodes[node].done.push(done);
+                }
             }
         }
         let Node { peer, watch, .. } = &mut self.nodes[node];
         watch.settled(peer);
+    }
+
+    /// Puts a packet on its way.
+    fn carry(&mut self, mut packet: Packet) {
+        if self.behind_nat {
+            // Everyone has a NAT that maps each address to one of its own, and lets everything in.
+            let nodes = 0..self.nodes.len();
+            if nodes.clone().any(|node| address(node) == packet.to) {
+                return;
+            }
+            for node in nodes {
+                if packet.from == address(node) {
+                    packet.from = outer(node);
+                }
+                if packet.to == outer(node) {
+                    packet.to = address(node);
+                }
+            }
+        }
+        let Packet { from, to, .. } = packet;
+        let link = self.relays.links.iter().find(|link| link.client == to && link.server == from).copied();
+        let delivery = if let Some(link) = link {
+            Delivery::ToLink { node: link.node, link: link.link, bytes: packet.bytes }
+        } else if self.relays.behind(to).is_some() {
+            Delivery::ToRelay(packet)
+        } else if self.network_up {
+            Delivery::Datagram { local: to, remote: from, contents: packet.bytes }
+        } else {
+            return;
+        };
+        self.push(LINK_DELAY, delivery);
+    }
+
+    /// Cuts all streams to a server.
+    pub(super) fn cut_links(&mut self, server: usize) {
+        let at = self.relays.servers[server].address;
+        let links: Vec<_> = self.relays.links.iter().filter(|link| link.server == at && link.stream).copied().collect();
+        for link in links {
+            self.push(LINK_DELAY, Delivery::LinkClosed { node: link.node, link: link.link });
+        }
+    }
+
+    fn carry_all(&mut self, packets: Vec<Packet>) {
+        for packet in packets {
+            self.carry(packet);
+        }
     }
 
     fn act(&mut self, node: usize, action: Action) {
@@ -244,7 +327,7 @@ impl World {
 
     fn next_moment(&self) -> Option<Instant> {
         let timeouts = self.nodes.iter().filter_map(|node| node.peer.poll_timeout());
-        self.queue.keys().map(|(at, _)| *at).chain(timeouts).min()
+        self.queue.keys().map(|(at, _)| *at).chain(timeouts).chain(self.relays.next_wake()).min()
     }
 
     fn step(&mut self) -> bool {
@@ -256,6 +339,8 @@ impl World {
             let delivery = entry.remove();
             self.deliver(delivery);
         }
+        let packets = self.relays.wake(self.now);
+        self.carry_all(packets);
         for node in 0..self.nodes.len() {
             self.wake(node);
         }
@@ -290,6 +375,16 @@ impl World {
                     self.call(node, |peer, now| peer.token(now, request, answer.map(Secret::from)));
                 }
             }
+            Delivery::LinkOpened { node, link } => self.call(node, |peer, now| peer.link_opened(now, link)),
+            Delivery::LinkClosed { node, link } => {
+                self.relays.close(node, link);
+                self.call(node, |peer, now| peer.link_closed(now, link));
+            }
+            Delivery::ToRelay(packet) => {
+                let packets = self.relays.receive(self.now, packet);
+                self.carry_all(packets);
+            }
+            Delivery::ToLink { node, link, bytes } => self.call(node, |peer, now| peer.link_data(now, link, &bytes)),
             Delivery::Datagram { local, remote, contents } => {
                 if let Some(node) = (0..self.nodes.len()).find(|node| address(*node) == local) {
                     self.call(node, |peer, now| peer.datagram(now, local, remote, &contents));
@@ -382,6 +477,11 @@ impl Node {
     }
 
     /// Our own states, in order.
+    /// Messages on data channels so far.
+    pub(super) fn messages(&self) -> usize {
+        self.remote_events().filter(|event| matches!(event, RemoteEvent::ChannelMessage { .. })).count()
+    }
+
     pub(super) fn states(&self) -> Vec<PeerState> {
         self.events
             .iter()

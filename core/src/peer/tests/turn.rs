@@ -1,0 +1,339 @@
+//! Candidates of STUN and TURN servers: peers that meet through them, and what becomes of those that are ill.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::relays::Relay;
+use super::world::{World, address, outer, secs};
+use crate::Secret;
+use crate::ice::{IceServerProblem, IceTransportPolicy, LinkTransport};
+use crate::ids::DataChannelId;
+use crate::peer::{Event, MeteredPeerOptions, PeerState};
+use crate::protocol::IceServer;
+use crate::rtc::{ChannelMessage, ConnectionState, DataChannelOptions};
+
+const USERS: &[(&str, &str)] = &[("user", "pass-word")];
+
+fn relay_only() -> MeteredPeerOptions {
+    MeteredPeerOptions { ice_transport_policy: IceTransportPolicy::Relay, ..MeteredPeerOptions::token_provider() }
+}
+
+fn list(urls: &[&str], credential: &str) -> Option<String> {
+    let server = serde_json::json!({ "urls": urls, "username": "user", "credential": credential });
+    Some(serde_json::json!({ "iceServers": [server] }).to_string())
+}
+
+/// Peers in a room, with one TURN server of each of these kinds in everyone's `welcome`.
+fn room_with(peers: usize, options: &MeteredPeerOptions, transports: &[LinkTransport]) -> World {
+    let mut world = World::of(vec![options.clone(); peers]);
+    let urls: Vec<String> = transports.iter().map(|transport| add(&mut world, *transport)).collect();
+    world.server.welcome_metadata = list(&urls.iter().map(String::as_str).collect::<Vec<_>>(), "pass-word");
+    world.all_joined()
+}
+
+/// Adds a server, and gives its URL.
+fn add(world: &mut World, transport: LinkTransport) -> String {
+    let index = world.relays.add(transport, USERS);
+    let at = world.relays.servers[index].address;
+    world.relays.names.insert(format!("turn{index}.example.org"), vec![at.ip()]);
+    match transport {
+        LinkTransport::Udp => format!("turn:{at}"),
+        LinkTransport::Tcp => format!("turn:{at}?transport=tcp"),
+        LinkTransport::Tls => format!("turns:turn{index}.example.org:{}", at.port()),
+    }
+}
+
+fn server(world: &mut World, index: usize) -> &mut Relay {
+    &mut world.relays.servers[index]
+}
+
+fn state(world: &World, node: usize, other: usize) -> Option<ConnectionState> {
+    world.nodes[node].peer.remote_state(&world.id(other))
+}
+
+fn are_connected(world: &World) -> bool {
+    (0..world.nodes.len()).all(|node| {
+        let others = (0..world.nodes.len()).filter(|other| *other != node);
+        others.into_iter().all(|other| state(world, node, other) == Some(ConnectionState::Connected))
+    })
+}
+
+/// Has the first peer open a data channel to the second, and waits until they are connected.
+fn connect(world: &mut World) -> DataChannelId {
+    let far = world.id(1);
+    let channel = world.call(0, |peer, now| peer.open_channel(now, &far, DataChannelOptions::default())).unwrap();
+    world.until("the two are connected", |world| are_connected(world));
+    channel
+}
+
+/// Has the first peer say something to the second, and waits until it hears it.
+fn talk(world: &mut World, channel: DataChannelId) {
+    let far = world.id(1);
+    let before = world.nodes[1].messages();
+    let text = ChannelMessage::Text("hello".into());
+    world.call(0, |peer, now| peer.channel_send(now, &far, channel, text)).unwrap();
+    world.until("the message arrives", |world| world.nodes[1].messages() > before);
+}
+
+fn problems(world: &World, node: usize) -> Vec<IceServerProblem> {
+    let events = world.nodes[node].events.iter();
+    events.filter_map(|event| if let Event::IceServerFailed(failed) = event { Some(failed.problem) } else { None }).collect()
+}
+
+#[test]
+fn peers_that_offer_nothing_but_relays_meet_over_udp_tcp_and_tls() {
+    for transport in [LinkTransport::Udp, LinkTransport::Tcp, LinkTransport::Tls] {
+        let mut world = room_with(2, &relay_only(), &[transport]);
+        let channel = connect(&mut world);
+        talk(&mut world, channel);
+        assert_eq!(world.relays.servers[0].active(), 2, "{transport:?}");
+        assert!(world.relays.servers[0].binds >= 2, "what is used gets a channel");
+        // An address of ours is in nothing that we sent.
+        for node in 0..2 {
+            let sent = world.nodes[node].sent.concat();
+            assert!(sent.contains("rtc-ice") && sent.contains("typ relay"));
+            assert!(!sent.contains("10.0.0.") && !sent.contains("typ host") && !sent.contains("typ srflx"));
+            assert!(!sent.contains("198.51.100."), "nor that of the link");
+        }
+    }
+}
+
+#[test]
+fn a_room_in_which_nothing_is_negotiated_costs_the_servers_nothing() {
+    let mut world = room_with(3, &relay_only(), &[LinkTransport::Udp]);
+    world.pass(secs(100));
+    assert_eq!(world.relays.servers[0].allocations, 0);
+    assert!(world.relays.links.is_empty());
+}
+
+#[test]
+fn peers_behind_nats_meet_at_what_a_stun_server_sees() {
+    let mut world = World::named(2);
+    world.behind_nat = true;
+    world.relays.add(LinkTransport::Udp, &[]);
+    world.server.welcome_metadata = Some(r#"{"iceServers":[{"urls":"stun:192.0.2.1"}]}"#.to_owned());
+    let mut world = world.all_joined();
+    let channel = connect(&mut world);
+    talk(&mut world, channel);
+    for node in 0..2 {
+        let sent = world.nodes[node].sent.concat();
+        let (ip, port) = (outer(node).ip(), outer(node).port());
+        assert!(sent.contains(&format!("{ip} {port} typ srflx raddr 0.0.0.0")), "{sent}");
+    }
+    assert_eq!(world.relays.servers[0].allocations, 0);
+}
+
+#[test]
+fn an_address_that_no_nat_translates_is_no_second_candidate() {
+    let mut world = room_with(2, &MeteredPeerOptions::token_provider(), &[LinkTransport::Udp]);
+    connect(&mut world);
+    world.pass(secs(1));
+    let sent = world.nodes[0].sent.concat();
+    assert!(sent.contains("typ host") && sent.contains("typ relay") && !sent.contains("typ srflx"));
+}
+
+#[test]
+fn gathering_ends_at_once_where_there_is_no_server_and_in_time_where_one_is_dead() {
+    let ends = |sent: &[String]| sent.iter().any(|text| text.contains(r#""candidate":null"#));
+    let mut world = World::named(2).all_joined();
+    connect(&mut world);
+    assert!(ends(&world.nodes[0].sent));
+
+    let options = MeteredPeerOptions::token_provider();
+    let mut world = room_with(2, &options, &[LinkTransport::Udp, LinkTransport::Udp, LinkTransport::Tcp]);
+    server(&mut world, 1).up = false;
+    server(&mut world, 2).up = false;
+    let began = world.now;
+    connect(&mut world);
+    assert!(world.now - began < secs(1), "nobody waits for a dead server");
+    world.until("the living one gave an address", |world| world.nodes[0].sent.concat().contains("typ relay"));
+    assert!(world.now - began < secs(1));
+    assert!(!ends(&world.nodes[0].sent));
+    world.until("the end of the candidates", |world| ends(&world.nodes[0].sent));
+    assert!(world.now - began < secs(9));
+    world.until("it is told what is wrong", |world| problems(world, 0).len() == 2);
+    assert_eq!(problems(&world, 0), [IceServerProblem::Unreachable; 2]);
+    // It works as soon as it is up, and is told once.
+    world.pass(secs(200));
+    server(&mut world, 1).up = true;
+    world.until("it is found to be back", |world| world.relays.servers[1].active() == 2);
+    assert_eq!(problems(&world, 0).len(), 2);
+}
+
+#[test]
+fn a_name_that_cannot_be_resolved_is_told_and_the_rest_goes_on() {
+    let mut world = World::of(vec![relay_only(); 2]);
+    let url = add(&mut world, LinkTransport::Udp);
+    world.server.welcome_metadata = list(&["turn:nowhere.example.org", &url], "pass-word");
+    let mut world = world.all_joined();
+    let channel = connect(&mut world);
+    talk(&mut world, channel);
+    assert_eq!(problems(&world, 0), [IceServerProblem::NotResolved]);
+}
+
+#[test]
+fn wrong_credentials_are_told_once_and_never_tried_again() {
+    let mut world = World::of(vec![relay_only(); 2]);
+    let (bad, good) = (add(&mut world, LinkTransport::Udp), add(&mut world, LinkTransport::Tcp));
+    let servers = serde_json::json!({ "iceServers": [
+        { "urls": bad, "username": "user", "credential": "wrong-word" },
+        { "urls": good, "username": "user", "credential": "pass-word" },
+    ]});
+    world.server.welcome_metadata = Some(servers.to_string());
+    let mut world = world.all_joined();
+    let channel = connect(&mut world);
+    talk(&mut world, channel);
+    assert_eq!(problems(&world, 0), [IceServerProblem::Unauthorized]);
+    let failed = world.nodes[0].peer.ice_counters().failed_allocations;
+    world.pass(secs(600));
+    assert_eq!(world.nodes[0].peer.ice_counters().failed_allocations, failed);
+    let debug = format!("{:?} {:?}", world.nodes[0].peer, world.nodes[0].events);
+    assert!(!debug.contains("wrong-word") && !debug.contains("pass-word"), "{debug}");
+}
+
+#[test]
+fn a_server_without_addresses_to_give_is_asked_again_later() {
+    let mut world = room_with(2, &relay_only(), &[LinkTransport::Udp]);
+    server(&mut world, 0).full = true;
+    let far = world.id(1);
+    world.call(0, |peer, now| peer.open_channel(now, &far, DataChannelOptions::default())).unwrap();
+    world.until("it is told", |world| problems(world, 0) == [IceServerProblem::QuotaReached]);
+    world.pass(secs(10));
+    assert!(world.nodes[0].peer.ice_counters().failed_allocations < 6, "with waits that grow");
+    server(&mut world, 0).full = false;
+    world.until("the two are connected", |world| are_connected(world));
+}
+
+#[test]
+fn allocations_permissions_and_channels_are_refreshed_for_hours() {
+    let mut world = room_with(2, &relay_only(), &[LinkTransport::Udp]);
+    let channel = connect(&mut world);
+    for _ in 0..4 {
+        world.pass(secs(1800));
+        assert!(are_connected(&world));
+        talk(&mut world, channel);
+    }
+    assert_eq!(world.relays.servers[0].allocations, 2, "the same all the time");
+    let states = world.nodes[0].comings_and_goings();
+    assert!(!states.iter().any(|state| state.contains("econnecting")), "{states:?}");
+}
+
+#[test]
+fn a_server_that_starts_anew_gets_new_allocations() {
+    for transport in [LinkTransport::Udp, LinkTransport::Tcp] {
+        let mut world = room_with(2, &relay_only(), &[transport]);
+        let channel = connect(&mut world);
+        talk(&mut world, channel);
+        world.pass(secs(60));
+        server(&mut world, 0).restart();
+        if transport == LinkTransport::Tcp {
+            world.cut_links(0);
+        }
+        let at = world.now;
+        world.until("the loss is noticed", |world| !are_connected(world));
+        world.until("the two are connected again", |world| are_connected(world));
+        assert!(world.now - at < secs(60), "{transport:?}: {:?}", world.now - at);
+        talk(&mut world, channel);
+        world.pass(secs(120));
+        assert!(are_connected(&world));
+        assert_eq!(world.relays.servers[0].active(), 2, "{transport:?}: what was replaced is gone");
+    }
+}
+
+#[test]
+fn a_reconnect_s_welcome_with_new_credentials_brings_new_allocations_and_the_old_ones_go() {
+    let mut world = room_with(2, &relay_only(), &[LinkTransport::Udp]);
+    connect(&mut world);
+    server(&mut world, 0).add_user("user-2", "new-word");
+    let url = format!("turn:{}", world.relays.servers[0].address);
+    let servers = serde_json::json!([{ "urls": url, "username": "user-2", "credential": "new-word" }]);
+    world.server.welcome_metadata = Some(serde_json::json!({ "iceServers": servers }).to_string());
+    for node in 0..2 {
+        world.drop_socket(node);
+    }
+    world.until("it is noticed", |world| !are_connected(world));
+    world.until("both are back", |world| world.nodes.iter().all(|node| node.peer.state() == PeerState::Joined));
+    connect(&mut world);
+    assert_eq!(world.relays.servers[0].allocations, 4);
+    world.pass(secs(40));
+    assert!(are_connected(&world));
+    assert_eq!(world.relays.servers[0].active(), 2);
+    assert_eq!(problems(&world, 0), []);
+}
+
+#[test]
+fn a_reconnect_s_welcome_with_the_same_list_keeps_the_allocations() {
+    let mut world = room_with(2, &relay_only(), &[LinkTransport::Udp]);
+    connect(&mut world);
+    world.drop_socket(0);
+    world.until("it is noticed", |world| !are_connected(world));
+    world.until("it is back", |world| world.nodes[0].peer.state() == PeerState::Joined);
+    connect(&mut world);
+    world.pass(secs(40));
+    assert_eq!(world.relays.servers[0].allocations, 2);
+}
+
+#[test]
+fn allocations_go_when_the_peer_leaves_and_when_nobody_needs_them_for_a_minute() {
+    let mut world = room_with(2, &relay_only(), &[LinkTransport::Udp, LinkTransport::Tcp]);
+    connect(&mut world);
+    world.until("both servers gave addresses", |world| world.relays.servers.iter().all(|relay| relay.active() == 2));
+    world.call(0, |peer, now| peer.close(now, None));
+    world.pass(secs(5));
+    assert!(world.relays.servers.iter().all(|relay| relay.active() == 1));
+    world.pass(secs(50));
+    assert!(world.relays.servers.iter().all(|relay| relay.active() == 1), "another peer may come");
+    world.pass(secs(10));
+    assert!(world.relays.servers.iter().all(|relay| relay.active() == 0));
+    assert!(world.relays.links.is_empty());
+}
+
+#[test]
+fn servers_of_the_user_s_are_used_beside_those_of_the_welcome() {
+    let (username, credential) = (Some("user".to_owned()), Some(Secret::new("pass-word")));
+    let own = IceServer { urls: vec!["turn:192.0.2.1".to_owned()], username, credential };
+    let mut world = World::of(vec![MeteredPeerOptions { ice_servers: vec![own], ..relay_only() }; 2]);
+    assert_eq!(add(&mut world, LinkTransport::Udp), "turn:192.0.2.1:3478");
+    let listed = add(&mut world, LinkTransport::Udp);
+    world.server.welcome_metadata = list(&[&listed], "pass-word");
+    let mut world = world.all_joined();
+    connect(&mut world);
+    world.until("both gave addresses", |world| world.relays.servers.iter().all(|relay| relay.active() == 2));
+}
+
+#[test]
+fn a_peer_that_is_not_let_through_is_lost_on_and_not_asked_for_all_the_time() {
+    let mut world = room_with(2, &relay_only(), &[LinkTransport::Udp]);
+    connect(&mut world);
+    let lost = world.nodes[0].peer.ice_counters().relay_lost;
+    assert!(lost < 10, "only what came before the permission: {lost}");
+    assert_ne!(address(0), outer(0));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Whatever is lost on the way to the server, and whichever ones are dead, two peers meet if one server lives.
+    #[test]
+    fn peers_always_meet_where_a_server_lives(
+        alive in 0_usize..3,
+        kinds in proptest::collection::vec(0_u8..3, 3),
+        loss in 0_u64..25,
+        late in 0_u64..3000,
+    ) {
+        let kinds: Vec<_> = kinds.iter().map(|kind| match kind {
+            0 => LinkTransport::Udp,
+            1 => LinkTransport::Tcp,
+            _ => LinkTransport::Tls,
+        }).collect();
+        let mut world = room_with(2, &relay_only(), &kinds);
+        world.relays.loss = loss;
+        for index in 0..3 {
+            server(&mut world, index).up = index == alive;
+        }
+        world.pass(Duration::from_millis(late));
+        let channel = connect(&mut world);
+        talk(&mut world, channel);
+    }
+}
