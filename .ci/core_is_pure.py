@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 ALLOWED = {
-    "fastrand", "secrecy", "serde", "serde_json", "str0m", "thiserror", "tracing", "turn-client-proto", "url",
+    "dimpl", "fastrand", "secrecy", "serde", "serde_json", "str0m", "thiserror", "tracing", "turn-client-proto", "url",
 }
 MUST_BE_DENIED = {
     "std::time::Instant::now",

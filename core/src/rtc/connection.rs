@@ -13,6 +13,7 @@ use tracing::debug;
 use super::bandwidth::{self, Bandwidth};
 use super::candidates::bump;
 use super::channels::Channels;
+use super::dtls;
 use super::error::{
     DataChannelError, NegotiationError, OpenChannelError, ReplaceTrackError, RequestKeyframeError, WriteFrameError,
 };
@@ -116,7 +117,7 @@ impl Connection {
             return;
         }
         let config = RtcConfig::new()
-            .set_crypto_provider(Arc::new(str0m::crypto::from_feature_flags()))
+            .set_crypto_provider(Arc::new(dtls::crypto_provider()))
             .set_sctp_max_buffered_amount(MAX_BUFFERED_OVER_ALL_CHANNELS)
             .set_sctp_max_message_size(MAX_INBOUND_MESSAGE_BYTES);
         let measurements = self.config.measurements;

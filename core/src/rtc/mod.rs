@@ -7,6 +7,7 @@ mod bandwidth;
 mod candidates;
 mod channels;
 mod connection;
+mod dtls;
 mod error;
 mod ladder;
 mod media;

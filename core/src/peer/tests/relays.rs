@@ -228,7 +228,13 @@ impl Relays {
                     }
                     break;
                 }
-                TurnServerPollRet::AllocateSocket { transport, listen_addr, client_addr, allocation_transport, family } => {
+                TurnServerPollRet::AllocateSocket {
+                    transport,
+                    listen_addr,
+                    client_addr,
+                    allocation_transport,
+                    family,
+                } => {
                     let given = if relay.full {
                         Err(SocketAllocateError::InsufficientCapacity)
                     } else {
