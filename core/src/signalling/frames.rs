@@ -35,12 +35,8 @@ impl Signalling {
                 self.message(&channel, &from, data, from_metadata);
             }
             ServerFrame::Direct { from, data, .. } if is_marker(self.peer_id.as_ref(), &from, data) => {}
-            ServerFrame::Direct { from, data, from_metadata } => match PeerId::new(&from) {
-                Ok(from) => self.tell(Event::Direct {
-                    from,
-                    data: data.into(),
-                    sender_metadata: from_metadata.and_then(|raw| raw.try_into().ok()),
-                }),
+            ServerFrame::Direct { from, data, from_metadata } => match self.senders.sender(&from, from_metadata) {
+                Ok((from, sender_metadata)) => self.tell(Event::Direct { from, data: data.into(), sender_metadata }),
                 Err(error) => self.malformed(&error),
             },
             ServerFrame::Presence { channel, joined, left } => self.presence(&channel, &joined, &left),
@@ -58,13 +54,10 @@ impl Signalling {
         let Some(channel) = self.subscriptions.channel(channel) else {
             return self.unexpected("a message on a channel not subscribed to");
         };
-        match PeerId::new(from) {
-            Ok(from) => self.tell(Event::Message {
-                channel,
-                from,
-                data: data.into(),
-                sender_metadata: from_metadata.and_then(|raw| raw.try_into().ok()),
-            }),
+        match self.senders.sender(from, from_metadata) {
+            Ok((from, sender_metadata)) => {
+                self.tell(Event::Message { channel, from, data: data.into(), sender_metadata });
+            }
             Err(error) => self.malformed(&error),
         }
     }

@@ -41,13 +41,22 @@ pub(super) struct Link {
 #[derive(Debug)]
 struct Liveness {
     timeout: Duration,
-    dies_at: Instant,
-    ping_at: Instant,
+    heard_at: Instant,
+    /// When something came or a ping went out, whichever was later.
+    stirred_at: Instant,
 }
 
 impl Liveness {
     fn new(now: Instant, timeout: Duration) -> Self {
-        Self { timeout, dies_at: after(now, timeout), ping_at: after(now, ping_interval(timeout)) }
+        Self { timeout, heard_at: now, stirred_at: now }
+    }
+
+    fn dies_at(&self) -> Instant {
+        after(self.heard_at, self.timeout)
+    }
+
+    fn ping_at(&self) -> Instant {
+        after(self.stirred_at, ping_interval(self.timeout))
     }
 }
 
@@ -80,18 +89,18 @@ impl Link {
 
     pub(super) fn silence(&mut self, now: Instant) -> Option<Silence> {
         let liveness = self.liveness.as_mut()?;
-        if liveness.dies_at <= now {
+        if liveness.dies_at() <= now {
             return Some(Silence::Dead);
         }
-        if liveness.ping_at <= now {
-            liveness.ping_at = after(now, ping_interval(liveness.timeout));
+        if liveness.ping_at() <= now {
+            liveness.stirred_at = now;
             return Some(Silence::Ping);
         }
         None
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.liveness.as_ref().map(|liveness| liveness.dies_at.min(liveness.ping_at))
+        self.liveness.as_ref().map(|liveness| liveness.dies_at().min(liveness.ping_at()))
     }
 }
 

@@ -11,6 +11,7 @@ use super::link::{Attempt, Link};
 use super::options::{Endpoint, SignallingOptions};
 use super::output::{Action, Event, Output, State};
 use super::renewal::Connected;
+use super::senders::Senders;
 use super::subscriptions::{Subscriptions, Wanted};
 use crate::ids::{Channel, Counter, PeerId, RequestId, SocketId};
 use crate::protocol::{ClientFrame, CloseCode, IceServer, Payload, limits};
@@ -46,6 +47,7 @@ pub struct Signalling {
     pub(super) token_failures: u32,
     pub(super) in_flight: InFlight,
     pub(super) subscriptions: Subscriptions,
+    pub(super) senders: Senders,
     pub(super) peer_id: Option<PeerId>,
     pub(super) max_message_size: usize,
     pub(super) ice_servers: Arc<[IceServer]>,
@@ -102,6 +104,7 @@ impl Signalling {
             token_failures: 0,
             in_flight: InFlight::default(),
             subscriptions: Subscriptions::default(),
+            senders: Senders::default(),
             peer_id: None,
             max_message_size: limits::DEFAULT_MAX_MESSAGE_BYTES,
             ice_servers: Arc::from([]),
@@ -255,6 +258,7 @@ impl Signalling {
         self.outputs.retain(|output| matches!(output, Output::Action(_)));
         let _abandoned = self.in_flight.take_all();
         self.subscriptions.clear();
+        self.senders = Senders::default();
         self.token_failures = 0;
         self.peer_id = None;
         self.max_message_size = limits::DEFAULT_MAX_MESSAGE_BYTES;

@@ -20,6 +20,7 @@ mod overlap;
 mod renewal;
 mod renewing;
 mod requests;
+mod senders;
 mod subscriptions;
 mod switching;
 #[cfg(test)]

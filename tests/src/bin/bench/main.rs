@@ -1,29 +1,21 @@
-//! What things cost, as ratios that hold on any machine: `bench [--quick] [--strict]`.
+//! What things cost, as ratios that hold on any machine: `bench [--quick] [--strict] [inbound] [tick] [publish]`.
 //!
-//! Each benchmark measures what it compares in the same run, in turns. `--quick` runs everything in seconds, too shortly to
-//! judge by; `--strict` exits with 1 if a target is not met.
+//! Each benchmark measures what it compares in the same run, in turns; those that are named are run, or all of them.
+//! `--quick` runs in seconds, too shortly to judge by; `--strict` exits with 1 if a target is not met. It exits with 2 if a
+//! benchmark itself fails.
 
 mod inbound;
-mod machine;
 mod measure;
-mod memory;
 mod publish;
-mod report;
 mod tick;
 
-use std::alloc::System;
-use std::error::Error;
-use std::io::Write as _;
 use std::process::ExitCode;
 
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use metered_realtime_tests::benchmark::{Outcome, Report, exit};
 
-use report::Report;
+type Benchmark = fn(Effort, &mut Report) -> Outcome<()>;
 
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
+const BENCHMARKS: [(&str, Benchmark); 3] = [("inbound", inbound::run), ("tick", tick::run), ("publish", publish::run)];
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,35 +36,31 @@ impl Effort {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let outcome = match arguments.as_slice() {
+    exit(match arguments.as_slice() {
         [publish::CLIENT_MODE, url, publishes] => publish::client(url, publishes).map(|()| true),
         _ => all(&arguments),
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            // Where standard error is closed there is nobody to tell.
-            let _told = writeln!(std::io::stderr(), "{error}");
-            ExitCode::from(2)
-        }
-    }
+    })
 }
 
-/// Runs every benchmark, and gives whether that is a success.
+/// Runs the benchmarks that are named, or all, and gives whether that is a success.
 fn all(arguments: &[&str]) -> Outcome<bool> {
-    let (mut effort, mut strict) = (Effort::Full, false);
+    let (mut effort, mut strict, mut chosen) = (Effort::Full, false, Vec::new());
     for argument in arguments {
         match *argument {
             "--quick" => effort = Effort::Quick,
             "--strict" => strict = true,
-            _ => return Err("bench [--quick] [--strict]".into()),
+            name => match BENCHMARKS.iter().find(|(known, _)| *known == name) {
+                Some((_, run)) => chosen.push(*run),
+                None => return Err("bench [--quick] [--strict] [inbound] [tick] [publish]".into()),
+            },
         }
     }
+    if chosen.is_empty() {
+        chosen.extend(BENCHMARKS.map(|(_, run)| run));
+    }
     let mut report = Report::new()?;
-    inbound::run(effort, &mut report)?;
-    tick::run(effort, &mut report)?;
-    memory::run(&mut report)?;
-    publish::run(effort, &mut report)?;
+    for run in chosen {
+        run(effort, &mut report)?;
+    }
     Ok(report.all_met() || !strict)
 }

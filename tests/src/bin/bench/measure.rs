@@ -1,8 +1,8 @@
-//! Times and allocations.
+//! Times.
 
 use std::time::Instant;
 
-use crate::{ALLOCATOR, Outcome};
+use metered_realtime_tests::benchmark::Outcome;
 
 /// Nanoseconds that one call of each takes: medians over rounds in which they take turns, so that whatever else the
 /// machine does happens to all of them.
@@ -27,24 +27,4 @@ pub(crate) fn nanoseconds<const N: usize>(
         *median = *times.get(times.len() / 2).ok_or("no rounds")?;
     }
     Ok(medians)
-}
-
-/// Allocations that one call makes, reallocations included.
-pub(crate) fn allocations(calls: u32, mut call: impl FnMut()) -> f64 {
-    let count = || {
-        let stats = ALLOCATOR.stats();
-        stats.allocations + stats.reallocations
-    };
-    let before = count();
-    for _ in 0..calls {
-        call();
-    }
-    (count() - before) as f64 / f64::from(calls)
-}
-
-/// Bytes the process has allocated.
-pub(crate) fn held_bytes() -> usize {
-    let stats = ALLOCATOR.stats();
-    // What a reallocation adds or takes is in both counts already.
-    stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
 }

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cpu_time::ProcessTime;
 use metered_realtime_server::{PublishableKey, Server, ServerConfig};
+use metered_realtime_tests::benchmark::{Outcome, Report, Target};
 use metered_realtime_tokio::SignallingClient;
 use serde::Serialize;
 use tokio::process::Command;
 
-use crate::report::{Report, Target};
-use crate::{Effort, Outcome};
+use crate::Effort;
 
 /// The first argument of the process that is our client.
 pub(crate) const CLIENT_MODE: &str = "--publish-client";

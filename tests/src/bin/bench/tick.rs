@@ -4,11 +4,10 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use metered_realtime_core::protocol::Payload;
+use metered_realtime_tests::benchmark::{Connected, Outcome, Report, Target, channel};
 
-use crate::machine::{Connected, channel};
+use crate::Effort;
 use crate::measure::nanoseconds;
-use crate::report::{Report, Target};
-use crate::{Effort, Outcome};
 
 /// A third of the inactivity timeout: after so long a silence a ping is due.
 const PING_AFTER: Duration = Duration::from_secs(20);

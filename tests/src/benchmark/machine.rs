@@ -5,19 +5,26 @@ use std::time::Instant;
 use metered_realtime_core::signalling::{Action, Output, Signalling, SignallingOptions};
 use metered_realtime_core::{Channel, RequestId, SocketId};
 
-use crate::Outcome;
+use super::Outcome;
 
-pub(crate) const WELCOME: &str = r#"{"type":"welcome","peerId":"0b7d62a8-5f0e-4c77-9b1f-2f6f0f3b9a11","expiresAt":null,"serverTime":1700000000,"maxMessageSize":65536}"#;
+/// A `welcome` that says nothing special.
+pub const WELCOME: &str = r#"{"type":"welcome","peerId":"0b7d62a8-5f0e-4c77-9b1f-2f6f0f3b9a11","expiresAt":null,"serverTime":1700000000,"maxMessageSize":65536}"#;
 
 /// A connected machine and the socket it is on.
 #[derive(Debug)]
-pub(crate) struct Connected {
-    pub(crate) machine: Signalling,
-    pub(crate) socket: SocketId,
+pub struct Connected {
+    /// The machine.
+    pub machine: Signalling,
+    /// Its socket.
+    pub socket: SocketId,
 }
 
 impl Connected {
-    pub(crate) fn new(now: Instant) -> Outcome<Self> {
+    /// Connects and takes a `welcome`.
+    ///
+    /// # Errors
+    /// The machine does not do what it should.
+    pub fn new(now: Instant) -> Outcome<Self> {
         let mut machine = Signalling::new(SignallingOptions::api_key("pk_live_bench"), 7)?;
         machine.connect(now)?;
         let mut opened = None;
@@ -31,8 +38,11 @@ impl Connected {
         Ok(connected)
     }
 
-    /// Subscribes to so many channels.
-    pub(crate) fn subscribed(now: Instant, channels: usize) -> Outcome<Self> {
+    /// [`new`](Self::new), and subscribed to so many channels.
+    ///
+    /// # Errors
+    /// The machine does not do what it should.
+    pub fn subscribed(now: Instant, channels: usize) -> Outcome<Self> {
         let mut connected = Self::new(now)?;
         for number in 0..channels {
             let request = connected.machine.subscribe(now, &channel(number)?, false)?;
@@ -41,26 +51,34 @@ impl Connected {
         Ok(connected)
     }
 
-    pub(crate) fn text(&mut self, now: Instant, text: &str) {
+    /// Feeds a text from the server, and drops what comes of it.
+    pub fn text(&mut self, now: Instant, text: &str) {
         self.machine.socket_text(now, self.socket, text);
         self.drain();
     }
 
-    pub(crate) fn ack(&mut self, now: Instant, request: RequestId) {
+    /// Acknowledges a request.
+    pub fn ack(&mut self, now: Instant, request: RequestId) {
         self.text(now, &ack(request));
     }
 
-    pub(crate) fn drain(&mut self) {
+    /// Drops all outputs.
+    pub fn drain(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             std::hint::black_box(output);
         }
     }
 }
 
-pub(crate) fn channel(number: usize) -> Outcome<Channel> {
+/// A channel's name.
+///
+/// # Errors
+/// None: the name is a good one.
+pub fn channel(number: usize) -> Outcome<Channel> {
     Ok(Channel::new(format!("room-{number}"))?)
 }
 
-pub(crate) fn ack(request: RequestId) -> String {
+/// The server's answer to a request.
+pub fn ack(request: RequestId) -> String {
     format!(r#"{{"type":"ack","requestId":"{}"}}"#, request.get())
 }

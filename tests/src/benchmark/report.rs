@@ -2,29 +2,38 @@
 
 use std::io::Write as _;
 
-use crate::Outcome;
+use super::Outcome;
 
 /// What a measured number should be.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Target {
+pub enum Target {
+    /// No more than this.
     AtMost(f64),
+    /// No less than this.
     AtLeast(f64),
 }
 
 /// Prints one line for each result as it comes.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub struct Report {
     all_met: bool,
 }
 
 impl Report {
-    pub(crate) fn new() -> Outcome<Self> {
+    /// Prints the head.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn new() -> Outcome<Self> {
         line("what", "measured", "target", "", "details")?;
         Ok(Self { all_met: true })
     }
 
-    /// A number that has a target.
-    pub(crate) fn judged(&mut self, what: &str, measured: f64, target: Target, details: &str) -> Outcome<()> {
+    /// Prints a number that has a target.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn judged(&mut self, what: &str, measured: f64, target: Target, details: &str) -> Outcome<()> {
         let (met, wanted) = match target {
             Target::AtMost(most) => (measured <= most, format!("≤ {most}")),
             Target::AtLeast(least) => (measured >= least, format!("≥ {least}")),
@@ -33,12 +42,16 @@ impl Report {
         line(what, &format!("{measured:.2}"), &wanted, if met { "met" } else { "NOT MET" }, details)
     }
 
-    /// A number that is good to know.
-    pub(crate) fn told(&mut self, what: &str, measured: &str, details: &str) -> Outcome<()> {
+    /// Prints a number that is good to know.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn told(&mut self, what: &str, measured: &str, details: &str) -> Outcome<()> {
         line(what, measured, "", "", details)
     }
 
-    pub(crate) fn all_met(&self) -> bool {
+    /// Whether every target so far is met.
+    pub fn all_met(&self) -> bool {
         self.all_met
     }
 }

@@ -4,11 +4,9 @@ use std::time::Instant;
 
 use metered_realtime_core::peer::{JoinOptions, MeteredPeer, MeteredPeerOptions, Output, PeerState};
 use metered_realtime_core::signalling::Action;
+use metered_realtime_tests::benchmark::{Connected, Outcome, Report, WELCOME, ack, channel};
 
-use crate::Outcome;
-use crate::machine::{Connected, WELCOME, ack, channel};
-use crate::measure::held_bytes;
-use crate::report::Report;
+use crate::count::held_bytes;
 
 const CLIENTS: usize = 10_000;
 
