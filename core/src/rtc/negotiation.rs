@@ -16,8 +16,8 @@ use super::error::{NegotiationError, SdpProblem};
 use super::media;
 use super::options::RESTART_ANSWER_TIMEOUT;
 use super::output::{ConnectionState, Event, Output};
-use super::sdp::{self, Description, Flow, MAX_CANDIDATES, Section, SectionKind};
-use super::tracks::{OutboundTracks, Place, Slot};
+use super::sdp::{self, Description, Flow, MAX_CANDIDATES, MAX_SECTIONS, Section, SectionKind};
+use super::tracks::{OutboundTracks, Place, Slot, name_bytes, section_bytes};
 use crate::protocol::{DescriptionKind, RemoteCandidate, Signal};
 
 /// An offer of ours that is not answered.
@@ -40,6 +40,9 @@ struct Echo {
     answers: u32,
     until: Instant,
 }
+
+/// What a description has at most beside its media sections, in bytes as JSON: its head, and candidates of ours.
+const DESCRIPTION_BASE_BYTES: usize = 4000;
 
 /// How often an unanswered offer is sent while the connection is up. Each time takes twice as long as the one before.
 const MAX_COPIES: u32 = 6;
@@ -482,6 +485,7 @@ impl Connection {
         if offer.is_some() || *stalled || echo.is_some() {
             return;
         }
+        self.refuse_excess_tracks();
         let any_new = self.tracks.slots.iter().any(|slot| slot.wanted && slot.place == Place::Nowhere);
         if self.rtc.is_none() {
             if !any_new && !self.channels.any_wanted() {
@@ -548,6 +552,30 @@ impl Connection {
         let repeat_at = Some(self.now + RESTART_ANSWER_TIMEOUT);
         self.negotiation.offer = Some(LocalOffer { pending, text, description, is_restart, repeat_at, copies: 1 });
         self.tell_end_of_candidates();
+    }
+
+    /// Refuses the new tracks with which a description would get too large.
+    fn refuse_excess_tracks(&mut self) {
+        let sections = &self.negotiation.sections;
+        let mut count = sections.len() + 1;
+        let mut bytes = DESCRIPTION_BASE_BYTES + section_bytes(SectionKind::Application);
+        bytes += sections.iter().map(|section| section_bytes(section.kind)).sum::<usize>();
+        bytes += self.tracks.slots.iter().map(|slot| name_bytes(&slot.published)).sum::<usize>();
+        let mut refused = 0;
+        for slot in self.tracks.slots.iter_mut().filter(|slot| slot.wanted && slot.place == Place::Nowhere) {
+            let more = section_bytes(SectionKind::Media(slot.published.kind));
+            if bytes + more > self.config.max_description_size || count >= MAX_SECTIONS {
+                bytes -= name_bytes(&slot.published);
+                slot.place = Place::Rejected;
+                refused += 1;
+            } else {
+                bytes += more;
+                count += 1;
+            }
+        }
+        for _ in 0..refused {
+            self.error(NegotiationError::TooManyTracks);
+        }
     }
 
     /// Sends the offer that is out once more, under the name that its section for data channels has now. The other side
