@@ -205,7 +205,7 @@ impl Game {
         self.pair.signal_delay = self.pair.signal_delay.min(Duration::from_millis(400));
         let end = self.pair.now + REST;
         let mut quiet_for = 0;
-        while quiet_for < 20 {
+        while quiet_for < 40 {
             assert!(
                 self.pair.now < end,
                 "no rest: {:?}",
@@ -269,6 +269,10 @@ impl Game {
                 let frames = self.pair.sides[far].frames();
                 let came = frames[before..].iter().any(|(track, _)| track.as_str() == published);
                 assert!(came, "{published} of {side} does not flow");
+                if self.pair.sides[side].connection.alias(&id(&source)).is_some_and(|alias| alias.as_str() != published)
+                {
+                    self.see("a section used by another track");
+                }
                 self.see(if published == source { "a track flows" } else { "a replaced track flows" });
             }
         }
