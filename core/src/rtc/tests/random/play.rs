@@ -305,7 +305,6 @@ impl Game {
             (counters[A].rollbacks > 0, "withdrawn by the polite side"),
             (counters[B].ignored_offers > 0, "ignored by the impolite side"),
             (counters.iter().any(|counters| counters.stale_answers > 0), "a stale answer"),
-            (self.pair.both(ConnectionState::Idle), "all quiet with nothing to negotiate"),
         ] {
             if happened {
                 self.see(what);
