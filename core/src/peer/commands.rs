@@ -86,8 +86,10 @@ impl MeteredPeer {
         let peers: Vec<PeerId> = self.roster.ids().cloned().collect();
         for peer in peers {
             self.send_track_metadata(now, &peer, &tracked.track.id, tracked.metadata.clone());
-            if let Some(remote) = self.roster.get_mut(&peer) {
-                remote.connection.attach_track(now, tracked.outbound());
+            let Some(remote) = self.roster.get_mut(&peer) else { continue };
+            remote.connection.attach_track(now, tracked.outbound());
+            if let Some(alias) = remote.connection.alias(&tracked.track.id).cloned() {
+                self.send_track_metadata_message(now, &peer, &alias, tracked.metadata.clone());
             }
         }
     }

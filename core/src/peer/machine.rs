@@ -24,6 +24,9 @@ pub(super) const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is asked again.
 pub(super) const SNAPSHOT_RETRIES: u32 = 2;
 
+/// What is around a description in the message that carries it to a peer, in bytes.
+const SIGNAL_OVERHEAD: usize = 512;
+
 /// One peer in one room.
 ///
 /// ```
@@ -414,7 +417,8 @@ impl MeteredPeer {
         self.connections = self.connections.wrapping_add(1);
         let polite = self.peer_id.as_ref().is_some_and(|own| own < peer);
         let measurements = self.options.measurements();
-        let config = Config { polite, channel_serial: self.connections, measurements };
+        let max_description_size = self.max_message_size().saturating_sub(SIGNAL_OVERHEAD);
+        let config = Config { polite, channel_serial: self.connections, measurements, max_description_size };
         let mut connection = Connection::new(now, config);
         self.give_candidates(now, &mut connection);
         let tracked: Vec<Tracked> = self.tracks.iter().cloned().collect();

@@ -12,6 +12,7 @@ mod ice;
 mod machine;
 mod options;
 mod output;
+mod paths;
 mod remote;
 mod roster;
 mod signals;

@@ -92,6 +92,11 @@ impl Remote {
         self.shown
     }
 
+    #[cfg(test)]
+    pub(super) fn track_metadata_entries_for_tests(&self) -> usize {
+        self.track_metadata.0.len()
+    }
+
     pub(super) fn track_metadata(&mut self, message: TrackMetadataMessage) {
         self.track_metadata.apply(message);
     }

@@ -4,20 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::paths::Paths;
 use super::remote::Remote;
 use crate::ids::PeerId;
 
 /// Remote peers in a room; those beyond are left out and counted.
 pub(super) const MAX_REMOTE_PEERS: usize = 256;
 
-/// Addresses that are remembered as one peer's; datagrams from further ones find it by search.
-const MAX_ADDRESSES_PER_PEER: usize = 64;
-
 #[derive(Debug)]
 struct Entry {
     remote: Remote,
     wake_at: Option<Instant>,
-    addresses: BTreeSet<(SocketAddr, SocketAddr)>,
+    /// The names its connection had when it was last looked at: two at most.
+    names: Vec<String>,
 }
 
 /// The remote peers of the room, at most [`MAX_REMOTE_PEERS`].
@@ -26,8 +25,10 @@ pub(super) struct Roster {
     peers: BTreeMap<PeerId, Entry>,
     /// The same instants as in the entries, in the order of time.
     wakes: BTreeSet<(Instant, PeerId)>,
-    /// Which peer a pair of local and remote address belongs to.
-    addresses: BTreeMap<(SocketAddr, SocketAddr), PeerId>,
+    paths: Paths,
+    /// How often a connection was asked whether a datagram is its.
+    #[cfg(test)]
+    pub(super) asked: u64,
 }
 
 impl Roster {
@@ -51,12 +52,16 @@ impl Roster {
         self.peers.get_mut(id).map(|entry| &mut entry.remote)
     }
 
+    pub(super) fn get_with_paths(&mut self, id: &PeerId) -> Option<(&mut Remote, &mut Paths)> {
+        self.peers.get_mut(id).map(|entry| (&mut entry.remote, &mut self.paths))
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&PeerId, &mut Remote)> {
         self.peers.iter_mut().map(|(id, entry)| (id, &mut entry.remote))
     }
 
     pub(super) fn insert(&mut self, id: PeerId, remote: Remote) {
-        self.peers.insert(id, Entry { remote, wake_at: None, addresses: BTreeSet::new() });
+        self.peers.insert(id, Entry { remote, wake_at: None, names: Vec::new() });
     }
 
     pub(super) fn remove(&mut self, id: &PeerId) -> Option<Remote> {
@@ -64,17 +69,20 @@ impl Roster {
         if let Some(at) = entry.wake_at {
             self.wakes.remove(&(at, id.clone()));
         }
-        for pair in &entry.addresses {
-            self.addresses.remove(pair);
-        }
+        self.paths.forget(id);
+        self.paths.rename(id, &entry.names, std::iter::empty());
         Some(entry.remote)
     }
 
-    /// Notes when the peer's connection wants to be woken, after anything happened to it.
+    /// Notes when the peer's connection wants to be woken and how it may be addressed, after anything happened to it.
     pub(super) fn reschedule(&mut self, id: &PeerId) {
         let Some(entry) = self.peers.get_mut(id) else {
             return;
         };
+        if !entry.remote.connection.local_ufrags().eq(&entry.names) {
+            self.paths.rename(id, &entry.names, entry.remote.connection.local_ufrags());
+            entry.names = entry.remote.connection.local_ufrags().map(str::to_owned).collect();
+        }
         let wake_at = entry.remote.poll_timeout();
         if wake_at == entry.wake_at {
             return;
@@ -96,31 +104,24 @@ impl Roster {
         self.wakes.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| id.clone()).collect()
     }
 
-    /// Whose datagram this is: by the addresses it came over, else by asking every connection.
-    pub(super) fn owner(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> Option<PeerId> {
-        let accepts = |entry: &Entry| entry.remote.connection.accepts(local, remote, datagram);
-        if let Some(id) = self.addresses.get(&(local, remote))
-            && self.peers.get(id).is_some_and(accepts)
-        {
-            return Some(id.clone());
-        }
-        let id = self.peers.iter().find(|(_, entry)| accepts(entry)).map(|(id, _)| id.clone())?;
-        self.learn(id.clone(), local, remote);
-        Some(id)
+    /// The peer has a new connection, which has nothing to do with where the old one was.
+    pub(super) fn connection_replaced(&mut self, id: &PeerId) {
+        self.paths.forget(id);
     }
 
-    fn learn(&mut self, id: PeerId, local: SocketAddr, remote: SocketAddr) {
-        let pair = (local, remote);
-        if self.peers.get(&id).is_none_or(|entry| entry.addresses.len() >= MAX_ADDRESSES_PER_PEER) {
-            return;
+    /// Whose datagram this is. However many peers there are, and wherever it comes from, a few are asked at most.
+    pub(super) fn owner(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> Option<PeerId> {
+        for id in self.paths.candidates((local, remote), datagram) {
+            #[cfg(test)]
+            {
+                self.asked += 1;
+            }
+            let accepts = |entry: &Entry| entry.remote.connection.accepts(local, remote, datagram);
+            if self.peers.get(&id).is_some_and(accepts) {
+                self.paths.received(&id, (local, remote));
+                return Some(id);
+            }
         }
-        if let Some(former) = self.addresses.insert(pair, id.clone())
-            && let Some(entry) = self.peers.get_mut(&former)
-        {
-            entry.addresses.remove(&pair);
-        }
-        if let Some(entry) = self.peers.get_mut(&id) {
-            entry.addresses.insert(pair);
-        }
+        None
     }
 }

@@ -312,6 +312,7 @@ impl MeteredPeer {
         if let Some(event) = shown {
             self.tell(Event::Remote { peer: peer.clone(), event });
         }
+        self.roster.connection_replaced(peer);
         old.close(now);
         self.finish_connection(now, peer, &mut old);
         self.tell(Event::Remote { peer: peer.clone(), event: RemoteEvent::ConnectionReset });
@@ -425,11 +426,12 @@ impl MeteredPeer {
     /// turned out to have begun anew.
     pub(super) fn settle(&mut self, now: Instant, peer: &PeerId) -> bool {
         let (mut begun_anew, mut signals, mut changes) = (false, Vec::new(), Vec::new());
-        if let Some(remote) = self.roster.get_mut(peer) {
+        if let Some((remote, paths)) = self.roster.get_with_paths(peer) {
             while let Some(output) = remote.connection.poll_output() {
                 match output {
                     rtc::Output::Signal(signal) => signals.push(signal),
                     rtc::Output::Transmit(transmit) => {
+                        paths.transmits(peer, &transmit);
                         self.outputs.extend(self.ice.route(now, transmit).map(Output::Transmit));
                     }
                     rtc::Output::SendDone { request, result } => {

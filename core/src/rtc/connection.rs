@@ -259,6 +259,12 @@ impl Connection {
         });
     }
 
+    /// What else the other side may know an attached track as: in a media section that other tracks were sent in before,
+    /// browsers go on calling the track by the id of the first.
+    pub(crate) fn alias(&self, track: &TrackId) -> Option<&TrackId> {
+        self.tracks.by_source(track).map(|slot| &slot.first).filter(|first| *first != track)
+    }
+
     /// Stops sending a track. Does nothing if it is not attached. It may be attached again later.
     pub fn detach_track(&mut self, now: Instant, track: &TrackId) {
         self.input(now, |this| {

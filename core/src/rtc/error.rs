@@ -163,6 +163,11 @@ pub enum NegotiationError {
     /// Every ICE restart failed. No more are tried until the connection comes up by itself or the other side restarts.
     #[error("every ICE restart failed")]
     IceRestartExhausted,
+    /// A track is not sent to this peer, because the description with it would be larger than a signal may be, or have more
+    /// media sections than are taken. Tracks that are no longer sent leave their place to others; the refused one is tried
+    /// again when it is removed and added.
+    #[error("too many tracks for one description")]
+    TooManyTracks,
     /// An offer was sent again and again, and the other side answers none. What it would have changed stays as it is, until
     /// the other side answers after all or makes an offer of its own.
     #[error("the other side does not answer")]

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::Candidate;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
@@ -16,8 +16,8 @@ use super::error::{NegotiationError, SdpProblem};
 use super::media;
 use super::options::RESTART_ANSWER_TIMEOUT;
 use super::output::{ConnectionState, Event, Output};
-use super::sdp::{self, Description, Flow, MAX_CANDIDATES, Section, SectionKind};
-use super::tracks::{OutboundTracks, Place, Slot};
+use super::sdp::{self, Description, Flow, MAX_CANDIDATES, MAX_SECTIONS, Section, SectionKind};
+use super::tracks::{OutboundTracks, Place, Slot, name_bytes, section_bytes};
 use crate::protocol::{DescriptionKind, RemoteCandidate, Signal};
 
 /// An offer of ours that is not answered.
@@ -29,6 +29,7 @@ struct LocalOffer {
     is_restart: bool,
     /// When it is taken for lost and sent again, as long as the connection is up: else that is the ladder's to do.
     repeat_at: Option<Instant>,
+    sent_at: Instant,
     /// How often it was sent: each copy may be answered.
     copies: u32,
 }
@@ -40,6 +41,12 @@ struct Echo {
     answers: u32,
     until: Instant,
 }
+
+/// What a description has at most beside its media sections, in bytes as JSON: its head, and candidates of ours.
+const DESCRIPTION_BASE_BYTES: usize = 4000;
+
+/// How long answers to copies of an offer may take at most after the first answer; less if that took less.
+const MAX_ECHO: Duration = Duration::from_secs(30);
 
 /// How often an unanswered offer is sent while the connection is up. Each time takes twice as long as the one before.
 const MAX_COPIES: u32 = 6;
@@ -356,11 +363,12 @@ impl Connection {
             Ok(answer) if answer.media_lines.len() == description.sections.len() => answer,
             _ => return self.refuse(NegotiationError::BadAnswer(SdpProblem::Unreadable)),
         };
-        let Some(LocalOffer { pending, is_restart, description: offered, copies, .. }) = self.negotiation.offer.take()
+        let Some(LocalOffer { pending, is_restart, description: offered, sent_at, copies, .. }) =
+            self.negotiation.offer.take()
         else {
             return;
         };
-        self.expect_echo(copies);
+        self.expect_echo(sent_at, copies);
         self.tick();
         if !matches!(self.change(|rtc| rtc.sdp_api().accept_answer(pending, answer)), Some(Ok(()))) {
             // The offer is spent, and another just like it would fare no better.
@@ -411,7 +419,7 @@ impl Connection {
         if let Some(offer) = self.negotiation.offer.take() {
             debug!("offer withdrawn");
             bump(&mut self.counters.rollbacks);
-            self.expect_echo(offer.copies);
+            self.expect_echo(offer.sent_at, offer.copies);
             self.negotiation.restart |= offer.is_restart;
             self.tracks.rolled_back(accepted);
             self.negotiation.changed();
@@ -482,6 +490,7 @@ impl Connection {
         if offer.is_some() || *stalled || echo.is_some() {
             return;
         }
+        self.refuse_excess_tracks();
         let any_new = self.tracks.slots.iter().any(|slot| slot.wanted && slot.place == Place::Nowhere);
         if self.rtc.is_none() {
             if !any_new && !self.channels.any_wanted() {
@@ -546,8 +555,33 @@ impl Connection {
         self.described(&description);
         self.send_description(DescriptionKind::Offer, text.clone());
         let repeat_at = Some(self.now + RESTART_ANSWER_TIMEOUT);
-        self.negotiation.offer = Some(LocalOffer { pending, text, description, is_restart, repeat_at, copies: 1 });
+        self.negotiation.offer =
+            Some(LocalOffer { pending, text, description, is_restart, repeat_at, sent_at: self.now, copies: 1 });
         self.tell_end_of_candidates();
+    }
+
+    /// Refuses the new tracks with which a description would get too large.
+    fn refuse_excess_tracks(&mut self) {
+        let sections = &self.negotiation.sections;
+        let mut count = sections.len() + 1;
+        let mut bytes = DESCRIPTION_BASE_BYTES + section_bytes(SectionKind::Application);
+        bytes += sections.iter().map(|section| section_bytes(section.kind)).sum::<usize>();
+        bytes += self.tracks.slots.iter().map(|slot| name_bytes(&slot.published)).sum::<usize>();
+        let mut refused = 0;
+        for slot in self.tracks.slots.iter_mut().filter(|slot| slot.wanted && slot.place == Place::Nowhere) {
+            let more = section_bytes(SectionKind::Media(slot.published.kind));
+            if bytes + more > self.config.max_description_size || count >= MAX_SECTIONS {
+                bytes -= name_bytes(&slot.published);
+                slot.place = Place::Rejected;
+                refused += 1;
+            } else {
+                bytes += more;
+                count += 1;
+            }
+        }
+        for _ in 0..refused {
+            self.error(NegotiationError::TooManyTracks);
+        }
     }
 
     /// Sends the offer that is out once more, under the name that its section for data channels has now. The other side
@@ -609,9 +643,11 @@ impl Connection {
         self.send_description(DescriptionKind::Offer, text);
     }
 
-    fn expect_echo(&mut self, copies: u32) {
+    fn expect_echo(&mut self, sent_at: Instant, copies: u32) {
         if copies > 1 {
-            self.negotiation.echo = Some(Echo { answers: copies - 1, until: self.now + RESTART_ANSWER_TIMEOUT });
+            let took = self.now.saturating_duration_since(sent_at);
+            let until = self.now + took.clamp(RESTART_ANSWER_TIMEOUT, MAX_ECHO);
+            self.negotiation.echo = Some(Echo { answers: copies - 1, until });
         }
     }
 

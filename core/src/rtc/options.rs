@@ -16,6 +16,9 @@ pub struct Config {
     pub channel_serial: u32,
     /// What is measured.
     pub measurements: Measurements,
+    /// How large a description may be on its way to the other side, in bytes as JSON. A track that would make it larger is
+    /// refused.
+    pub max_description_size: usize,
 }
 
 /// What a connection measures of itself. Nothing unless told.

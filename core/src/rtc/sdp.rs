@@ -12,7 +12,7 @@ use crate::media::MediaKind;
 const MAX_BYTES: usize = 256 * 1024;
 
 /// Descriptions with more media sections are refused.
-const MAX_SECTIONS: usize = 128;
+pub(super) const MAX_SECTIONS: usize = 128;
 
 /// Candidates kept of one description; what is over is counted only.
 pub(super) const MAX_CANDIDATES: usize = 200;

@@ -7,6 +7,7 @@ use super::error::ReplaceTrackError;
 use super::output::{Event, OutboundTrack, RemoteTrack};
 use super::sdp::{Section, SectionKind};
 use crate::ids::{StreamId, TrackId};
+use crate::media::MediaKind;
 
 /// Where a track of ours stands in the descriptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +32,16 @@ impl Place {
     }
 }
 
-/// One media section of ours, agreed on or to come. It belongs to one track id and stream for good, because browsers
-/// never change the id a received track once had.
+/// Media sections of each kind that stay with their track when it is no longer sent, so that it can come back as what it
+/// was. When another track comes, one more is used for that track: descriptions would grow without end otherwise.
+const IDLE_SECTIONS_PER_KIND: usize = 2;
+
+/// One media section of ours, agreed on or to come.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// What the other side knows it as.
+    /// What it was first offered as. Browsers never change the id a received track once had.
+    pub(super) first: TrackId,
+    /// What the other side was told it is.
     pub(super) published: OutboundTrack,
     /// What is written into it: another track after a replacement, none for silence.
     pub(super) source: Option<TrackId>,
@@ -63,31 +69,49 @@ impl OutboundTracks {
         if self.by_source(&track.id).is_some() {
             return false;
         }
-        let free = self
-            .slots
-            .iter_mut()
-            .find(|slot| slot.published == track && slot.source.is_none() && !matches!(slot.place, Place::Rejected));
-        match free {
-            Some(slot) => {
-                slot.source = Some(track.id);
-                !std::mem::replace(&mut slot.wanted, true)
-            }
-            None => {
-                let source = Some(track.id.clone());
-                let place = Place::Nowhere;
-                self.slots.push(Slot { published: track, source, wanted: true, announced: false, place });
-                true
-            }
+        let same = |slot: &&mut Slot| {
+            slot.published == track && slot.source.is_none() && !matches!(slot.place, Place::Rejected)
+        };
+        if let Some(slot) = self.slots.iter_mut().find(same) {
+            slot.source = Some(track.id);
+            return !std::mem::replace(&mut slot.wanted, true);
         }
+        let source = Some(track.id.clone());
+        if let Some(slot) = self.spare(track.kind) {
+            (slot.published, slot.source, slot.wanted) = (track, source, true);
+        } else {
+            let (first, place) = (track.id.clone(), Place::Nowhere);
+            self.slots.push(Slot { first, published: track, source, wanted: true, announced: false, place });
+        }
+        true
+    }
+
+    /// A section whose track has not been sent for the longest time, if there are enough of them.
+    fn spare(&mut self, kind: MediaKind) -> Option<&mut Slot> {
+        let is_idle = |slot: &&mut Slot| {
+            slot.published.kind == kind
+                && !slot.wanted
+                && slot.source.is_none()
+                && !slot.announced
+                && matches!(slot.place, Place::Agreed(_))
+        };
+        let idle = self.slots.iter_mut().filter(is_idle).count();
+        if idle < IDLE_SECTIONS_PER_KIND {
+            return None;
+        }
+        self.slots.iter_mut().find(is_idle)
     }
 
     /// Whether that changes what is to be negotiated.
     pub(super) fn detach(&mut self, track: &TrackId) -> bool {
-        let Some(slot) = self.slots.iter_mut().find(|slot| slot.source.as_ref() == Some(track)) else {
+        let Some(at) = self.slots.iter().position(|slot| slot.source.as_ref() == Some(track)) else {
             return false;
         };
+        let mut slot = self.slots.remove(at);
         slot.source = None;
         slot.wanted = false;
+        // Those that have been idle for the longest time come first.
+        self.slots.push(slot);
         self.stale = true;
         self.forget_unwanted();
         true
@@ -164,6 +188,21 @@ impl OutboundTracks {
     fn forget_unwanted(&mut self) {
         self.slots.retain(|slot| slot.wanted || !matches!(slot.place, Place::Nowhere | Place::Rejected));
     }
+}
+
+/// What a media section takes at most in a description, in bytes as JSON, but for the names in it.
+pub(super) fn section_bytes(kind: SectionKind) -> usize {
+    match kind {
+        SectionKind::Media(MediaKind::Audio) => 1200,
+        SectionKind::Media(MediaKind::Video) => 3200,
+        SectionKind::Application => 700,
+    }
+}
+
+/// What the names of a track take at most in it: they are repeated for each source.
+pub(super) fn name_bytes(track: &OutboundTrack) -> usize {
+    let stream = track.stream.as_ref().map_or(1, |stream| stream.as_str().len());
+    5 * (track.id.as_str().len() + stream)
 }
 
 /// The tracks of the other side's, by the media section they come in. As many as a description may have sections.

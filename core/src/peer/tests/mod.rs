@@ -4,6 +4,7 @@
 mod close;
 mod data;
 mod errors;
+mod hostile;
 mod join;
 mod media;
 mod presence;

@@ -58,6 +58,8 @@ pub(super) struct Node {
     /// Every output as text, if wanted.
     pub(super) transcript: Option<String>,
     latest_socket: u64,
+    /// Datagrams that came.
+    pub(super) received: u64,
 }
 
 /// Everything there is.
@@ -122,6 +124,7 @@ impl World {
                 sent: Vec::new(),
                 transcript: None,
                 latest_socket: 0,
+                received: 0,
             })
             .collect();
         Self {
@@ -387,6 +390,7 @@ impl World {
             Delivery::ToLink { node, link, bytes } => self.call(node, |peer, now| peer.link_data(now, link, &bytes)),
             Delivery::Datagram { local, remote, contents } => {
                 if let Some(node) = (0..self.nodes.len()).find(|node| address(*node) == local) {
+                    self.nodes[node].received += 1;
                     self.call(node, |peer, now| peer.datagram(now, local, remote, &contents));
                 }
             }

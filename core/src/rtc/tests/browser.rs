@@ -57,8 +57,10 @@ struct Alone {
 impl Alone {
     fn new(polite: bool) -> Self {
         let now = any_instant();
-        let mut connection =
-            Connection::new(now, Config { polite, channel_serial: 3, measurements: Measurements::default() });
+        let mut connection = Connection::new(
+            now,
+            Config { polite, channel_serial: 3, measurements: Measurements::default(), max_description_size: 65_536 },
+        );
         connection.add_local_address(now, SocketAddr::from(([192, 168, 1, 2], 4000)));
         Self { connection, now }
     }

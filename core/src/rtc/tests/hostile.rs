@@ -179,8 +179,10 @@ fn datagrams_of_anyone_else_are_dropped() {
 #[test]
 fn collisions_without_end_are_given_up_for_channels_only() {
     let now = any_instant();
-    let mut connection =
-        Connection::new(now, Config { polite: true, channel_serial: 0, measurements: Measurements::default() });
+    let mut connection = Connection::new(
+        now,
+        Config { polite: true, channel_serial: 0, measurements: Measurements::default(), max_description_size: 65_536 },
+    );
     connection.open_channel(now, DataChannelOptions::default()).unwrap();
     let theirs = real_offer();
     let audio_only = &theirs[..theirs.find("m=video").unwrap()];

@@ -3,7 +3,9 @@ use std::time::Duration;
 use super::pair::{A, B, Pair, text};
 use crate::media::MediaKind;
 use crate::protocol::{DescriptionKind, Signal};
-use crate::rtc::{ConnectionState, DataChannelOptions};
+use crate::rtc::sdp::SectionKind;
+use crate::rtc::tracks::{name_bytes, section_bytes};
+use crate::rtc::{ConnectionState, DataChannelOptions, NegotiationError};
 
 fn channel(pair: &mut Pair, side: usize) -> crate::DataChannelId {
     let now = pair.now;
@@ -221,4 +223,77 @@ fn datagrams_find_their_connection_by_ufrag_or_address() {
     let elsewhere = "10.9.9.9:1".parse().unwrap();
     assert!(!pair.sides[A].connection.accepts(a, elsewhere, &dtls));
     assert!(!pair.sides[A].connection.accepts(a, elsewhere, &[0, 1, 0, 0]));
+}
+
+#[test]
+fn a_long_call_with_ever_new_tracks_does_not_grow() {
+    let mut pair = Pair::new();
+    pair.attach(A, "stays", None, MediaKind::Audio);
+    pair.connect();
+    let mut largest = 0;
+    for n in 0..300 {
+        let kind = if n % 2 == 0 { MediaKind::Audio } else { MediaKind::Video };
+        let side = n / 2 % 2;
+        pair.attach(side, &format!("track-{n}"), Some(&format!("stream-{n}")), kind);
+        pair.run_for(Duration::from_millis(200));
+        let there: Vec<_> =
+            pair.sides[1 - side].connection.remote_tracks().map(|track| track.id.as_str().to_owned()).collect();
+        assert!(there.contains(&format!("track-{n}")), "{there:?}");
+        pair.detach(side, &format!("track-{n}"));
+        pair.run_for(Duration::from_millis(200));
+        let lengths = pair.sides.iter().flat_map(|side| side.descriptions(DescriptionKind::Offer).next_back());
+        largest = largest.max(lengths.map(str::len).max().unwrap());
+    }
+    assert!(largest < 25_000, "{largest}");
+    assert!(pair.sides.iter().all(|side| side.connection.negotiation.sections_for_tests() < 12));
+    for side in &pair.sides {
+        assert_eq!(side.errors(), []);
+    }
+}
+
+#[test]
+fn tracks_that_make_a_description_too_large_are_refused_and_the_others_flow() {
+    let mut pair = Pair::new();
+    let name = |n: usize| format!("{n}-{}", "x".repeat(60));
+    for n in 0..30 {
+        pair.attach(A, &name(n), Some(&"s".repeat(64)), MediaKind::Video);
+    }
+    channel(&mut pair, A);
+    pair.connect();
+    pair.run_for(Duration::from_secs(1));
+    let refused = pair.sides[A].errors().len();
+    assert!((1..20).contains(&refused));
+    assert_eq!(pair.sides[A].errors(), vec![NegotiationError::TooManyTracks; refused]);
+    assert_eq!(pair.sides[B].connection.remote_tracks().count(), 30 - refused);
+    for side in &pair.sides {
+        for kind in [DescriptionKind::Offer, DescriptionKind::Answer] {
+            for sdp in side.descriptions(kind) {
+                assert!(serde_json::to_string(sdp).unwrap().len() < 65_536);
+            }
+        }
+    }
+    // There is room again, for a track that is no longer sent.
+    pair.detach(A, &name(0));
+    pair.detach(A, &name(1));
+    pair.run_for(Duration::from_secs(1));
+    pair.detach(A, &name(29));
+    pair.attach(A, &name(29), Some("s"), MediaKind::Video);
+    pair.run_for(Duration::from_secs(1));
+    assert!(pair.sides[B].connection.remote_tracks().any(|track| track.id.as_str() == name(29)));
+}
+
+/// What refuses tracks in time is an estimate, which must not be too low.
+#[test]
+fn sections_are_not_larger_than_they_are_taken_to_be() {
+    for kind in [MediaKind::Audio, MediaKind::Video] {
+        let mut pair = Pair::new();
+        let (id, stream) = ("i".repeat(64), "s".repeat(64));
+        pair.attach(A, &id, Some(&stream), kind);
+        pair.drain();
+        let sdp = pair.sides[A].descriptions(DescriptionKind::Offer).next().unwrap();
+        let section = serde_json::to_string(&sdp[sdp.find("m=").unwrap()..]).unwrap().len();
+        let track = super::pair::track(&id, Some(&stream), kind);
+        let taken = section_bytes(SectionKind::Media(kind)) + name_bytes(&track);
+        assert!(section <= taken && taken < 2 * section, "{section} {taken}");
+    }
 }

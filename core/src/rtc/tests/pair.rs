@@ -147,7 +147,10 @@ impl Pair {
     pub(super) fn measuring(measurements: Measurements) -> Self {
         let now = any_instant();
         let side = |polite: bool, n: u8| Side {
-            connection: Connection::new(now, Config { polite, channel_serial: n.into(), measurements }),
+            connection: Connection::new(
+                now,
+                Config { polite, channel_serial: n.into(), measurements, max_description_size: 65_536 },
+            ),
             address: SocketAddr::from(([10, 0, 0, n], 5000)),
             events: Vec::new(),
             done: Vec::new(),

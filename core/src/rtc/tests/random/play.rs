@@ -205,7 +205,7 @@ impl Game {
         self.pair.signal_delay = self.pair.signal_delay.min(Duration::from_millis(400));
         let end = self.pair.now + REST;
         let mut quiet_for = 0;
-        while quiet_for < 20 {
+        while quiet_for < 40 {
             assert!(
                 self.pair.now < end,
                 "no rest: {:?}",
@@ -269,6 +269,10 @@ impl Game {
                 let frames = self.pair.sides[far].frames();
                 let came = frames[before..].iter().any(|(track, _)| track.as_str() == published);
                 assert!(came, "{published} of {side} does not flow");
+                if self.pair.sides[side].connection.alias(&id(&source)).is_some_and(|alias| alias.as_str() != published)
+                {
+                    self.see("a section used by another track");
+                }
                 self.see(if published == source { "a track flows" } else { "a replaced track flows" });
             }
         }
@@ -301,7 +305,6 @@ impl Game {
             (counters[A].rollbacks > 0, "withdrawn by the polite side"),
             (counters[B].ignored_offers > 0, "ignored by the impolite side"),
             (counters.iter().any(|counters| counters.stale_answers > 0), "a stale answer"),
-            (self.pair.both(ConnectionState::Idle), "all quiet with nothing to negotiate"),
         ] {
             if happened {
                 self.see(what);
