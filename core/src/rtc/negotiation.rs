@@ -2,6 +2,7 @@
 //! the difference is offered, so that a withdrawn offer needs no repair.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
@@ -69,6 +70,8 @@ pub(super) struct Negotiation {
     restart: bool,
     /// The sections of the last description in force.
     sections: Vec<Section>,
+    /// The tracks that the other side was invited to send, by the section that it has for them.
+    invited: BTreeMap<String, String>,
     /// The section for data channels is agreed on.
     pub(super) has_application: bool,
     gave_up_application: bool,
@@ -101,6 +104,7 @@ impl Negotiation {
             dtls_server: false,
             restart: false,
             sections: Vec::new(),
+            invited: BTreeMap::new(),
             has_application: false,
             gave_up_application: false,
             application_mid: None,
@@ -200,6 +204,23 @@ impl Negotiation {
         {
             *name = former;
         }
+    }
+
+    /// The sections that the other side has a track for, though it does not send there, and it was not yet invited to. That
+    /// is so when a browser gets a track to send while it answers an offer that has no room for it: as long as the section
+    /// stays as it is, the browser has no reason to negotiate (W3C WebRTC 1.0, section 4.7.3), and waits for our offer.
+    fn invite(&mut self) -> Vec<Mid> {
+        let waits =
+            |section: &&Section| section.kind != SectionKind::Application && !section.rejected && !section.flow.sends;
+        let mut mids = Vec::new();
+        for section in self.sections.iter().filter(waits) {
+            let Some(track) = &section.track else { continue };
+            if self.invited.get(&section.mid) != Some(track) {
+                self.invited.insert(section.mid.clone(), track.clone());
+                mids.push(Mid::from(section.mid.as_str()));
+            }
+        }
+        mids
     }
 
     /// A description of ours as the other side is to get it.
@@ -500,11 +521,13 @@ impl Connection {
         }
         let bootstrap = self.bootstrap();
         let Some(rtc) = self.rtc.as_mut() else { return };
+        let invited = self.negotiation.invite();
         let mut directions = Vec::new();
         for slot in &mut self.tracks.slots {
             let Place::Agreed(mid) = slot.place else { continue };
             let Some(media) = rtc.media(mid).filter(|_| slot.announced != slot.wanted) else { continue };
-            let direction = match (slot.wanted, media.direction().is_receiving()) {
+            let receives = media.direction().is_receiving() || invited.contains(&mid);
+            let direction = match (slot.wanted, receives) {
                 (true, true) => Direction::SendRecv,
                 (true, false) => Direction::SendOnly,
                 (false, true) => Direction::RecvOnly,
@@ -513,6 +536,16 @@ impl Connection {
             if media.direction() == direction {
                 slot.announced = slot.wanted;
             } else {
+                directions.push((mid, direction));
+            }
+        }
+        for mid in invited {
+            let direction = match rtc.media(mid).map(|media| media.direction()) {
+                Some(Direction::SendOnly) => Direction::SendRecv,
+                Some(Direction::Inactive) => Direction::RecvOnly,
+                _ => continue,
+            };
+            if directions.iter().all(|(changed, _)| *changed != mid) {
                 directions.push((mid, direction));
             }
         }

@@ -281,3 +281,23 @@ fn without_any_candidate_ice_is_restarted_soon() {
         assert!(descriptions.iter().all(|(kind, _)| *kind == DescriptionKind::Offer));
     }
 }
+
+/// A browser that gets a track while it answers names it in the section that would have room for it, and waits.
+#[test]
+fn a_track_that_waits_in_an_answer_is_invited_once() {
+    for accepts in [true, false] {
+        let mut alone = Alone::new(false);
+        alone.connection.attach_track(alone.now, track("ours", None, MediaKind::Audio));
+        let (descriptions, _) = alone.take();
+        let mid = descriptions[0].1.lines().find_map(|line| line.strip_prefix("a=mid:")).unwrap().to_owned();
+        let waiting = [group(&mid), audio(&mid, "active", "recvonly", MIC)].concat();
+        let (descriptions, events) = alone.receive(DescriptionKind::Answer, waiting.clone());
+        let [(DescriptionKind::Offer, invitation)] = &descriptions[..] else { panic!("{events:?}") };
+        assert!(invitation.contains("a=sendrecv\r\n") && invitation.contains("a=msid:- ours\r\n"), "{invitation}");
+        let answer = if accepts { waiting.replace("a=recvonly", "a=sendrecv") } else { waiting };
+        let (descriptions, events) = alone.receive(DescriptionKind::Answer, answer);
+        assert!(descriptions.is_empty());
+        let mic = TrackId::new("mic-1").unwrap();
+        assert_eq!(matches!(&events[..], [Event::TrackAdded { track, .. }] if *track == mic), accepts, "{events:?}");
+    }
+}
