@@ -58,6 +58,53 @@
 //! # }
 //! ```
 //!
+//! ## An encoder for everyone
+//! One encoder serves all peers of a track: it runs while somebody receives it, at the rate of the slowest, and makes a key
+//! frame when somebody needs one.
+//! ```no_run
+//! # use metered_realtime_tokio::{BandwidthEstimation, LocalTrack, MeteredPeer};
+//! # struct Encoder;
+//! # impl Encoder { fn pause(&self) {} fn run_at(&self, _bits_per_second: u64) {} fn make_keyframe(&self) {} }
+//! # async fn run(encoder: Encoder) -> Result<(), Box<dyn std::error::Error>> {
+//! let estimation = BandwidthEstimation { initial: 500_000, desired: 2_500_000 };
+//! let peer = MeteredPeer::api_key("pk_live_…").bandwidth_estimation(estimation).build()?;
+//! let camera = LocalTrack::video();
+//! peer.add_track(&camera, None, None).await?;
+//! let mut demands = camera.on_demand().lossy();
+//! let mut keyframes = camera.on_keyframe_request().lossy();
+//! loop {
+//!     tokio::select! {
+//!         Some(demand) = demands.next() => match demand.receivers {
+//!             0 => encoder.pause(),
+//!             _ => encoder.run_at(demand.bandwidth.unwrap_or(500_000)),
+//!         },
+//!         Some(_peer) = keyframes.next() => encoder.make_keyframe(),
+//!         else => break,
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Data channels
+//! A [`DataChannel`] is a [`Stream`](futures_core::Stream) and a [`Sink`](futures_util::Sink) of messages. It can also
+//! be a stream of bytes, for protocols that expect a socket; `tokio-util` with its feature `compat` makes that one of
+//! tokio's:
+//! ```no_run
+//! # use metered_realtime_tokio::{DataChannelOptions, RemotePeer};
+//! # async fn run(remote: RemotePeer) -> Result<(), Box<dyn std::error::Error>> {
+//! use tokio::io::AsyncWriteExt;
+//! use tokio_util::compat::FuturesAsyncReadCompatExt;
+//!
+//! let channel = remote.open_data_channel(DataChannelOptions::default()).await?;
+//! let mut bytes = channel.byte_stream()?.compat();
+//! let mut source = &b"bytes from anywhere"[..];
+//! tokio::io::copy(&mut source, &mut bytes).await?;
+//! bytes.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Logs
 //! Through `tracing`, free of credentials and of what users say to each other. The two exceptions are not ours: at level
 //! `TRACE`, the target `tungstenite::handshake::client` prints the HTTP request of the WebSocket, and its query holds the

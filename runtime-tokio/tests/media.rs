@@ -148,3 +148,26 @@ async fn one_track_serves_two_rooms_and_a_replaced_one_falls_silent() {
     soon(two.close()).await;
     assert_eq!((old.write(frame()), new.write(frame())), (0, 0));
 }
+
+#[tokio::test]
+async fn a_track_nobody_reads_holds_up_nothing() {
+    let pair = pair().await;
+    let microphone = LocalTrack::audio();
+    soon(pair.ada.add_track(&microphone, None, None)).await.unwrap();
+    let unread = next(&mut pair.ada_for_ben.on_track()).await;
+    let channel = soon(pair.ben_for_ada.open_data_channel(options("beside"))).await.unwrap();
+    let theirs = next(&mut pair.ada_for_ben.on_data_channel()).await;
+    let mut timestamp = Duration::ZERO;
+    soon(async {
+        while unread.dropped_frames() == 0 {
+            timestamp += Duration::from_millis(20);
+            microphone.write(EncodedFrame { codec: Codec::Opus, timestamp, data: vec![0xf8; 50].into() });
+            // The echo goes round all the while.
+            channel.send("ping").await.unwrap();
+            assert_eq!(theirs.recv().await, Some(Ok(ChannelMessage::Text("ping".to_owned()))));
+        }
+    })
+    .await;
+    assert!(!soon(unread.recv()).await.unwrap().contiguous, "what was dropped is a gap");
+    assert_eq!(pair.ben_for_ada.state(), ConnectionState::Connected);
+}

@@ -319,6 +319,8 @@ impl Channels {
         let opening: Vec<ChannelId> = self
             .channels
             .values()
+            // Of the others, `str0m` says when they are open.
+            .filter(|channel| channel.info.negotiated.is_some())
             .filter_map(|channel| if let State::Opening(id) = channel.state { Some(id) } else { None })
             .collect();
         for id in opening {

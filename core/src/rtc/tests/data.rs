@@ -252,3 +252,105 @@ fn an_empty_message_is_refused() {
         assert_eq!(pair.connection(A).send(now, RequestId(1), channel, empty), Err(DataChannelError::Empty));
     }
 }
+
+/// Loses some of the larger datagrams of A's, which are those with messages.
+fn lossy(pair: &mut Pair, every: usize) {
+    let mut count = 0;
+    pair.lost = Some(Box::new(move |from, datagram| {
+        let counts = from == A && datagram.len() > 900;
+        count += usize::from(counts);
+        counts && count % every == 0
+    }));
+}
+
+fn numbers(pair: &Pair) -> Vec<u8> {
+    pair.sides[B].messages().iter().map(|message| message.as_bytes()[0]).collect()
+}
+
+#[test]
+fn an_unreliable_channel_loses_messages_and_a_reliable_one_does_not() {
+    for (reliability, ordered) in [
+        (Reliability::Reliable, true),
+        (Reliability::Reliable, false),
+        (Reliability::MaxRetransmits(0), true),
+        (Reliability::MaxRetransmits(0), false),
+        (Reliability::MaxLifetime(1), true),
+    ] {
+        let (mut pair, channel, theirs) = opened(DataChannelOptions { reliability, ordered, ..named("x") });
+        let info = pair.connection(B).channel(theirs).unwrap();
+        assert_eq!((info.reliability, info.ordered), (reliability, ordered));
+        lossy(&mut pair, 5);
+        for n in 0..100 {
+            pair.send(A, n, channel, binary([n as u8; 1000]));
+            pair.run_for(Duration::from_millis(5));
+        }
+        pair.run_for(Duration::from_secs(20));
+        let came = numbers(&pair);
+        assert_eq!(pair.sides[A].done.len(), 100);
+        // What is not sent again cannot come late.
+        assert_eq!(came.is_sorted(), ordered || reliability != Reliability::Reliable, "{reliability:?} {came:?}");
+        if reliability == Reliability::Reliable {
+            assert_eq!(came.len(), 100);
+        } else {
+            assert!((50..100).contains(&came.len()), "{reliability:?} {}", came.len());
+        }
+        assert_eq!(pair.connection(A).buffered_amount(channel), Some(0));
+    }
+}
+
+#[test]
+fn what_was_sent_before_closing_still_arrives() {
+    let (mut pair, ours, theirs) = opened(DataChannelOptions { max_buffered_amount: 2_000_000, ..named("x") });
+    lossy(&mut pair, 20);
+    for n in 0..50 {
+        pair.send(A, n, ours, binary([n as u8; 30_000]));
+    }
+    pair.drain();
+    assert_eq!(pair.sides[A].done.len(), 50);
+    let now = pair.now;
+    pair.connection(A).close_channel(now, ours);
+    pair.run_until(|pair| pair.sides[B].closed_channels() == [theirs]);
+    assert_eq!(numbers(&pair), (0..50).collect::<Vec<u8>>());
+}
+
+#[test]
+fn the_low_mark_is_told_once_for_each_time_it_is_reached() {
+    let (mut pair, channel, _) = opened(DataChannelOptions { low_water: Some(20_000), ..named("x") });
+    let told = |pair: &Pair| {
+        let low = Event::ChannelBufferedAmountLow { channel };
+        pair.sides[A].events.iter().filter(|event| **event == low).count()
+    };
+    let before = told(&pair);
+    pair.send(A, 1, channel, binary(vec![0; 20_000]));
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(told(&pair), before, "never above the mark");
+    for n in 1..=3 {
+        for m in 0..10 {
+            pair.send(A, 10 * n + m, channel, binary(vec![0; 10_000]));
+        }
+        pair.run_for(Duration::from_secs(5));
+        assert_eq!(told(&pair), before + n as usize);
+    }
+}
+
+#[test]
+fn channels_beyond_the_limit_are_refused_on_both_sides() {
+    let mut pair = Pair::new();
+    let first = open(&mut pair, A, named("first"));
+    pair.run_until(|pair| !pair.sides[B].opened().is_empty());
+    for _ in 0..1000 {
+        open(&mut pair, A, named("a"));
+    }
+    pair.run_until(|pair| pair.sides[B].opened().len() == 1001);
+    for _ in 0..23 {
+        open(&mut pair, B, named("b"));
+    }
+    let now = pair.now;
+    assert_eq!(pair.connection(B).open_channel(now, named("b")), Err(OpenChannelError::TooMany { max: 1024 }));
+    // A does not know yet of all of B's.
+    let late = open(&mut pair, A, named("late"));
+    pair.run_until(|pair| pair.sides[A].closed_channels() == [late]);
+    assert_eq!(pair.sides[B].connection.counters().refused_channels, 1);
+    pair.send(A, 1, first, text("x"));
+    pair.run_until(|pair| pair.sides[B].messages() == [text("x")]);
+}
