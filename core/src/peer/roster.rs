@@ -96,7 +96,8 @@ impl Roster {
         self.wakes.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| id.clone()).collect()
     }
 
-    /// Whose datagram this is: by the addresses it came over, else by asking every connection.
+    /// Whose datagram this is: by the addresses it came over, else by asking every connection. One that nobody accepts
+    /// belongs to whom something was accepted for over the same addresses before.
     pub(super) fn owner(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> Option<PeerId> {
         let accepts = |entry: &Entry| entry.remote.connection.accepts(local, remote, datagram);
         if let Some(id) = self.addresses.get(&(local, remote))
@@ -104,7 +105,9 @@ impl Roster {
         {
             return Some(id.clone());
         }
-        let id = self.peers.iter().find(|(_, entry)| accepts(entry)).map(|(id, _)| id.clone())?;
+        let Some(id) = self.peers.iter().find(|(_, entry)| accepts(entry)).map(|(id, _)| id.clone()) else {
+            return self.addresses.get(&(local, remote)).cloned();
+        };
         self.learn(id.clone(), local, remote);
         Some(id)
     }

@@ -6,6 +6,7 @@
 mod candidates;
 mod channels;
 mod connection;
+mod early;
 mod error;
 mod ladder;
 mod media;
