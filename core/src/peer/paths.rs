@@ -57,6 +57,11 @@ impl Paths {
         peers
     }
 
+    /// Whose datagram was the last that came over these addresses.
+    pub(super) fn last_heard(&self, pair: Pair) -> Option<&PeerId> {
+        self.claims.get(&pair)?.first().filter(|claim| claim.proven).map(|claim| &claim.peer)
+    }
+
     /// A datagram of the peer's came over these addresses.
     pub(super) fn received(&mut self, peer: &PeerId, pair: Pair) {
         let claims = self.claims.entry(pair).or_default();

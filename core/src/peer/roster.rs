@@ -109,7 +109,8 @@ impl Roster {
         self.paths.forget(id);
     }
 
-    /// Whose datagram this is. However many peers there are, and wherever it comes from, a few are asked at most.
+    /// Whose datagram this is. However many peers there are, and wherever it comes from, a few are asked at most. One that
+    /// none of them accepts belongs to whoever was last heard of over the same addresses: it may have come too early.
     pub(super) fn owner(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> Option<PeerId> {
         for id in self.paths.candidates((local, remote), datagram) {
             #[cfg(test)]
@@ -122,6 +123,6 @@ impl Roster {
                 return Some(id);
             }
         }
-        None
+        self.paths.last_heard((local, remote)).cloned()
     }
 }

@@ -14,6 +14,7 @@ use super::bandwidth::{self, Bandwidth};
 use super::candidates::bump;
 use super::channels::Channels;
 use super::dtls;
+use super::early::Early;
 use super::error::{
     DataChannelError, NegotiationError, OpenChannelError, ReplaceTrackError, RequestKeyframeError, WriteFrameError,
 };
@@ -68,6 +69,7 @@ pub struct Connection {
     ended_by_remote: bool,
     /// Drained by the embedder after each input, which therefore bounds it.
     pub(super) outputs: VecDeque<Output>,
+    early: Early,
     pub(super) counters: Counters,
     pub(super) negotiation: Negotiation,
     pub(super) tracks: OutboundTracks,
@@ -100,6 +102,7 @@ impl Connection {
             ended: false,
             ended_by_remote: false,
             outputs: VecDeque::new(),
+            early: Early::default(),
             counters: Counters::default(),
             negotiation: Negotiation::new(),
             tracks: OutboundTracks::default(),
@@ -222,22 +225,39 @@ impl Connection {
     }
 
     /// A datagram came in at the local candidate's address `local` from `remote`. One that
-    /// [`accepts`](Self::accepts) refuses is counted and dropped.
+    /// [`accepts`](Self::accepts) refuses is counted and dropped, except that the first messages of DTLS are kept for as
+    /// long as it takes ICE to get there: the other side may be a step ahead, and would repeat them a second later.
     pub fn handle_datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
         if !self.accepts(local, remote, datagram) {
-            bump(&mut self.counters.refused_datagrams);
+            if !self.early.keep(self.state, local, remote, datagram) {
+                bump(&mut self.counters.refused_datagrams);
+            }
             return;
         }
         self.input(now, |this| {
-            let at = this.now;
-            let result = this.change(|rtc| {
-                let receive = Receive::new(Protocol::Udp, remote, local, datagram).ok()?;
-                rtc.handle_input(Input::Receive(at, receive)).ok()
-            });
-            if result.flatten().is_none() {
-                bump(&mut this.counters.refused_datagrams);
+            this.receive(local, remote, datagram);
+            while let Some(early) = this.next_early() {
+                this.receive(early.local, early.remote, &early.contents);
             }
         });
+    }
+
+    fn next_early(&mut self) -> Option<Transmit> {
+        let mut early = std::mem::take(&mut self.early);
+        let next = early.next(|early| self.accepts(early.local, early.remote, &early.contents));
+        self.early = early;
+        next
+    }
+
+    fn receive(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
+        let at = self.now;
+        let result = self.change(|rtc| {
+            let receive = Receive::new(Protocol::Udp, remote, local, datagram).ok()?;
+            rtc.handle_input(Input::Receive(at, receive)).ok()
+        });
+        if result.flatten().is_none() {
+            bump(&mut self.counters.refused_datagrams);
+        }
     }
 
     /// Time has passed.

@@ -8,6 +8,7 @@ mod candidates;
 mod channels;
 mod connection;
 mod dtls;
+mod early;
 mod error;
 mod ladder;
 mod media;

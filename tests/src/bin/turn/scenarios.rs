@@ -1,0 +1,191 @@
+//! What is tried.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::coturn::{self, USERS};
+use crate::network::{Network, Side, TURN_NAME};
+use crate::room::{Logs, Room, give_servers};
+
+type Scenario = for<'a> fn(&'a Network, &'a mut Logs) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+
+macro_rules! scenarios {
+    ($($name:literal: $scenario:ident,)*) => {
+        pub(crate) const ALL: &[(&str, Scenario)] = &[$(($name, |network, logs| Box::pin($scenario(network, logs))),)*];
+    };
+}
+
+scenarios! {
+    "relay only, over UDP": over_udp,
+    "relay only, over TCP": over_tcp,
+    "relay only, over TLS, by name": over_tls,
+    "all candidates, where only the relay leads to the other": all_candidates,
+    "wrong credentials on one server, another goes on": wrong_credentials,
+    "dead servers among several": dead_servers,
+    "coturn restarted during a call, over UDP": restarted_over_udp,
+    "coturn restarted during a call, over TCP": restarted_over_tcp,
+    "a server that starts after the peers": late_server,
+    "credentials renewed by a reconnect": renewed_credentials,
+    "a certificate for another name, then one for the right one": wrong_name,
+}
+
+fn server(url: String, user: usize) -> Value {
+    let (username, credential) = USERS[user];
+    json!({ "urls": [url], "username": username, "credential": credential })
+}
+
+/// Peers that are given these servers meet, and talk.
+async fn meet(network: &Network, logs: &mut Logs, relay_only: bool, servers: fn(Side) -> Value) -> Outcome {
+    let turn = coturn::start(network, &[]).await?;
+    logs.keep("coturn", &turn);
+    give_servers(network, servers)?;
+    let room = Room::open(network, logs, relay_only).await?;
+    room.talks().await?;
+    turn.mention(0, &["user <first>", "ALLOCATE processed, success"]).await?;
+    turn.mention(0, &["CHANNEL_BIND processed, success"]).await?;
+    room.close().await;
+    turn.stop().await;
+    Ok(())
+}
+
+async fn over_udp(network: &Network, logs: &mut Logs) -> Outcome {
+    meet(network, logs, true, |side| json!([server(format!("turn:{}", side.middle()), 0)])).await
+}
+
+async fn over_tcp(network: &Network, logs: &mut Logs) -> Outcome {
+    meet(network, logs, true, |side| json!([server(format!("turn:{}?transport=tcp", side.middle()), 0)])).await
+}
+
+async fn over_tls(network: &Network, logs: &mut Logs) -> Outcome {
+    meet(network, logs, true, |_| json!([server(format!("turns:{TURN_NAME}"), 0)])).await
+}
+
+async fn all_candidates(network: &Network, logs: &mut Logs) -> Outcome {
+    meet(
+        network,
+        logs,
+        false,
+        |side| json!([{ "urls": format!("stun:{}", side.middle()) }, server(format!("turn:{TURN_NAME}"), 0)]),
+    )
+    .await
+}
+
+async fn wrong_credentials(network: &Network, logs: &mut Logs) -> Outcome {
+    let turn = coturn::start(network, &[]).await?;
+    logs.keep("coturn", &turn);
+    give_servers(network, |side| {
+        let wrong = json!({
+            "urls": [format!("turn:{}", side.middle()), format!("turns:{TURN_NAME}")],
+            "username": "first",
+            "credential": "not-the-word",
+        });
+        json!([wrong, server(format!("turn:{}?transport=tcp", side.middle()), 0)])
+    })?;
+    let room = Room::open(network, logs, true).await?;
+    room.talks().await?;
+    for (peer, side) in [(&room.near, Side::A), (&room.far, Side::B)] {
+        let expected = format!("failed TURN server {}:3478: it refused the credentials", side.middle());
+        peer.line(0, &expected).await?;
+        peer.line(0, &format!("failed TURN server {TURN_NAME}:5349: it refused the credentials")).await?;
+        let said = peer.said().join("\n");
+        if ["not-the-word", "word-of-the-first"].iter().any(|word| said.contains(word)) {
+            return Err("a credential is said".into());
+        }
+    }
+    room.close().await;
+    turn.stop().await;
+    Ok(())
+}
+
+async fn dead_servers(network: &Network, logs: &mut Logs) -> Outcome {
+    meet(network, logs, true, |side| {
+        let [a, b, c, _] = side.own().octets();
+        json!([
+            // No such host, no such port, and no such name.
+            server(format!("turn:{a}.{b}.{c}.99"), 0),
+            server(format!("turn:{a}.{b}.{c}.99?transport=tcp"), 0),
+            server(format!("turn:{}:9", side.middle()), 0),
+            server(format!("turns:{}:9", side.middle()), 0),
+            server("turn:nowhere.test".to_owned(), 0),
+            server(format!("turn:{}", side.middle()), 0),
+        ])
+    })
+    .await
+}
+
+async fn restarted(network: &Network, logs: &mut Logs, servers: fn(Side) -> Value) -> Outcome {
+    let turn = coturn::start(network, &[]).await?;
+    logs.keep("coturn", &turn);
+    give_servers(network, servers)?;
+    let room = Room::open(network, logs, true).await?;
+    room.talks().await?;
+    let (near, far) = (room.near.said().len(), room.far.said().len());
+    turn.stop().await;
+    room.near.line(near, "reconnecting").await?;
+    let turn = coturn::start(network, &[]).await?;
+    logs.keep("coturn again", &turn);
+    room.near.line(near, "connected").await?;
+    room.far.line(far, "connected").await?;
+    room.talks().await?;
+    room.close().await;
+    turn.stop().await;
+    Ok(())
+}
+
+async fn restarted_over_udp(network: &Network, logs: &mut Logs) -> Outcome {
+    restarted(network, logs, |side| json!([server(format!("turn:{}", side.middle()), 0)])).await
+}
+
+async fn restarted_over_tcp(network: &Network, logs: &mut Logs) -> Outcome {
+    restarted(network, logs, |side| json!([server(format!("turn:{}?transport=tcp", side.middle()), 0)])).await
+}
+
+async fn late_server(network: &Network, logs: &mut Logs) -> Outcome {
+    give_servers(network, |side| json!([server(format!("turn:{}?transport=tcp", side.middle()), 0)]))?;
+    let room = Room::open(network, logs, true).await?;
+    room.near.line(0, "failed").await?;
+    let turn = coturn::start(network, &[]).await?;
+    logs.keep("coturn", &turn);
+    room.talks().await?;
+    room.close().await;
+    turn.stop().await;
+    Ok(())
+}
+
+async fn renewed_credentials(network: &Network, logs: &mut Logs) -> Outcome {
+    let turn = coturn::start(network, &[]).await?;
+    logs.keep("coturn", &turn);
+    give_servers(network, |side| json!([server(format!("turn:{}", side.middle()), 0)]))?;
+    let mut room = Room::open(network, logs, true).await?;
+    room.talks().await?;
+    give_servers(network, |side| json!([server(format!("turn:{}", side.middle()), 1)]))?;
+    let near = room.near.said().len();
+    room.cut_signalling().await?;
+    let (_, back) = room.near.line(near, "reconnecting").await?;
+    room.near.line(back, "connected").await?;
+    room.talks().await?;
+    turn.mention(0, &["user <second>", "ALLOCATE processed, success"]).await?;
+    // What the first user had is given back.
+    turn.mention(0, &["user <first>", "refreshed", "lifetime=0"]).await?;
+    room.close().await;
+    turn.stop().await;
+    Ok(())
+}
+
+async fn wrong_name(network: &Network, logs: &mut Logs) -> Outcome {
+    let turn = coturn::start(network, &[]).await?;
+    logs.keep("coturn", &turn);
+    // The certificate is for the name, not for the address.
+    give_servers(network, |side| {
+        json!([server(format!("turns:{}", side.middle()), 0), server(format!("turns:{TURN_NAME}"), 0)])
+    })?;
+    let room = Room::open(network, logs, true).await?;
+    room.talks().await?;
+    room.near.line(0, &format!("failed TURN server {}:5349: it does not answer", Side::A.middle())).await?;
+    room.close().await;
+    turn.stop().await;
+    Ok(())
+}
