@@ -19,8 +19,9 @@ use crate::Tokio;
 #[derive(Debug)]
 pub struct WebSocket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
-/// Bytes read in one go. Most messages are small, and there is one buffer for each connection.
-const READ_BUFFER: usize = 16 * 1024;
+/// Bytes read in one go. Most messages are small, there is one buffer for each connection, and it is cleared before each
+/// read.
+const READ_BUFFER: usize = 4 * 1024;
 
 /// Bytes gathered before they are written, unless the socket is flushed before.
 const WRITE_BUFFER: usize = 64 * 1024;

@@ -34,13 +34,20 @@ pub(super) fn object(raw: &RawValue) -> Option<RawJson<'_>> {
     Some(RawJson::from(raw)).filter(|raw| raw.is_object())
 }
 
+/// Bytes for names, ids and what else is short, so that most objects grow once at most.
+const ROOM: usize = 96;
+
 /// One JSON object, written field by field, so that a payload goes out as it came in, without being parsed again.
 pub(super) struct ObjectWriter(String);
 
 impl ObjectWriter {
     /// Starts the object with its `type`, which needs no escaping.
     pub(super) fn of_type(kind: &'static str) -> Self {
-        Self(format!("{{\"type\":\"{kind}\""))
+        let mut text = String::with_capacity(ROOM);
+        text.push_str("{\"type\":\"");
+        text.push_str(kind);
+        text.push('"');
+        Self(text)
     }
 
     fn key(&mut self, key: &'static str) {
@@ -70,6 +77,7 @@ impl ObjectWriter {
     }
 
     pub(super) fn raw(mut self, key: &'static str, value: RawJson<'_>) -> Self {
+        self.0.reserve(value.get().len().saturating_add(ROOM));
         self.key(key);
         self.0.push_str(value.get());
         self

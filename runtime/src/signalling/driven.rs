@@ -61,6 +61,7 @@ impl Shared {
         lock(&self.seen).max_message_size
     }
 
+    /// Takes over what the machine says of itself.
     fn see(&self, core: &Signalling) {
         let mut seen = lock(&self.seen);
         seen.state = core.state();
@@ -136,10 +137,12 @@ impl Machine for Driven {
             },
             Command::Subscribe { channel, options, reply } => {
                 let begun = self.core.subscribe(now, &channel, options.include_sender_metadata);
+                self.shared.see(&self.core);
                 self.begun(reply, begun);
             }
             Command::Unsubscribe { channel, reply } => {
                 let begun = self.core.unsubscribe(now, &channel);
+                self.shared.see(&self.core);
                 self.begun(reply, begun);
             }
             Command::Publish { channel, data, reply } => {
@@ -206,11 +209,15 @@ impl Machine for Driven {
     }
 
     fn poll_task(&mut self) -> Option<Task> {
-        self.shared.see(&self.core);
         loop {
             match self.core.poll_output()? {
                 Output::Action(action) => return Some(Task::Signalling(action)),
-                Output::Event(event) => self.shared.hub.publish(&event),
+                Output::Event(event) => {
+                    // Nothing but the user's own subscriptions changes without an event, and who hears of a change shall
+                    // also see it.
+                    self.shared.see(&self.core);
+                    self.shared.hub.publish(&event);
+                }
                 Output::Connected(result) => {
                     if let Some(reply) = self.connect.take() {
                         answer(reply, result.map_err(Into::into));

@@ -18,6 +18,9 @@ use crate::state::{ConnId, Due, Input, Timers};
 /// How long a close may take, from its request to the other side's answer. Then the socket is dropped.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
+/// Messages that are read in one go, if they are there, before their answers are written: so these leave together.
+const READ_AHEAD: usize = 64;
+
 /// Drives one connection to its end.
 pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>, admission: Result<Admission, CloseCode>) {
     let lifetime = match &admission {
@@ -28,7 +31,8 @@ pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>, admission: Resul
     let now = std::time::Instant::now();
     let (conn, outbox) = shared.connect(admission);
     let _leaves_when_dropped = Membership { conn, shared: &shared };
-    let (sink, mut stream) = socket.split();
+    let (sink, stream) = socket.split();
+    let mut stream = stream.ready_chunks(READ_AHEAD);
     let mut writer = pin!(write(sink, &outbox));
     let mut state = State { timers: Timers::new(now, lifetime), readable: true, writable: true, closing: None };
     while state.readable || state.writable {
@@ -43,18 +47,20 @@ pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>, admission: Resul
                 Ok(()) => state.writable = false,
                 Err(_gone) => return,
             },
-            item = stream.next(), if state.readable => match item {
-                None => return,
-                Some(Ok(message)) => state.read(message, conn, &shared),
-                Some(Err(error)) => match close_code(error) {
-                    None => return,
-                    Some(code) => {
-                        // The stream gives nothing after an error.
-                        state.readable = false;
-                        state.close(code, conn, &shared, &outbox);
+            items = stream.next(), if state.readable => {
+                let Some(items) = items else { return };
+                for item in items {
+                    match item.map_err(close_code) {
+                        Ok(message) => state.read(message, conn, &shared),
+                        Err(None) => return,
+                        Err(Some(code)) => {
+                            // The stream gives nothing after an error.
+                            state.readable = false;
+                            state.close(code, conn, &shared, &outbox);
+                        }
                     }
-                },
-            },
+                }
+            }
             () = sleep_until(wake) => {
                 if state.closing.is_some() {
                     return;
