@@ -1,17 +1,21 @@
 //! What the benchmarks share: `bench` takes times, `bench-memory` counts allocations and bytes. They are two programs, for
 //! counting costs time.
 
+mod bare;
 mod frame;
 mod machine;
 mod report;
+mod room;
 
 use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+pub use bare::{Bare, Load, Received};
 pub use frame::{Plain, message};
 pub use machine::{Connected, WELCOME, ack, channel};
 pub use report::{Report, Target};
+pub use room::{Room, first};
 
 /// What a benchmark gives, unless something in it fails.
 pub type Outcome<T> = Result<T, Box<dyn Error>>;

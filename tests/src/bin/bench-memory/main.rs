@@ -3,6 +3,7 @@
 mod count;
 mod held;
 mod inbound;
+mod webrtc;
 
 use std::alloc::System;
 use std::process::ExitCode;
@@ -28,5 +29,6 @@ fn all() -> Outcome<bool> {
     let mut report = Report::new()?;
     inbound::run(&mut report)?;
     held::run(&mut report)?;
+    webrtc::run(&mut report)?;
     Ok(report.all_met())
 }

@@ -1,12 +1,14 @@
-//! What things cost, as ratios that hold on any machine: `bench [--quick] [--strict] [inbound] [tick] [publish]`.
+//! What things cost, as ratios that hold on any machine: `bench [--quick] [--strict] [inbound] [tick] [publish] [flow] [room]`.
 //!
 //! Each benchmark measures what it compares in the same run, in turns; those that are named are run, or all of them.
 //! `--quick` runs in seconds, too shortly to judge by; `--strict` exits with 1 if a target is not met. It exits with 2 if a
 //! benchmark itself fails.
 
+mod flow;
 mod inbound;
 mod measure;
 mod publish;
+mod room;
 mod tick;
 
 use std::process::ExitCode;
@@ -15,7 +17,13 @@ use metered_realtime_tests::benchmark::{Outcome, Report, exit};
 
 type Benchmark = fn(Effort, &mut Report) -> Outcome<()>;
 
-const BENCHMARKS: [(&str, Benchmark); 3] = [("inbound", inbound::run), ("tick", tick::run), ("publish", publish::run)];
+const BENCHMARKS: [(&str, Benchmark); 5] = [
+    ("inbound", inbound::run),
+    ("tick", tick::run),
+    ("publish", publish::run),
+    ("flow", flow::run),
+    ("room", room::run),
+];
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +59,7 @@ fn all(arguments: &[&str]) -> Outcome<bool> {
             "--strict" => strict = true,
             name => match BENCHMARKS.iter().find(|(known, _)| *known == name) {
                 Some((_, run)) => chosen.push(*run),
-                None => return Err("bench [--quick] [--strict] [inbound] [tick] [publish]".into()),
+                None => return Err("bench [--quick] [--strict] [inbound] [tick] [publish] [flow] [room]".into()),
             },
         }
     }
