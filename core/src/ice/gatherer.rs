@@ -20,8 +20,9 @@ pub(super) const GATHERING_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long allocations are kept when no connection needs them: the next peer may be about to come.
 const LINGER: Duration = Duration::from_secs(60);
 
-/// How long an allocation that is to be replaced is kept after the last datagram of a connection that uses it.
-const RETIREMENT: Duration = Duration::from_secs(30);
+/// How long an allocation that was replaced is kept after the last datagram that came through it: a connection that goes
+/// over it checks every few seconds that the other side is still there (RFC 7675).
+const RETIREMENT: Duration = Duration::from_secs(20);
 
 /// A server that was heard of so recently is not suspected.
 const TRUSTED: Duration = Duration::from_secs(3);

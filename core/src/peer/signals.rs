@@ -441,6 +441,7 @@ impl MeteredPeer {
                         begun_anew = true;
                     }
                     rtc::Output::Event(rtc::Event::ClosedByRemote) => remote.spent(now),
+                    rtc::Output::Event(rtc::Event::IceRestarted) => self.ice.suspect(now),
                     rtc::Output::Event(event) => {
                         if matches!(&event, rtc::Event::NegotiationError(error) if is_spent(*error, &remote.connection))
                         {

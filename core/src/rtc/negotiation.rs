@@ -472,6 +472,7 @@ impl Connection {
         }
         if restarted {
             negotiation.restart = false;
+            self.outputs.push_back(Output::Event(Event::IceRestarted));
         }
         self.ladder.agreed(self.now, restarted, self.state == ConnectionState::Connected);
         self.outputs.extend(events.into_iter().map(Output::Event));

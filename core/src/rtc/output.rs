@@ -167,6 +167,9 @@ pub enum Event {
         /// How many are taken per negotiation.
         limit: usize,
     },
+    /// Both sides have agreed to restart ICE, whoever asked for it: the way to the other side has been lost, or another is
+    /// wanted.
+    IceRestarted,
     /// The other side ended the connection; the state changes to closed next.
     ClosedByRemote,
     /// Something went wrong.
