@@ -226,7 +226,7 @@ impl Remote {
             Event::NegotiationError(error) => tell(RemoteEvent::NegotiationError(error)),
             Event::CandidatesDropped { limit } => tracing::warn!(limit, "remote candidates dropped"),
             // Whoever makes new connections, and gathers candidates, has seen it.
-            Event::ClosedByRemote | Event::IceRestarted => {}
+            Event::ClosedByRemote | Event::IceRestarted | Event::HostNamed { .. } => {}
         }
     }
 }
