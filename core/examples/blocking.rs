@@ -62,10 +62,6 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Output::Transmit(transmit) => {
                     let _lost_datagrams_are_normal = udp.send_to(&transmit.contents, transmit.remote);
                 }
-                // Peers on one machine need no server to meet.
-                Output::OpenLink(open) => peer.link_closed(Instant::now(), open.link),
-                Output::Resolve { request, .. } => peer.resolved(Instant::now(), request, &[]),
-                Output::SendLink(_) | Output::CloseLink { .. } => {}
                 Output::JoinDone { result, .. } => {
                     result?;
                     peer.send(Instant::now(), &Payload::encode("hello from a plain loop")?)?;
