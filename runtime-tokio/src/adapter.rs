@@ -110,11 +110,13 @@ impl Runtime for Tokio {
     }
 
     fn resolve(&self, host: String) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static {
-        async move {
-            let addresses = tokio::net::lookup_host((host, 0)).await?;
-            Ok(addresses.map(|address| address.ip()).collect())
-        }
+        look_up(host)
     }
+}
+
+async fn look_up(host: String) -> io::Result<Vec<IpAddr>> {
+    let addresses = tokio::net::lookup_host((host, 0)).await?;
+    Ok(addresses.map(|address| address.ip()).collect())
 }
 
 /// A timer of tokio's.

@@ -117,7 +117,7 @@ pub(super) struct Allocation {
     channels: BTreeMap<SocketAddr, Channel>,
     /// When the server was last heard of.
     pub(super) heard_at: Instant,
-    /// When something other than a search for a way last went through, in either direction.
+    /// When something of a peer's last came through.
     pub(super) used_at: Instant,
     pub(super) lost: u64,
     outputs: VecDeque<Output>,
@@ -215,7 +215,6 @@ impl Allocation {
             return;
         }
         // Only what ICE has settled on carries anything else than STUN: that is worth a channel.
-        self.used_at = now;
         let wanted = match self.channels.get(&peer) {
             Some(Channel::Wanted) => false,
             Some(Channel::Refused { until }) => *until <= now,
@@ -284,9 +283,7 @@ impl Allocation {
                 (_, Happened::Send(bytes)) => self.outputs.push_back(Output::Send(bytes)),
                 (Phase::Active { relayed }, Happened::Received { peer, data }) => {
                     let relayed = *relayed;
-                    if !is_stun(&data) {
-                        self.used_at = now;
-                    }
+                    self.used_at = now;
                     self.outputs.push_back(Output::Received { relayed, peer, data });
                 }
                 (Phase::Allocating { .. }, Happened::Allocated(relayed)) => {

@@ -50,7 +50,6 @@ pub(super) enum Happened {
     AllocateFailed,
     PermissionGranted(IpAddr),
     PermissionRefused(IpAddr),
-    ChannelBound(SocketAddr),
     ChannelRefused(SocketAddr),
     /// The server refused a request.
     Refused {
@@ -128,26 +127,32 @@ impl Client {
 
     /// Bytes came from the server: one datagram, or a piece of the stream.
     pub(super) fn receive(&mut self, now: Instant, bytes: &[u8]) {
+        let mut control = false;
         if self.transport == TransportType::Udp {
-            self.message(now, bytes);
+            control |= self.message(now, bytes);
         } else {
             let mut framing = std::mem::take(&mut self.framing);
-            if framing.feed(bytes, |message| self.message(now, message)).is_err() {
+            if framing.feed(bytes, |message| control |= self.message(now, message)).is_err() {
                 self.happened.push_back(Happened::NotTurn);
             }
             self.framing = framing;
         }
-        self.drive(now);
+        if control {
+            self.drive(now);
+        }
     }
 
-    fn message(&mut self, now: Instant, message: &[u8]) {
+    /// Takes one message. Gives whether it was anything but a peer's datagram, after which the client has nothing to do.
+    fn message(&mut self, now: Instant, message: &[u8]) -> bool {
         self.note_refusal(message);
         let at = self.epoch.since(now);
-        if let TurnRecvRet::PeerData(received) =
-            self.client.recv(Transmit::new(message, self.transport, self.server, self.local), at)
-        {
-            let data = received.data().to_vec();
-            self.happened.push_back(Happened::Received { peer: received.peer, data });
+        match self.client.recv(Transmit::new(message, self.transport, self.server, self.local), at) {
+            TurnRecvRet::PeerData(received) => {
+                let data = received.data().to_vec();
+                self.happened.push_back(Happened::Received { peer: received.peer, data });
+                false
+            }
+            _ => true,
         }
     }
 
@@ -253,9 +258,8 @@ impl Client {
             TurnEvent::AllocationCreateFailed(_) => Happened::AllocateFailed,
             TurnEvent::PermissionCreated(_, peer) => Happened::PermissionGranted(peer),
             TurnEvent::PermissionCreateFailed(_, peer) => Happened::PermissionRefused(peer),
-            TurnEvent::ChannelCreated(_, peer) => Happened::ChannelBound(peer),
             TurnEvent::ChannelCreateFailed(_, peer) => Happened::ChannelRefused(peer),
-            TurnEvent::TcpConnected(_) | TurnEvent::TcpConnectFailed(_) => return,
+            TurnEvent::ChannelCreated(..) | TurnEvent::TcpConnected(_) | TurnEvent::TcpConnectFailed(_) => return,
         });
     }
 

@@ -20,8 +20,9 @@ pub(super) const GATHERING_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long allocations are kept when no connection needs them: the next peer may be about to come.
 const LINGER: Duration = Duration::from_secs(60);
 
-/// How long an allocation that is to be replaced is kept after the last datagram of a connection that uses it.
-const RETIREMENT: Duration = Duration::from_secs(30);
+/// How long an allocation that was replaced is kept after the last datagram that came through it: a connection that goes
+/// over it checks every few seconds that the other side is still there (RFC 7675).
+const RETIREMENT: Duration = Duration::from_secs(20);
 
 /// A server that was heard of so recently is not suspected.
 const TRUSTED: Duration = Duration::from_secs(3);
@@ -203,7 +204,7 @@ impl Gatherer {
         if self.policy == IceTransportPolicy::All {
             let former = self.locals.replace(addresses.to_vec());
             if former.is_some_and(|former| !former.is_empty() && former != addresses) {
-                self.renew(now, |_| true);
+                self.renew(|_| true);
             }
             self.step(now);
         }
@@ -232,7 +233,7 @@ impl Gatherer {
     /// A connection has lost its way. Allocations on servers that have been silent are replaced, since one that has
     /// started anew knows nothing of them.
     pub(crate) fn suspect(&mut self, now: Instant) {
-        self.renew(now, |held| {
+        self.renew(|held| {
             now.saturating_duration_since(held.allocation.heard_at) > TRUSTED
                 && now.saturating_duration_since(held.since) > SETTLED
         });
@@ -303,7 +304,7 @@ impl Gatherer {
             full = allocation.is_full();
         });
         if full {
-            self.renew(now, |held| held.allocation.is_full() && now.saturating_duration_since(held.since) > LINGER);
+            self.renew(|held| held.allocation.is_full() && now.saturating_duration_since(held.since) > LINGER);
             self.step(now);
         }
         None
@@ -311,8 +312,12 @@ impl Gatherer {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.reflexive.handle_timeout(now);
-        let due: Vec<LinkId> =
-            self.allocations.iter().filter(|(_, held)| held.due() <= Some(now)).map(|(link, _)| *link).collect();
+        let due: Vec<LinkId> = self
+            .allocations
+            .iter()
+            .filter(|(_, held)| held.due().is_some_and(|at| at <= now))
+            .map(|(link, _)| *link)
+            .collect();
         for link in due {
             self.with(now, link, |allocation| allocation.handle_timeout(now));
         }
@@ -456,13 +461,13 @@ impl Gatherer {
     }
 
     /// Replaces those allocations, which go once nothing uses them.
-    fn renew(&mut self, _now: Instant, which: impl Fn(&Held) -> bool) {
-        for index in 0..self.targets.len() {
-            let Some(target) = self.targets.get_mut(index) else { continue };
-            let State::Allocated(link) = target.state else { continue };
-            if self.allocations.get(&link).is_some_and(&which) {
+    fn renew(&mut self, which: impl Fn(&Held) -> bool) {
+        for target in &mut self.targets {
+            if let Some(link) = target.link()
+                && let Some(held) = self.allocations.get_mut(&link).filter(|held| which(held))
+            {
+                held.retiring = true;
                 target.state = State::Idle;
-                self.retire(link);
             }
         }
     }

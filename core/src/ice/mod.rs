@@ -19,5 +19,6 @@ mod url;
 pub use allocation::{IceServerFailed, IceServerProblem};
 pub(crate) use gatherer::{Gatherer, Output};
 pub use gatherer::{IceCounters, IceTransportPolicy};
+pub(crate) use names::RESOLVE_TIMEOUT;
 pub(crate) use servers::check;
 pub use url::LinkTransport;

@@ -5,9 +5,21 @@ use std::time::Instant;
 
 use super::machine::{MeteredPeer, count};
 use super::output::{Event, OpenLink, Output, SendLink};
-use crate::ice::{self, IceCounters, IceTransportPolicy};
+use crate::ice::{self, IceCounters, IceTransportPolicy, RESOLVE_TIMEOUT};
 use crate::ids::{LinkId, PeerId, ResolveId};
 use crate::rtc::{Connection, ConnectionState, LocalCandidate};
+
+/// Names of hosts that are being resolved for all peers together. Further ones are taken for not found: each keeps a
+/// resolver busy, and remote peers choose them.
+const MAX_HOST_NAMES: usize = 16;
+
+/// A host that a peer has named instead of an address.
+#[derive(Debug)]
+pub(super) struct HostName {
+    peer: PeerId,
+    host: String,
+    deadline: Instant,
+}
 
 impl MeteredPeer {
     /// What was dropped and what failed on the way over STUN and TURN servers.
@@ -18,8 +30,45 @@ impl MeteredPeer {
     /// Answers [`Output::Resolve`]: the addresses of the name, or none if it could not be resolved. Late answers do no
     /// harm.
     pub fn resolved(&mut self, now: Instant, request: ResolveId, addresses: &[IpAddr]) {
-        self.ice.resolved(now, request, addresses);
+        if let Some(HostName { peer, host, .. }) = self.host_names.remove(&request) {
+            self.host_resolved(now, &peer, &host, addresses);
+        } else {
+            self.ice.resolved(now, request, addresses);
+        }
         self.pump(now);
+    }
+
+    /// A candidate of a peer's names a host of the local network.
+    pub(super) fn host_named(&mut self, now: Instant, peer: &PeerId, host: String) {
+        // A relay is not on that network, and who offers relays alone does not want to be seen there.
+        let of_use = self.options.ice_transport_policy == IceTransportPolicy::All;
+        if !of_use || self.host_names.len() >= MAX_HOST_NAMES {
+            return self.host_resolved(now, peer, &host, &[]);
+        }
+        let request = self.ice.new_request();
+        let deadline = now + RESOLVE_TIMEOUT;
+        self.host_names.insert(request, HostName { peer: peer.clone(), host: host.clone(), deadline });
+        self.outputs.push_back(Output::Resolve { request, host });
+    }
+
+    fn host_resolved(&mut self, now: Instant, peer: &PeerId, host: &str, addresses: &[IpAddr]) {
+        if let Some(remote) = self.roster.get_mut(peer) {
+            remote.connection.host_resolved(now, host, addresses);
+        }
+        self.settle(now, peer);
+    }
+
+    /// Gives up on names that take too long.
+    pub(super) fn expire_host_names(&mut self, now: Instant) {
+        while let Some((request, _)) = self.host_names.iter().find(|(_, name)| name.deadline <= now) {
+            let request = *request;
+            self.resolved(now, request, &[]);
+        }
+    }
+
+    /// When the next name is given up.
+    pub(super) fn host_name_deadline(&self) -> Option<Instant> {
+        self.host_names.values().map(|name| name.deadline).min()
     }
 
     /// Tells that a link is open.

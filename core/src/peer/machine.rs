@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::error::{FatalError, JoinError, SendError};
 use super::held::HeldSignals;
+use super::ice::HostName;
 use super::options::{JoinOptions, MeteredPeerOptions};
 use super::output::{Event, Output, PeerState};
 use super::remote::Remote;
@@ -13,7 +14,7 @@ use super::roster::Roster;
 use super::tracks::{LocalTracks, Tracked};
 use crate::Secret;
 use crate::ice::{Gatherer, IceTransportPolicy};
-use crate::ids::{Channel, Counter, PeerId, RequestId, SocketId, TokenRequestId};
+use crate::ids::{Channel, Counter, PeerId, RequestId, ResolveId, SocketId, TokenRequestId};
 use crate::protocol::{CloseCode, Metadata, Payload, PeerMessage};
 use crate::rtc::{Config, Connection, ConnectionState, RemoteTrack};
 use crate::signalling::{ConnectError, InvalidOption, Signalling, StateError, TokenError};
@@ -59,6 +60,7 @@ pub struct MeteredPeer {
     pub(super) waiting: BTreeMap<RequestId, Waiting>,
     pub(super) requests: Counter,
     pub(super) ice: Gatherer,
+    pub(super) host_names: BTreeMap<ResolveId, HostName>,
     connections: u32,
     pub(super) addresses: Option<Vec<SocketAddr>>,
     asked_for_sockets: bool,
@@ -136,6 +138,7 @@ impl MeteredPeer {
             held: HeldSignals::default(),
             waiting: BTreeMap::new(),
             requests: Counter::default(),
+            host_names: BTreeMap::new(),
             connections: 0,
             addresses: None,
             asked_for_sockets: false,
@@ -358,6 +361,7 @@ impl MeteredPeer {
         if self.ice.poll_timeout().is_some_and(|at| at <= now) {
             self.ice.handle_timeout(now);
         }
+        self.expire_host_names(now);
         self.pump(now);
         for peer in self.roster.due(now) {
             if let Some(remote) = self.roster.get_mut(&peer) {
@@ -379,7 +383,8 @@ impl MeteredPeer {
             _ => None,
         };
         let beneath = [self.signalling.poll_timeout(), self.ice.poll_timeout(), self.roster.next_wake()];
-        beneath.into_iter().chain([self.held.deadline(), snapshot]).flatten().min()
+        let own = [self.held.deadline(), self.host_name_deadline(), snapshot];
+        beneath.into_iter().chain(own).flatten().min()
     }
 
     /// The next thing to do or to tell. Drain it after every call that takes `now`.

@@ -225,8 +225,8 @@ impl Remote {
             Event::ChannelClosed { channel } => tell(RemoteEvent::ChannelClosed { channel }),
             Event::NegotiationError(error) => tell(RemoteEvent::NegotiationError(error)),
             Event::CandidatesDropped { limit } => tracing::warn!(limit, "remote candidates dropped"),
-            // Whoever makes new connections has seen it.
-            Event::ClosedByRemote => {}
+            // Whoever makes new connections, and gathers candidates, has seen it.
+            Event::ClosedByRemote | Event::IceRestarted | Event::HostNamed { .. } => {}
         }
     }
 }

@@ -425,7 +425,7 @@ impl MeteredPeer {
     /// Handles what a peer's connection has put out, and notes when it is to be woken. Gives whether the other side
     /// turned out to have begun anew.
     pub(super) fn settle(&mut self, now: Instant, peer: &PeerId) -> bool {
-        let (mut begun_anew, mut signals, mut changes) = (false, Vec::new(), Vec::new());
+        let (mut begun_anew, mut signals, mut changes, mut hosts) = (false, Vec::new(), Vec::new(), Vec::new());
         if let Some((remote, paths)) = self.roster.get_with_paths(peer) {
             while let Some(output) = remote.connection.poll_output() {
                 match output {
@@ -441,6 +441,8 @@ impl MeteredPeer {
                         begun_anew = true;
                     }
                     rtc::Output::Event(rtc::Event::ClosedByRemote) => remote.spent(now),
+                    rtc::Output::Event(rtc::Event::IceRestarted) => self.ice.suspect(now),
+                    rtc::Output::Event(rtc::Event::HostNamed { host }) => hosts.push(host),
                     rtc::Output::Event(event) => {
                         if matches!(&event, rtc::Event::NegotiationError(error) if is_spent(*error, &remote.connection))
                         {
@@ -456,6 +458,9 @@ impl MeteredPeer {
                 }
             }
             self.roster.reschedule(peer);
+        }
+        for host in hosts {
+            self.host_named(now, peer, host);
         }
         for (from, to) in changes {
             self.follow_connection(now, from, to);

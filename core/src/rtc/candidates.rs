@@ -1,6 +1,7 @@
 //! The other side's candidates: which belong to what was agreed on, and how many are too many (RFC 8838, RFC 8839).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use str0m::Candidate;
 use str0m::net::Protocol;
@@ -13,6 +14,12 @@ use crate::protocol::{RemoteCandidate, limits};
 /// over is dropped and counted.
 const MAX_PER_GENERATION: usize = 5 * MAX_CANDIDATES;
 
+/// Names of hosts in one ICE generation that are resolved. Candidates with further ones are left out and counted.
+const MAX_NAMES: usize = 8;
+
+/// Addresses of one name that are tried.
+const MAX_ADDRESSES_PER_NAME: usize = 4;
+
 /// The candidates of the remote peer, and those that came before the description they belong to.
 #[derive(Debug, Default)]
 pub(super) struct RemoteCandidates {
@@ -24,6 +31,10 @@ pub(super) struct RemoteCandidates {
     seen: BTreeSet<String>,
     /// Came too early. At most [`MAX_CANDIDATES`].
     waiting: Vec<RemoteCandidate>,
+    /// Candidates at hosts whose names are being resolved, by name. At most [`MAX_NAMES`], and those as many as are taken.
+    named: BTreeMap<String, Vec<String>>,
+    /// Names of this generation so far.
+    names: usize,
     /// Taken since the last description.
     taken: usize,
     warned: bool,
@@ -34,6 +45,8 @@ pub(super) struct RemoteCandidates {
 pub(super) enum Verdict {
     /// It is to be tried.
     Try(Candidate),
+    /// It is to be tried once the addresses of this host are known.
+    Resolve(String),
     /// It waits, or was of no use.
     Nothing,
     /// It is the first over the limit in this negotiation.
@@ -88,6 +101,8 @@ impl RemoteCandidates {
         if self.ufrag.as_deref() != Some(description.ufrag.as_str()) {
             self.ufrag = Some(description.ufrag.clone());
             self.seen.clear();
+            self.named.clear();
+            self.names = 0;
         }
         self.ignored = None;
         self.taken = 0;
@@ -120,12 +135,47 @@ impl RemoteCandidates {
         if self.seen.len() >= MAX_PER_GENERATION {
             return self.too_many(counters);
         }
+        if let Some(host) = host_name(text) {
+            self.seen.insert(text.to_owned());
+            return self.name(host, text, counters);
+        }
         let Some(candidate) = read(text) else {
             bump(&mut counters.unsupported_candidates);
             return Verdict::Nothing;
         };
         self.seen.insert(text.to_owned());
         Verdict::Try(candidate)
+    }
+
+    /// A candidate at a host whose address is not known yet.
+    fn name(&mut self, host: &str, text: &str, counters: &mut Counters) -> Verdict {
+        let host = host.to_ascii_lowercase();
+        if let Some(waiting) = self.named.get_mut(&host) {
+            waiting.push(text.to_owned());
+            return Verdict::Nothing;
+        }
+        if self.names >= MAX_NAMES {
+            bump(&mut counters.unsupported_candidates);
+            return Verdict::Nothing;
+        }
+        self.names += 1;
+        self.named.insert(host.clone(), vec![text.to_owned()]);
+        Verdict::Resolve(host)
+    }
+
+    /// The addresses of a host are known, or, if there are none, will not be. Gives what to try.
+    pub(super) fn resolved(&mut self, host: &str, addresses: &[IpAddr], counters: &mut Counters) -> Vec<Verdict> {
+        let mut verdicts = Vec::new();
+        for text in self.named.remove(host).unwrap_or_default() {
+            let before = verdicts.len();
+            for address in addresses.iter().take(MAX_ADDRESSES_PER_NAME) {
+                verdicts.extend(read(&at(&text, *address)).map(Verdict::Try));
+            }
+            if verdicts.len() == before {
+                bump(&mut counters.unsupported_candidates);
+            }
+        }
+        verdicts
     }
 
     fn too_many(&mut self, counters: &mut Counters) -> Verdict {
@@ -164,6 +214,31 @@ fn generation(candidate: &RemoteCandidate) -> Option<&str> {
         let mut words = candidate.candidate.split(' ');
         words.find(|word| *word == "ufrag").and_then(|_| words.next())
     })
+}
+
+/// Where in a candidate its address stands (RFC 8839, section 5.1).
+const ADDRESS_WORD: usize = 4;
+
+/// The name of a host that a browser gives instead of its address: one label and `.local`, to be asked for by multicast
+/// DNS on the same network. Nobody may have us look up any other name.
+fn host_name(text: &str) -> Option<&str> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let over_udp = words.get(2).is_some_and(|protocol| protocol.eq_ignore_ascii_case("udp"));
+    let host = words.get(ADDRESS_WORD).filter(|_| over_udp)?;
+    let (label, domain) = host.split_once('.')?;
+    let is_label =
+        (1..=63).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    (is_label && domain.eq_ignore_ascii_case("local")).then_some(host)
+}
+
+/// The same candidate at an address.
+fn at(text: &str, address: IpAddr) -> String {
+    let mut words: Vec<&str> = text.split(' ').collect();
+    let address = address.to_string();
+    if let Some(word) = words.get_mut(ADDRESS_WORD) {
+        *word = &address;
+    }
+    words.join(" ")
 }
 
 /// A candidate that can be tried: over UDP, at an address that can be one host's.
@@ -265,7 +340,9 @@ mod tests {
         let mut counters = Counters::default();
         remote.description(&description("a"), &mut counters);
         for text in [
-            "candidate:1 1 udp 1 3f1a-77.local 9 typ host",
+            "candidate:1 1 udp 1 3f1a-77.example.local 9 typ host",
+            "candidate:1 1 udp 1 example.org 9 typ host",
+            "candidate:1 1 tcp 1 3f1a-77.local 9 typ host tcptype active",
             "candidate:1 1 tcp 1 10.0.0.1 9 typ host tcptype active",
             "candidate:1 1 udp 1 0.0.0.0 9 typ host",
             "candidate:1 1 udp 1 10.0.0.1 0 typ host",
@@ -275,7 +352,48 @@ mod tests {
             let candidate = RemoteCandidate { candidate: text.into(), ..candidate(0, None) };
             assert_eq!(remote.candidate(candidate, false, &mut counters), Verdict::Nothing);
         }
-        assert_eq!(counters.unsupported_candidates, 6);
+        assert_eq!(counters.unsupported_candidates, 8);
         assert_eq!(counters.dropped_candidates, 0);
+    }
+
+    fn named(name: &str, port: u16) -> RemoteCandidate {
+        let text = format!("candidate:1 1 UDP 2113937151 {name} {port} typ host generation 0");
+        RemoteCandidate { candidate: text, ..candidate(0, None) }
+    }
+
+    #[test]
+    fn a_name_of_the_local_network_is_resolved_once_for_all_its_candidates() {
+        let mut remote = RemoteCandidates::default();
+        let mut counters = Counters::default();
+        remote.description(&description("a"), &mut counters);
+        let asked = remote.candidate(named("3F1A-77.local", 9), false, &mut counters);
+        assert_eq!(asked, Verdict::Resolve("3f1a-77.local".into()));
+        assert_eq!(remote.candidate(named("3f1a-77.local", 10), false, &mut counters), Verdict::Nothing);
+        let addresses = ["192.168.1.7".parse().unwrap(), "fe80::1".parse().unwrap()];
+        let tried: Vec<_> = remote.resolved("3f1a-77.local", &addresses, &mut counters);
+        let tried = tried.into_iter().map(|verdict| match verdict {
+            Verdict::Try(candidate) => candidate.addr().to_string(),
+            other => panic!("{other:?}"),
+        });
+        let expected = ["192.168.1.7:9", "[fe80::1]:9", "192.168.1.7:10", "[fe80::1]:10"];
+        assert_eq!(tried.collect::<Vec<_>>(), expected);
+        assert_eq!(remote.resolved("3f1a-77.local", &addresses, &mut counters), [], "an answer counts once");
+        assert_eq!(counters, Counters::default());
+    }
+
+    #[test]
+    fn names_that_are_not_resolved_are_left_out_and_their_number_is_limited() {
+        let mut remote = RemoteCandidates::default();
+        let mut counters = Counters::default();
+        remote.description(&description("a"), &mut counters);
+        let verdicts: Vec<_> =
+            (0..20).map(|n| remote.candidate(named(&format!("{n}.local"), 9), false, &mut counters)).collect();
+        let asked = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Resolve(_))).count();
+        assert_eq!((asked, counters.unsupported_candidates), (MAX_NAMES, 12));
+        assert_eq!(remote.resolved("0.local", &[], &mut counters), []);
+        assert_eq!(counters.unsupported_candidates, 13);
+        // What belongs to a former generation is not tried any more.
+        remote.description(&description("b"), &mut counters);
+        assert_eq!(remote.resolved("1.local", &["10.0.0.1".parse().unwrap()], &mut counters), []);
     }
 }

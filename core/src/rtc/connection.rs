@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -222,6 +222,12 @@ impl Connection {
     /// A signal of the remote peer's came. Unusable ones are counted and reported, and change nothing.
     pub fn handle_signal(&mut self, now: Instant, signal: Signal) {
         self.input(now, |this| this.signal(signal));
+    }
+
+    /// Answers [`Event::HostNamed`]: the addresses of the host, or none if it is not found; then its candidates are left out
+    /// and counted.
+    pub fn host_resolved(&mut self, now: Instant, host: &str, addresses: &[IpAddr]) {
+        self.input(now, |this| this.resolved(host, addresses));
     }
 
     /// A datagram came in at the local candidate's address `local` from `remote`. One that

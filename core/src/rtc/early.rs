@@ -39,8 +39,8 @@ impl Early {
     }
 
     /// The first that is accepted by now.
-    pub(super) fn next(&mut self, mut accepted: impl FnMut(&Transmit) -> bool) -> Option<Transmit> {
-        let index = self.datagrams.iter().position(|datagram| accepted(datagram))?;
+    pub(super) fn next(&mut self, accepted: impl FnMut(&Transmit) -> bool) -> Option<Transmit> {
+        let index = self.datagrams.iter().position(accepted)?;
         self.datagrams.remove(index)
     }
 }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use str0m::Candidate;
@@ -472,6 +473,7 @@ impl Connection {
         }
         if restarted {
             negotiation.restart = false;
+            self.outputs.push_back(Output::Event(Event::IceRestarted));
         }
         self.ladder.agreed(self.now, restarted, self.state == ConnectionState::Connected);
         self.outputs.extend(events.into_iter().map(Output::Event));
@@ -494,12 +496,19 @@ impl Connection {
         }
     }
 
+    pub(super) fn resolved(&mut self, host: &str, addresses: &[IpAddr]) {
+        for verdict in self.negotiation.candidates.resolved(host, addresses, &mut self.counters) {
+            self.verdict(verdict);
+        }
+    }
+
     fn verdict(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Try(candidate) => {
                 self.ladder.candidate(self.now);
                 self.change(|rtc| rtc.add_remote_candidate(candidate));
             }
+            Verdict::Resolve(host) => self.event(Event::HostNamed { host }),
             Verdict::Nothing => {}
             Verdict::FirstTooMany => self.event(Event::CandidatesDropped { limit: MAX_CANDIDATES }),
         }

@@ -167,6 +167,15 @@ pub enum Event {
         /// How many are taken per negotiation.
         limit: usize,
     },
+    /// A candidate of the other side's names a host of the local network instead of an address. Tell its addresses with
+    /// [`host_resolved`](super::Connection::host_resolved).
+    HostNamed {
+        /// The name, which ends in `.local`.
+        host: String,
+    },
+    /// Both sides have agreed to restart ICE, whoever asked for it: the way to the other side has been lost, or another is
+    /// wanted.
+    IceRestarted,
     /// The other side ended the connection; the state changes to closed next.
     ClosedByRemote,
     /// Something went wrong.
@@ -281,7 +290,7 @@ pub struct Counters {
     pub dropped_candidates: u64,
     /// Candidates of a former, ignored or unknown ICE generation.
     pub stale_candidates: u64,
-    /// Candidates that cannot be read, or are of a kind this client doesn't speak (mDNS names, TCP).
+    /// Candidates that cannot be read, are of a kind this client doesn't speak (TCP), or name a host that is not found.
     pub unsupported_candidates: u64,
     /// Datagrams that are not of this connection or were refused by it.
     pub refused_datagrams: u64,

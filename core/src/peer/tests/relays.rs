@@ -55,7 +55,7 @@ pub(super) struct Relays {
     /// What the resolver knows; other names don't exist.
     pub(super) names: BTreeMap<String, Vec<IpAddr>>,
     next_client: u16,
-    /// Parts of 100 of the datagrams to and from servers that are lost, by lot.
+    /// Parts of 100 of the requests to servers over UDP that are lost, by lot.
     pub(super) loss: u64,
     rng: Option<fastrand::Rng>,
 }
@@ -160,7 +160,10 @@ impl Relays {
     pub(super) fn receive(&mut self, now: Instant, packet: Packet) -> Vec<Packet> {
         let Some(index) = self.behind(packet.to) else { return Vec::new() };
         let at = self.at_time(now);
-        let lost = self.servers[index].transport == LinkTransport::Udp && self.is_lost();
+        // Requests begin so; what is relayed comes in indications and channels.
+        let is_request =
+            packet.to == self.servers[index].address && packet.bytes[0] == 0 && packet.bytes[1] & 0x10 == 0;
+        let lost = is_request && self.servers[index].transport == LinkTransport::Udp && self.is_lost();
         let relay = &mut self.servers[index];
         if !relay.up || lost {
             return Vec::new();

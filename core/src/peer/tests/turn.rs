@@ -313,16 +313,39 @@ fn a_peer_that_is_not_let_through_is_lost_on_and_not_asked_for_all_the_time() {
     assert_ne!(address(0), outer(0));
 }
 
+#[test]
+fn a_host_of_the_local_network_is_found_by_its_name() {
+    for (known, relayed) in [(true, false), (false, false), (true, true)] {
+        let policy = if relayed { IceTransportPolicy::Relay } else { IceTransportPolicy::All };
+        let options = MeteredPeerOptions { ice_transport_policy: policy, ..MeteredPeerOptions::token_provider() };
+        let mut world = World::of(vec![options; 2]);
+        if known {
+            world.relays.names.insert("3f1a-77.local".to_owned(), vec![address(1).ip()]);
+        }
+        world.rename_host = Some((address(1).ip().to_string(), "3f1a-77.local".to_owned()));
+        let mut world = world.all_joined();
+        let far = world.id(1);
+        world.call(0, |peer, now| peer.open_channel(now, &far, DataChannelOptions::default())).unwrap();
+        if relayed {
+            world.pass(secs(20));
+            assert!(!world.resolved.contains("3f1a-77.local"), "who shows no address asks for none");
+            continue;
+        }
+        // Where the name is not found, the other side's own checks lead to it.
+        world.until("the two are connected", |world| are_connected(world));
+        assert!(world.resolved.contains("3f1a-77.local"));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// Whatever is lost on the way to the server, and whichever ones are dead, two peers meet if one server lives.
+    /// Whichever requests to the servers are lost, and whichever ones are dead, two peers meet if one server lives.
     #[test]
     fn peers_always_meet_where_a_server_lives(
         alive in 0_usize..3,
         kinds in proptest::collection::vec(0_u8..3, 3),
-        // Twice on the way. More than this, and SCTP's waits between retransmissions grow to minutes.
-        loss in 0_u64..10,
+        loss in 0_u64..30,
         late in 0_u64..3000,
     ) {
         let kinds: Vec<_> = kinds.iter().map(|kind| match kind {

@@ -1,6 +1,6 @@
 //! Peers, a model server and a network between them, in simulated time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -74,6 +74,10 @@ pub(super) struct World {
     pub(super) relays: Relays,
     /// Whether peers see each other's outer addresses only.
     pub(super) behind_nat: bool,
+    /// What signals say for a host's address: its name.
+    pub(super) rename_host: Option<(String, String)>,
+    /// The names that were asked for.
+    pub(super) resolved: BTreeSet<String>,
 }
 
 pub(super) fn address(node: usize) -> SocketAddr {
@@ -136,6 +140,8 @@ impl World {
             network_up: true,
             relays: Relays::default(),
             behind_nat: false,
+            rename_host: None,
+            resolved: BTreeSet::new(),
         }
     }
 
@@ -216,6 +222,7 @@ impl World {
                     self.carry(Packet { from: transmit.local, to: transmit.remote, bytes: transmit.contents });
                 }
                 Output::Resolve { request, host } => {
+                    self.resolved.insert(host.clone());
                     let addresses = self.relays.names.get(&host).cloned().unwrap_or_default();
                     let now = self.now;
                     self.nodes[node].peer.resolved(now, request, &addresses);
@@ -298,7 +305,10 @@ impl World {
                 self.nodes[node].latest_socket = socket.get();
                 self.push(SIGNALLING_DELAY, Delivery::Open { node, socket });
             }
-            Action::SendText { socket, text } => {
+            Action::SendText { socket, mut text } => {
+                if let Some((address, name)) = &self.rename_host {
+                    text = text.replace(address, name);
+                }
                 self.nodes[node].sent.push(text.clone());
                 self.push(SIGNALLING_DELAY, Delivery::ToServer { node, socket, text });
             }

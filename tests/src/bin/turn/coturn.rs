@@ -8,7 +8,8 @@ use crate::child::Child;
 use crate::network::{Network, Side, TURN_NAME, run};
 
 /// Its users, each with a password of its own.
-pub(crate) const USERS: [(&str, &str); 2] = [("first", "word-of-the-first"), ("second", "word-of-the-second")];
+pub(crate) const FIRST: (&str, &str) = ("first", "word-of-the-first");
+pub(crate) const SECOND: (&str, &str) = ("second", "word-of-the-second");
 
 /// Makes a certificate authority and a certificate for the server, once, and gives the authority's in PEM form.
 pub(crate) fn authority(network: &Network) -> Outcome<String> {
@@ -60,7 +61,7 @@ pub(crate) async fn start(network: &Network, more: &[&str]) -> Outcome<Child> {
     command.arg(format!("--userdb={}", network.file("turn.db").display()));
     command.arg(format!("--cert={}", network.file("turn.pem").display()));
     command.arg(format!("--pkey={}", network.file("turn.key").display()));
-    for (name, word) in USERS {
+    for (name, word) in [FIRST, SECOND] {
         command.arg(format!("--user={name}:{word}"));
     }
     for side in Side::BOTH {

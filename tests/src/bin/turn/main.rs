@@ -1,4 +1,4 @@
-//! Peers that can meet through a real TURN server only: `turn [FILTER]`, as root, with coturn, iproute2 and openssl.
+//! Peers that can meet through a real TURN server only: `turn [FILTER [--logs]]`, as root, with coturn, iproute2 and openssl.
 //!
 //! Two peers run in network namespaces that have no route to each other; a third, which both reach, holds coturn and the
 //! signalling server. Every scenario is told, and at the end how many passed and failed. What is made is removed again.
@@ -27,7 +27,7 @@ async fn main() -> ExitCode {
     let outcome = match arguments.first().map(String::as_str) {
         Some(peer::MODE) => peer::run(arguments.get(1)).await.map(|()| true),
         Some(signalling::MODE) => signalling::run().await.map(|()| true),
-        filter => all(filter.unwrap_or_default()).await,
+        filter => all(filter.unwrap_or_default(), arguments.iter().any(|argument| argument == "--logs")).await,
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -44,11 +44,11 @@ fn say(line: &str) {
     let _told = writeln!(std::io::stdout(), "{line}");
 }
 
-async fn all(filter: &str) -> Outcome<bool> {
+async fn all(filter: &str, show_logs: bool) -> Outcome<bool> {
     let network = network::Network::set_up()?;
     let (mut passed, mut failed) = (0, 0);
     for (name, scenario) in scenarios::ALL.iter().filter(|(name, _)| name.contains(filter)) {
-        let began = Instant::now();
+        let (began, failed_before) = (Instant::now(), failed);
         let mut logs = room::Logs::default();
         let outcome = match tokio::time::timeout(SCENARIO_TIMEOUT, scenario(&network, &mut logs)).await {
             Ok(outcome) => outcome,
@@ -63,8 +63,10 @@ async fn all(filter: &str) -> Outcome<bool> {
             Err(error) => {
                 failed += 1;
                 say(&format!("FAIL  {name} ({seconds:.1} s): {error}"));
-                logs.lines().iter().for_each(|line| say(&format!("      {line}")));
             }
+        }
+        if show_logs || failed > failed_before {
+            logs.lines().iter().for_each(|line| say(&format!("      {line}")));
         }
     }
     drop(network);

@@ -32,7 +32,7 @@ pub(crate) struct Orders {
 
 pub(crate) async fn run(orders: Option<&String>) -> Outcome {
     tracing_subscriber::fmt()
-        .with_env_filter("metered_realtime_core=trace,metered_realtime_runtime=trace,info")
+        .with_env_filter("metered_realtime_core=debug,metered_realtime_runtime=debug,is=debug,warn")
         .with_ansi(false)
         .with_writer(std::io::stderr)
         .init();

@@ -23,8 +23,8 @@ impl Logs {
     /// The last lines of each.
     pub(crate) fn lines(&self) -> Vec<String> {
         let each = self.0.iter().flat_map(|(name, lines)| {
-            let all = lines.all();
-            let last = all.len().saturating_sub(60);
+            let all: Vec<_> = lines.all().into_iter().filter(|line| !line.starts_with("heard")).collect();
+            let last = all.len().saturating_sub(200);
             all.into_iter().skip(last).map(move |line| format!("{name}: {line}"))
         });
         each.collect()

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::coturn::{self, USERS};
+use crate::coturn::{self, FIRST, SECOND};
 use crate::network::{Network, Side, TURN_NAME};
 use crate::room::{Logs, Room, give_servers};
 
@@ -32,8 +32,7 @@ scenarios! {
     "a certificate for another name, then one for the right one": wrong_name,
 }
 
-fn server(url: String, user: usize) -> Value {
-    let (username, credential) = USERS[user];
+fn server(url: String, (username, credential): (&str, &str)) -> Value {
     json!({ "urls": [url], "username": username, "credential": credential })
 }
 
@@ -52,15 +51,15 @@ async fn meet(network: &Network, logs: &mut Logs, relay_only: bool, servers: fn(
 }
 
 async fn over_udp(network: &Network, logs: &mut Logs) -> Outcome {
-    meet(network, logs, true, |side| json!([server(format!("turn:{}", side.middle()), 0)])).await
+    meet(network, logs, true, |side| json!([server(format!("turn:{}", side.middle()), FIRST)])).await
 }
 
 async fn over_tcp(network: &Network, logs: &mut Logs) -> Outcome {
-    meet(network, logs, true, |side| json!([server(format!("turn:{}?transport=tcp", side.middle()), 0)])).await
+    meet(network, logs, true, |side| json!([server(format!("turn:{}?transport=tcp", side.middle()), FIRST)])).await
 }
 
 async fn over_tls(network: &Network, logs: &mut Logs) -> Outcome {
-    meet(network, logs, true, |_| json!([server(format!("turns:{TURN_NAME}"), 0)])).await
+    meet(network, logs, true, |_| json!([server(format!("turns:{TURN_NAME}"), FIRST)])).await
 }
 
 async fn all_candidates(network: &Network, logs: &mut Logs) -> Outcome {
@@ -68,7 +67,7 @@ async fn all_candidates(network: &Network, logs: &mut Logs) -> Outcome {
         network,
         logs,
         false,
-        |side| json!([{ "urls": format!("stun:{}", side.middle()) }, server(format!("turn:{TURN_NAME}"), 0)]),
+        |side| json!([{ "urls": format!("stun:{}", side.middle()) }, server(format!("turn:{TURN_NAME}"), FIRST)]),
     )
     .await
 }
@@ -82,7 +81,7 @@ async fn wrong_credentials(network: &Network, logs: &mut Logs) -> Outcome {
             "username": "first",
             "credential": "not-the-word",
         });
-        json!([wrong, server(format!("turn:{}?transport=tcp", side.middle()), 0)])
+        json!([wrong, server(format!("turn:{}?transport=tcp", side.middle()), FIRST)])
     })?;
     let room = Room::open(network, logs, true).await?;
     room.talks().await?;
@@ -105,12 +104,12 @@ async fn dead_servers(network: &Network, logs: &mut Logs) -> Outcome {
         let [a, b, c, _] = side.own().octets();
         json!([
             // No such host, no such port, and no such name.
-            server(format!("turn:{a}.{b}.{c}.99"), 0),
-            server(format!("turn:{a}.{b}.{c}.99?transport=tcp"), 0),
-            server(format!("turn:{}:9", side.middle()), 0),
-            server(format!("turns:{}:9", side.middle()), 0),
-            server("turn:nowhere.test".to_owned(), 0),
-            server(format!("turn:{}", side.middle()), 0),
+            server(format!("turn:{a}.{b}.{c}.99"), FIRST),
+            server(format!("turn:{a}.{b}.{c}.99?transport=tcp"), FIRST),
+            server(format!("turn:{}:9", side.middle()), FIRST),
+            server(format!("turns:{}:9", side.middle()), FIRST),
+            server("turn:nowhere.test".to_owned(), FIRST),
+            server(format!("turn:{}", side.middle()), FIRST),
         ])
     })
     .await
@@ -122,13 +121,10 @@ async fn restarted(network: &Network, logs: &mut Logs, servers: fn(Side) -> Valu
     give_servers(network, servers)?;
     let room = Room::open(network, logs, true).await?;
     room.talks().await?;
-    let (near, far) = (room.near.said().len(), room.far.said().len());
     turn.stop().await;
-    room.near.line(near, "reconnecting").await?;
     let turn = coturn::start(network, &[]).await?;
     logs.keep("coturn again", &turn);
-    room.near.line(near, "connected").await?;
-    room.far.line(far, "connected").await?;
+    turn.mention(0, &["user <first>", "ALLOCATE processed, success"]).await?;
     room.talks().await?;
     room.close().await;
     turn.stop().await;
@@ -136,15 +132,15 @@ async fn restarted(network: &Network, logs: &mut Logs, servers: fn(Side) -> Valu
 }
 
 async fn restarted_over_udp(network: &Network, logs: &mut Logs) -> Outcome {
-    restarted(network, logs, |side| json!([server(format!("turn:{}", side.middle()), 0)])).await
+    restarted(network, logs, |side| json!([server(format!("turn:{}", side.middle()), FIRST)])).await
 }
 
 async fn restarted_over_tcp(network: &Network, logs: &mut Logs) -> Outcome {
-    restarted(network, logs, |side| json!([server(format!("turn:{}?transport=tcp", side.middle()), 0)])).await
+    restarted(network, logs, |side| json!([server(format!("turn:{}?transport=tcp", side.middle()), FIRST)])).await
 }
 
 async fn late_server(network: &Network, logs: &mut Logs) -> Outcome {
-    give_servers(network, |side| json!([server(format!("turn:{}?transport=tcp", side.middle()), 0)]))?;
+    give_servers(network, |side| json!([server(format!("turn:{}?transport=tcp", side.middle()), FIRST)]))?;
     let room = Room::open(network, logs, true).await?;
     room.near.line(0, "failed").await?;
     let turn = coturn::start(network, &[]).await?;
@@ -158,10 +154,10 @@ async fn late_server(network: &Network, logs: &mut Logs) -> Outcome {
 async fn renewed_credentials(network: &Network, logs: &mut Logs) -> Outcome {
     let turn = coturn::start(network, &[]).await?;
     logs.keep("coturn", &turn);
-    give_servers(network, |side| json!([server(format!("turn:{}", side.middle()), 0)]))?;
+    give_servers(network, |side| json!([server(format!("turn:{}", side.middle()), FIRST)]))?;
     let mut room = Room::open(network, logs, true).await?;
     room.talks().await?;
-    give_servers(network, |side| json!([server(format!("turn:{}", side.middle()), 1)]))?;
+    give_servers(network, |side| json!([server(format!("turn:{}", side.middle()), SECOND)]))?;
     let near = room.near.said().len();
     room.cut_signalling().await?;
     let (_, back) = room.near.line(near, "reconnecting").await?;
@@ -169,7 +165,7 @@ async fn renewed_credentials(network: &Network, logs: &mut Logs) -> Outcome {
     room.talks().await?;
     turn.mention(0, &["user <second>", "ALLOCATE processed, success"]).await?;
     // What the first user had is given back.
-    turn.mention(0, &["user <first>", "refreshed", "lifetime=0"]).await?;
+    turn.mention(0, &["refreshed", "username=<first>", "lifetime=0"]).await?;
     room.close().await;
     turn.stop().await;
     Ok(())
@@ -180,7 +176,7 @@ async fn wrong_name(network: &Network, logs: &mut Logs) -> Outcome {
     logs.keep("coturn", &turn);
     // The certificate is for the name, not for the address.
     give_servers(network, |side| {
-        json!([server(format!("turns:{}", side.middle()), 0), server(format!("turns:{TURN_NAME}"), 0)])
+        json!([server(format!("turns:{}", side.middle()), FIRST), server(format!("turns:{TURN_NAME}"), FIRST)])
     })?;
     let room = Room::open(network, logs, true).await?;
     room.talks().await?;
