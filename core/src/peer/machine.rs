@@ -16,7 +16,7 @@ use crate::Secret;
 use crate::ice::{Gatherer, IceTransportPolicy};
 use crate::ids::{Channel, Counter, PeerId, RequestId, ResolveId, SocketId, TokenRequestId};
 use crate::protocol::{CloseCode, Metadata, Payload, PeerMessage};
-use crate::rtc::{Config, Connection, ConnectionState, RemoteTrack};
+use crate::rtc::{Config, Connection, ConnectionState, LocalCandidate, RemoteTrack};
 use crate::signalling::{ConnectError, InvalidOption, Signalling, StateError, TokenError};
 
 /// How long, after a reconnect, the server may take to say who is in the channel before it is asked again.
@@ -27,6 +27,9 @@ pub(super) const SNAPSHOT_RETRIES: u32 = 2;
 
 /// What is around a description in the message that carries it to a peer, in bytes.
 const SIGNAL_OVERHEAD: usize = 512;
+
+/// Local addresses that are used at most: each is a candidate in every description.
+const MAX_ADDRESSES: usize = 64;
 
 /// One peer in one room.
 ///
@@ -332,19 +335,43 @@ impl MeteredPeer {
         self.pump(now);
     }
 
-    /// Answers [`Output::BindSockets`]: the addresses of the UDP sockets that were bound. None is possible too; then
-    /// messages through the server are all there is.
+    /// Answers [`Output::BindSockets`]: the addresses of the UDP sockets that are bound. None is possible too; then
+    /// messages through the server are all there is. Call it again whenever they have changed, asked or not: connections
+    /// that went over an address that is gone look for another way at once. What is over 64 is left out.
     pub fn local_addresses(&mut self, now: Instant, addresses: &[SocketAddr]) {
-        self.addresses = Some(addresses.to_vec());
-        self.ice.set_local_addresses(now, addresses);
+        let addresses: Vec<SocketAddr> = addresses.iter().copied().take(MAX_ADDRESSES).collect();
+        let former = self.addresses.replace(addresses.clone());
+        if former.as_ref() == Some(&addresses) {
+            return;
+        }
+        let former = former.unwrap_or_default();
+        self.ice.set_local_addresses(now, &addresses);
         if self.options.ice_transport_policy == IceTransportPolicy::All {
             for (_, remote) in self.roster.iter_mut() {
-                for address in addresses {
-                    remote.connection.add_local_address(now, *address);
+                let connection = &mut remote.connection;
+                for address in addresses.iter().filter(|address| !former.contains(address)) {
+                    connection.add_local_address(now, *address);
                 }
+                for address in former.iter().filter(|address| !addresses.contains(address)) {
+                    connection.remove_local_candidate(now, LocalCandidate::Host(*address));
+                }
+                connection.network_changed(now);
             }
         }
         self.settle_all(now);
+    }
+
+    /// The network may be another one: asks for the sockets anew, by [`Output::BindSockets`], if they were asked for before,
+    /// and looks whether TURN servers are still there.
+    pub fn network_changed(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Leaving { .. } | Phase::Closed) {
+            return;
+        }
+        if self.asked_for_sockets {
+            self.outputs.push_back(Output::BindSockets { loopback: self.options.loopback_candidates });
+        }
+        self.ice.suspect(now);
+        self.pump(now);
     }
 
     /// Feeds one datagram that came from `remote` to the socket bound to `local`.

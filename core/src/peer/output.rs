@@ -18,8 +18,9 @@ use crate::signalling::Action;
 pub enum Output {
     /// Something to do for the signalling connection.
     Signalling(Action),
-    /// Bind one UDP socket for each local address, and report them with
-    /// [`local_addresses`](super::MeteredPeer::local_addresses). Comes once, with the first `join`.
+    /// Have one UDP socket for each local address, and report them with
+    /// [`local_addresses`](super::MeteredPeer::local_addresses). Comes with the first `join`, and again after
+    /// [`network_changed`](super::MeteredPeer::network_changed): sockets whose addresses are still there are kept then.
     BindSockets {
         /// Whether loopback addresses are wanted too.
         loopback: bool,

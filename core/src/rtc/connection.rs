@@ -207,11 +207,32 @@ impl Connection {
         });
     }
 
-    /// A candidate of ours is no more: no way that goes over it is tried or kept. Does nothing if it is not known.
+    /// A candidate of ours is no more: no way that goes over it is tried or kept, and if it was the one in use, ICE is
+    /// restarted at once. Does nothing if the candidate is not known.
     pub fn remove_local_candidate(&mut self, now: Instant, candidate: LocalCandidate) {
         let Some(candidate) = candidate.to_str0m() else { return };
         self.early_candidates.retain(|early| *early != candidate);
-        self.input(now, |this| this.change(|rtc| rtc.direct_api().invalidate_candidate(&candidate)));
+        self.input(now, |this| {
+            if this.change(|rtc| rtc.direct_api().invalidate_candidate(&candidate)) != Some(true) {
+                return;
+            }
+            this.tick();
+            if this.state == ConnectionState::Connected && !this.rtc.as_ref().is_some_and(|rtc| rtc.is_connected()) {
+                this.set_state(ConnectionState::Reconnecting);
+                this.ladder.lost(this.now);
+            }
+        });
+    }
+
+    /// The network is another one than before: an ICE restart that waits its time is made now, and one that was given up is
+    /// tried again. A connection that is up is left alone.
+    pub fn network_changed(&mut self, now: Instant) {
+        self.input(now, |this| {
+            this.ladder.again(this.now);
+            if let Some(step) = this.ladder.handle_timeout(this.now) {
+                this.ladder_step(step);
+            }
+        });
     }
 
     /// No more local candidates will be added. The other side is told once it has a description of ours.

@@ -15,11 +15,12 @@ use str0m::crypto::{CryptoError, CryptoProvider};
 /// How long a message of the handshake may stay unanswered at first before it is sent again; twice as long each time.
 const FIRST_RETRANSMIT: Duration = Duration::from_millis(200);
 
-/// How often it is sent again: for almost seven minutes. Nothing leaves while there is no way, and then all copies do.
-const RETRANSMITS: usize = 11;
+/// How often it is sent again: for more than a day. Nothing leaves while there is no way, and then all copies do.
+const RETRANSMITS: usize = 19;
 
-/// How long the whole handshake may take. All ICE restarts are over before.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// How long the whole handshake may take. When it is given up is for the ICE restart ladder to say, and even after that the
+/// other side may restart.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// The cryptography of `str0m`, with handshakes that wait for ICE.
 pub(super) fn crypto_provider() -> CryptoProvider {

@@ -106,6 +106,13 @@ impl Ladder {
         self.state == State::Quiet
     }
 
+    /// The network is another one: what was lost is looked for at once, with all attempts.
+    pub(super) fn again(&mut self, now: Instant) {
+        if !matches!(self.state, State::Quiet | State::First { .. }) {
+            *self = Self { state: State::Waiting { at: now }, failed: 0 };
+        }
+    }
+
     /// The connection is up: all attempts are there again.
     pub(super) fn connected(&mut self) {
         *self = Self::new();

@@ -212,6 +212,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
 
     fn take_timeout(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let own = earlier(self.sockets.poll_timeout(), self.links.poll_timeout());
+        let own = earlier(own, self.udp.poll_timeout());
         let Some(deadline) = earlier(self.machine.poll_timeout(), own) else {
             self.timer.due = None;
             return false;
@@ -223,6 +224,10 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         let now = now.max(deadline);
         self.sockets.handle_timeout(now);
         self.links.handle_timeout(now);
+        if let Some(addresses) = self.udp.handle_timeout(now) {
+            self.machine.local_addresses(now, &addresses);
+            self.perform(now);
+        }
         if self.machine.poll_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now);
             self.perform(now);
@@ -236,7 +241,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             match task {
                 Task::Signalling(action) => self.sockets_or_tokens(now, action),
                 Task::BindSockets { loopback } => {
-                    let addresses = self.udp.bind(loopback);
+                    let addresses = self.udp.bind(now, loopback);
                     self.machine.local_addresses(now, &addresses);
                 }
                 Task::Transmit(transmit) => self.udp.send(transmit),

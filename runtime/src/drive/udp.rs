@@ -1,8 +1,9 @@
 //! One UDP socket for each local address.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use metered_realtime_core::rtc::Transmit;
 
@@ -19,12 +20,20 @@ const BATCH: usize = 32;
 /// Room for one datagram. Those of WebRTC stay below the MTU of an Ethernet; a larger one is cut, and refused above.
 const DATAGRAM_BYTES: usize = 2048;
 
-/// Errors in a row after which a socket is not asked any more.
+/// Errors in a row after which a socket is not asked any more, and replaced.
 const RECV_ERRORS: u32 = 64;
+
+/// How often the system is asked whether its addresses are still the same, once sockets were bound: a list of a few
+/// entries, and most systems have no portable way to be told.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) struct Udp<R: Runtime> {
     runtime: R,
     sockets: Vec<Bound<R::Udp>>,
+    /// The usable addresses when the system was last asked; some may not be bindable.
+    listed: Vec<IpAddr>,
+    /// When it is asked again, and whether loopback addresses are wanted.
+    check: Option<(Instant, bool)>,
     slots: Vec<RecvSlot>,
     lost: u64,
 }
@@ -36,19 +45,30 @@ struct Bound<U> {
     recv_errors: u32,
 }
 
+impl<U> Bound<U> {
+    fn is_broken(&self) -> bool {
+        self.recv_errors >= RECV_ERRORS
+    }
+}
+
 impl<R: Runtime> Udp<R> {
     pub(super) fn new(runtime: R) -> Self {
-        Self { runtime, sockets: Vec::new(), slots: Vec::new(), lost: 0 }
+        Self { runtime, sockets: Vec::new(), listed: Vec::new(), check: None, slots: Vec::new(), lost: 0 }
     }
 
-    /// Binds one socket for each usable address, and gives their addresses. An address that cannot be bound is left out.
-    pub(super) fn bind(&mut self, loopback: bool) -> Vec<SocketAddr> {
-        let interfaces = self.runtime.interfaces().unwrap_or_else(|error| {
-            tracing::warn!(kind = ?error.kind(), "no list of local addresses");
-            Vec::new()
-        });
-        for address in usable(interfaces, loopback) {
-            let bound = self.runtime.bind_udp(SocketAddr::new(address, 0));
+    /// Sees to it that there is one socket for each usable address, and no other, and gives their addresses. Sockets whose
+    /// addresses are still there are kept. An address that cannot be bound is left out.
+    pub(super) fn bind(&mut self, now: Instant, loopback: bool) -> Vec<SocketAddr> {
+        self.check = Some((now + CHECK_EVERY, loopback));
+        if let Some(listed) = self.list(loopback) {
+            self.listed = listed;
+        }
+        self.sockets.retain(|bound| self.listed.contains(&bound.local.ip()) && !bound.is_broken());
+        for address in &self.listed {
+            if self.sockets.iter().any(|bound| bound.local.ip() == *address) {
+                continue;
+            }
+            let bound = self.runtime.bind_udp(SocketAddr::new(*address, 0));
             match bound.and_then(|socket| Ok((socket.local_addr()?, socket))) {
                 Ok((local, socket)) => {
                     self.sockets.push(Bound { socket, local, outbound: VecDeque::new(), recv_errors: 0 });
@@ -58,6 +78,28 @@ impl<R: Runtime> Udp<R> {
         }
         self.slots.resize_with(BATCH, || RecvSlot::new(DATAGRAM_BYTES));
         self.sockets.iter().map(|bound| bound.local).collect()
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.check.map(|(at, _)| at)
+    }
+
+    /// Gives the addresses if they have changed.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Vec<SocketAddr>> {
+        let (_, loopback) = self.check.filter(|(at, _)| *at <= now)?;
+        self.check = Some((now + CHECK_EVERY, loopback));
+        let listed = self.list(loopback)?;
+        (listed != self.listed || self.sockets.iter().any(Bound::is_broken)).then(|| self.bind(now, loopback))
+    }
+
+    fn list(&self, loopback: bool) -> Option<Vec<IpAddr>> {
+        match self.runtime.interfaces() {
+            Ok(interfaces) => Some(usable(interfaces, loopback)),
+            Err(error) => {
+                tracing::warn!(kind = ?error.kind(), "no list of local addresses");
+                None
+            }
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -78,7 +120,7 @@ impl<R: Runtime> Udp<R> {
 
     /// Takes datagrams from a socket, and says how many: 0 after an error, which is not the end.
     pub(super) fn poll_recv(&mut self, index: usize, cx: &mut Context<'_>) -> Poll<usize> {
-        let Some(bound) = self.sockets.get_mut(index).filter(|bound| bound.recv_errors < RECV_ERRORS) else {
+        let Some(bound) = self.sockets.get_mut(index).filter(|bound| !bound.is_broken()) else {
             return Poll::Pending;
         };
         match bound.socket.poll_recv(cx, &mut self.slots) {

@@ -27,6 +27,7 @@ pub(crate) enum Command {
         data: Payload,
         reply: Reply<Result<(), SendError>>,
     },
+    NetworkChanged,
     Close {
         reason: Option<String>,
         reply: Reply<()>,

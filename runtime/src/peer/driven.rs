@@ -265,6 +265,7 @@ impl Machine for Driven {
                 let begun = self.core.send_to(now, &to, &data);
                 Self::begun(&mut self.sends, reply, begun);
             }
+            Command::NetworkChanged => self.core.network_changed(now),
             Command::Close { reason, reply } => {
                 self.closes.push(reply);
                 self.core.close(now, reason.as_deref());

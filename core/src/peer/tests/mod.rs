@@ -7,6 +7,7 @@ mod errors;
 mod hostile;
 mod join;
 mod media;
+mod network;
 mod presence;
 mod random;
 mod reconcile;

@@ -60,6 +60,8 @@ pub(super) struct Node {
     latest_socket: u64,
     /// Datagrams that came.
     pub(super) received: u64,
+    /// Its sockets, once it has asked for them, if they are others than the usual one.
+    pub(super) sockets: Option<Vec<SocketAddr>>,
 }
 
 /// Everything there is.
@@ -129,6 +131,7 @@ impl World {
                 transcript: None,
                 latest_socket: 0,
                 received: 0,
+                sockets: None,
             })
             .collect();
         Self {
@@ -215,10 +218,11 @@ impl World {
                 Output::Signalling(action) => self.act(node, action),
                 Output::BindSockets { .. } => {
                     let now = self.now;
-                    self.nodes[node].peer.local_addresses(now, &[address(node)]);
+                    let sockets = self.sockets(node);
+                    self.nodes[node].peer.local_addresses(now, &sockets);
                 }
                 Output::Transmit(transmit) => {
-                    assert_eq!(transmit.local, address(node), "from an address that is no socket's");
+                    assert!(self.sockets(node).contains(&transmit.local), "from an address that is no socket's");
                     self.carry(Packet { from: transmit.local, to: transmit.remote, bytes: transmit.contents });
                 }
                 Output::Resolve { request, host } => {
@@ -251,6 +255,10 @@ impl World {
         }
         let Node { peer, watch, .. } = &mut self.nodes[node];
         watch.settled(peer);
+    }
+
+    fn sockets(&self, node: usize) -> Vec<SocketAddr> {
+        self.nodes[node].sockets.clone().unwrap_or_else(|| vec![address(node)])
     }
 
     /// Puts a packet on its way.
@@ -399,7 +407,7 @@ impl World {
             }
             Delivery::ToLink { node, link, bytes } => self.call(node, |peer, now| peer.link_data(now, link, &bytes)),
             Delivery::Datagram { local, remote, contents } => {
-                if let Some(node) = (0..self.nodes.len()).find(|node| address(*node) == local) {
+                if let Some(node) = (0..self.nodes.len()).find(|node| self.sockets(*node).contains(&local)) {
                     self.nodes[node].received += 1;
                     self.call(node, |peer, now| peer.datagram(now, local, remote, &contents));
                 }

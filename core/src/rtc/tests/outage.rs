@@ -116,3 +116,79 @@ fn tracks_attached_during_an_outage_arrive_after_it() {
     assert_eq!(pair.sides[B].track_changes(), ["+mic"]);
     assert_eq!(pair.sides[A].track_changes(), ["+cam", "+mic2"]);
 }
+
+#[test]
+fn a_way_that_comes_up_minutes_later_is_taken() {
+    let mut pair = Pair::new();
+    pair.link_up = false;
+    let now = pair.now;
+    let channel = pair.connection(A).open_channel(now, DataChannelOptions::default()).unwrap();
+    pair.send(A, 1, channel, text("at last"));
+    pair.run_for(Duration::from_secs(200));
+    pair.link_up = true;
+    pair.run_until(|pair| !pair.sides[B].messages().is_empty());
+    for side in &pair.sides {
+        assert_eq!(side.errors(), []);
+    }
+}
+
+/// Nobody ever tells that ICE failed: neither side has a candidate of the other's.
+#[test]
+fn a_first_connection_that_never_comes_up_is_given_up_with_one_error() {
+    for candidates in [false, true] {
+        let mut pair = if candidates { Pair::new() } else { Pair::without_addresses() };
+        pair.link_up = false;
+        let now = pair.now;
+        pair.connection(A).open_channel(now, DataChannelOptions::default()).unwrap();
+        pair.run_for(Duration::from_secs(1000));
+        for side in &pair.sides {
+            assert_eq!(side.errors(), [NegotiationError::IceRestartExhausted]);
+            assert_eq!(side.states(), [ConnectionState::Connecting, ConnectionState::Reconnecting]);
+        }
+    }
+}
+
+/// The remote peer is in the room and never says a word.
+#[test]
+fn an_offer_that_is_never_answered_is_given_up_with_one_error() {
+    let mut pair = Pair::new();
+    pair.signals_up = false;
+    pair.attach(A, "mic", None, MediaKind::Audio);
+    pair.run_for(Duration::from_secs(2000));
+    assert_eq!(pair.sides[A].errors(), [NegotiationError::IceRestartExhausted]);
+    assert_eq!(pair.sides[A].offers(), 10);
+    assert_eq!(pair.sides[A].connection.state(), ConnectionState::Reconnecting);
+}
+
+#[test]
+fn an_offer_that_is_never_answered_while_connected_is_an_error_too() {
+    let (mut pair, _) = connected();
+    pair.signals_up = false;
+    let offers = pair.sides[A].offers();
+    pair.attach(A, "mic", None, MediaKind::Audio);
+    pair.run_for(Duration::from_secs(2000));
+    assert_eq!(pair.sides[A].errors(), [NegotiationError::Unanswered]);
+    assert_eq!(pair.sides[A].offers(), offers + 6);
+    assert!(pair.both(ConnectionState::Connected));
+    // What it would have done comes with the next exchange.
+    pair.signals_up = true;
+    pair.attach(B, "mic2", None, MediaKind::Audio);
+    pair.run_for(Duration::from_secs(60));
+    assert_eq!(pair.sides[B].track_changes(), ["+mic"]);
+    assert_eq!(pair.sides[A].track_changes(), ["+cam", "+mic2"]);
+}
+
+#[test]
+fn both_ends_restart_at_the_same_moment() {
+    let (mut pair, channel) = connected();
+    let rollbacks = pair.sides[A].connection.counters().rollbacks;
+    for side in [A, B] {
+        pair.connection(side).restart_for_tests();
+    }
+    pair.run_for(Duration::from_secs(2));
+    assert_eq!(pair.sides[A].connection.counters().rollbacks, rollbacks + 1);
+    pair.send(A, 1, channel, text("still"));
+    pair.run_for(Duration::from_secs(40));
+    assert_eq!(pair.sides[B].messages(), [text("still")]);
+    assert!(pair.both(ConnectionState::Connected));
+}
