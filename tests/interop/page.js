@@ -6,6 +6,7 @@ window.log = [];
 const remotes = new Map();
 const channels = new Map();
 const localStreams = new Map();
+const localTracks = new Map();
 const started = performance.now();
 let peer;
 
@@ -29,7 +30,7 @@ for (const method of ["setLocalDescription", "setRemoteDescription"]) {
   };
 }
 
-// … and how the connection fared.
+// … and how ICE fared.
 const Native = RTCPeerConnection;
 window.RTCPeerConnection = function (...args) {
   const pc = new Native(...args);
@@ -90,6 +91,26 @@ function watchRemote(remote) {
   remote.on("data-channel", ({ channel }) => watchChannel(remote, channel, { echo: true, opened: "remote" }));
 }
 
+/** A small picture that changes: it stands for a screen, and differs from the camera in size. */
+function drawing() {
+  const canvas = document.createElement("canvas");
+  Object.assign(canvas, { width: 160, height: 120 });
+  const context = canvas.getContext("2d");
+  let frame = 0;
+  const draw = () => {
+    context.fillStyle = `hsl(${(frame * 7) % 360} 80% 50%)`;
+    context.fillRect(frame++ % 80, 20, 80, 80);
+  };
+  draw();
+  setInterval(draw, 50);
+  return canvas.captureStream(20);
+}
+
+async function record({ audio, video, film }) {
+  if (film === "screen") return drawing();
+  return navigator.mediaDevices.getUserMedia({ audio, video: video && { width: 320, height: 240 } });
+}
+
 /** The statistics of what one remote peer sends us and we send it, with codecs by name. */
 async function statsOf(remote) {
   const all = await remote.pc.getStats();
@@ -105,8 +126,9 @@ async function statsOf(remote) {
 }
 
 const commands = {
-  async join({ url, key, room }) {
-    peer = new MeteredPeer({ url, apiKey: key, logger: ConsoleLogger });
+  async join({ url, key, token, room }) {
+    const credential = token ? { tokenProvider: async () => token } : { apiKey: key };
+    peer = new MeteredPeer({ url, ...credential, logger: ConsoleLogger });
     peer.on("joined", ({ peerId, channel }) => tell("joined", { peerId, room: channel }));
     peer.on("left", ({ peerId, channel, reason }) => tell("left", { peerId, room: channel, reason }));
     peer.on("state-change", ({ from, to }) => tell("state", { from, to }));
@@ -135,10 +157,11 @@ const commands = {
   channelClose({ peer: id, label }) {
     channels.get(`${id}/${label}`).close();
   },
-  /** The fake camera and microphone, now or (before `join`) with the join. */
-  async addStream({ metadata, audio = true, video = true }) {
-    const stream = await navigator.mediaDevices.getUserMedia({ audio, video: video && { width: 320, height: 240 } });
+  /** The fake camera and microphone or a drawing, now or (before `join`) with the join. */
+  async addStream({ metadata, audio = true, video = true, film = "camera" }) {
+    const stream = await record({ audio, video, film });
     localStreams.set(stream.id, [stream, metadata]);
+    for (const track of stream.getTracks()) localTracks.set(track.id, track);
     peer?.addStream(stream, metadata);
     return { stream: stream.id, tracks: stream.getTracks().map(({ id, kind }) => ({ id, kind })) };
   },
@@ -146,6 +169,20 @@ const commands = {
     const [stream] = localStreams.get(id);
     localStreams.delete(id);
     peer.removeStream(stream);
+  },
+  /** Sends something else where a track is sent; without `play`, nothing. */
+  async replaceTrack({ track, play }) {
+    const [next] = play ? (await record({ audio: false, video: true, film: play })).getTracks() : [null];
+    await peer.replaceTrack(localTracks.get(track), next);
+    if (next) localTracks.set(next.id, next);
+    return { track: next?.id ?? null };
+  },
+  removeTrack({ track }) {
+    return peer.removeTrack(localTracks.get(track));
+  },
+  /** Asks for new ICE credentials, as the SDK does when the way is lost. */
+  restartIce({ peer: id }) {
+    remotes.get(id).pc.restartIce();
   },
   stats({ peer: id }) {
     return statsOf(remotes.get(id));

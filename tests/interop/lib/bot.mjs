@@ -7,11 +7,15 @@ export class Bot extends Participant {
   #next = 1;
   #replies = new Map();
 
-  /** @param video an IVF file of VP8, for its video tracks */
-  constructor(name, { binary, server, video }) {
+  /**
+   * @param films IVF files of VP8 for its video tracks: a camera's and a screen's
+   * @param inside what runs the program, with the arguments before it, if it is not to run here
+   */
+  constructor(name, { binary, server, films, inside = [] }) {
     super(name);
     this.server = server;
-    this.#process = start(binary, [video], { onLine: (line) => this.#take(line) });
+    const [program, ...args] = [...inside, binary, ...films];
+    this.#process = start(program, args, { onLine: (line) => this.#take(line) });
     this.errors = this.#process.errors;
     this.#process.child.stdin.on("error", () => {});
     this.#process.ended.then((code) => {
@@ -41,7 +45,7 @@ export class Bot extends Participant {
     const ofKind = tracks.filter((entry) => entry.kind === kind);
     const found = ofKind.find((entry) => entry.track === track) ?? ofKind[0];
     if (!found) return { ok: false, tracks };
-    return { ok: found.frames >= frames && found.keyFrames > 0, ...found };
+    return { ok: found.frames >= frames && found.keyFrames > 0, count: found.frames, ...found };
   }
 
   async kill() {

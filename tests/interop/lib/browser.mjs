@@ -42,12 +42,29 @@ async function servePage() {
   return server;
 }
 
+/** The description that a frame carries, if it carries one, and the other peer. */
+function description(text) {
+  const { type, to, from, data } = JSON.parse(text);
+  if ((type !== "send" && type !== "direct") || data?.type !== "rtc-description") return;
+  return { peer: to ?? from, ...data.description };
+}
+
 class Page extends Participant {
   #page;
+  /** Every description on the wire so far, sent or received. */
+  descriptions = [];
 
   constructor(name, page) {
     super(name);
     this.#page = page;
+    page.on("websocket", (socket) => {
+      const note = (sent) => ({ payload }) => {
+        const found = typeof payload === "string" && description(payload);
+        if (found) this.descriptions.push({ sent, ...found });
+      };
+      socket.on("framesent", note(true));
+      socket.on("framereceived", note(false));
+    });
   }
 
   async call(command, fields = {}) {
@@ -62,7 +79,9 @@ class Page extends Participant {
     if (!found) return { ok: false, inbound };
     const { codec, framesDecoded, keyFramesDecoded: keyFrames, packetsReceived, totalSamplesReceived, pliCount } = found;
     const ok = kind === "video" ? framesDecoded >= frames : packetsReceived > 0 && totalSamplesReceived > 0;
-    return { ok, codec, framesDecoded, keyFrames, packetsReceived, totalSamplesReceived, pliCount };
+    const size = kind === "video" ? [found.frameWidth, found.frameHeight] : null;
+    const count = kind === "video" ? framesDecoded : packetsReceived;
+    return { ok, codec, count, size, framesDecoded, keyFrames, packetsReceived, totalSamplesReceived, pliCount };
   }
 
   async kill() {
@@ -72,13 +91,14 @@ class Page extends Participant {
 }
 
 /** Starts the browser; `open` gives participants. */
-export async function startBrowser({ executablePath, server }) {
+export async function startBrowser({ executablePath }) {
   const { chromium } = await import("playwright-core");
   const http = await servePage();
-  const browser = await chromium.launch({ executablePath, args: [...FLAGS, ...(process.env.EXTRA_FLAGS?.split(" ") ?? [])], headless: true, chromiumSandbox: false });
+  const browser = await chromium.launch({ executablePath, args: FLAGS, headless: true, chromiumSandbox: false });
   return {
     version: browser.version(),
-    async open(name) {
+    /** A page of its own, for whom `server` is the way to the server. */
+    async open(name, server) {
       const context = await browser.newContext();
       const page = await context.newPage();
       const participant = new Page(name, page);

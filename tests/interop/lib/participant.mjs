@@ -1,4 +1,5 @@
 // Someone in the room: a browser page or a Rust peer. Both take the same commands and report the same events.
+import { isDeepStrictEqual } from "node:util";
 
 /** A wait that ran out; the text says what came instead. */
 export class Timeout extends Error {}
@@ -6,7 +7,7 @@ export class Timeout extends Error {}
 const matches = (entry, wanted) =>
   typeof wanted === "function"
     ? wanted(entry)
-    : Object.entries(wanted).every(([key, value]) => JSON.stringify(entry[key]) === JSON.stringify(value));
+    : Object.entries(wanted).every(([key, value]) => isDeepStrictEqual(entry[key], value));
 
 export class Participant {
   #waiting = new Set();

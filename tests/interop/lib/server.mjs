@@ -1,5 +1,6 @@
 // Our signalling server, as its binary.
 import { start, stop } from "./process.mjs";
+import { SECRET } from "./token.mjs";
 
 const KEY = "pk_live_interop";
 
@@ -7,7 +8,8 @@ const KEY = "pk_live_interop";
 export async function startServer(binary, { port = 0 } = {}) {
   let listening;
   const ready = new Promise((resolve) => (listening = resolve));
-  const process = start(binary, ["--listen", `127.0.0.1:${port}`, "--key", KEY], {
+  const credentials = ["--key", KEY, "--secret", `${SECRET.id}:${SECRET.secret}`];
+  const process = start(binary, ["--listen", `127.0.0.1:${port}`, ...credentials], {
     onLine: (line) => listening(line.match(/^listening on ws:\/\/[^ :]+:(\d+)/)?.[1]),
   });
   const chosen = await Promise.race([ready, process.ended]);
@@ -17,6 +19,8 @@ export async function startServer(binary, { port = 0 } = {}) {
     // The SDK takes ws: for localhost only.
     access: { url: `ws://localhost:${chosen}`, key: KEY },
     stop: () => stop(process),
+    /** As if the machine had lost its power. */
+    kill: () => stop(process, { signal: "SIGKILL" }),
     errors: process.errors,
   };
 }

@@ -44,12 +44,14 @@ async function samples(ffmpeg) {
   const folder = join(output, "samples");
   await mkdir(folder, { recursive: true });
   const video = join(folder, "video.ivf");
+  const screen = join(folder, "screen.ivf");
   const audio = join(folder, "audio.ogg");
   const make = async (path, ...args) =>
     existsSync(path) || (await run(ffmpeg, ["-v", "error", "-nostdin", "-y", "-f", "lavfi", ...args, path]));
   await make(video, "-i", "testsrc=size=320x240:rate=30:duration=10", "-c:v", "libvpx", "-b:v", "400k", "-g", "30");
+  await make(screen, "-i", "testsrc=size=160x120:rate=30:duration=4", "-c:v", "libvpx", "-b:v", "200k", "-g", "15");
   await make(audio, "-i", "sine=frequency=440:duration=10", "-c:a", "libopus", "-b:a", "48k", "-ar", "48000");
-  return { video, audio };
+  return { video, screen, audio };
 }
 
 /** Everything, installed and built. Paths given in the environment are taken as they are, for development. */
@@ -60,6 +62,8 @@ export async function setUp() {
   const chromium = await program(["chromium", "chromium-browser", "google-chrome"], "chromium");
   const ffmpeg = await program(["ffmpeg"], "ffmpeg");
   const ffprobe = await program(["ffprobe"], "ffmpeg");
+  await program(["ip"], "iproute2");
+  await program(["nft"], "nftables");
   const given = process.env.INTEROP_BINARIES;
   const binaries = given
     ? { server: join(given, "metered-realtime-server"), peer: join(given, "interop-peer"), room: join(given, "examples/room") }

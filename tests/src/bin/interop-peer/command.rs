@@ -15,10 +15,14 @@ pub(crate) struct Request {
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "camelCase")]
 pub(crate) enum Command {
+    /// With a token, whose `sub` is our id, or with a key.
     Join {
         url: String,
         key: String,
+        token: Option<String>,
         room: String,
+        #[serde(default = "yes")]
+        loopback: bool,
     },
     Send {
         data: Value,
@@ -51,9 +55,19 @@ pub(crate) enum Command {
         audio: bool,
         #[serde(default = "yes")]
         video: bool,
+        #[serde(default)]
+        film: Film,
     },
     RemoveStream {
         stream: String,
+    },
+    /// Plays something else where a track is played; without `play`, nothing.
+    ReplaceTrack {
+        track: String,
+        play: Option<Film>,
+    },
+    RemoveTrack {
+        track: String,
     },
     /// What came of each track of a peer so far.
     Received {
@@ -62,6 +76,15 @@ pub(crate) enum Command {
     Leave {
         reason: Option<String>,
     },
+}
+
+/// Which of the video files is played; they differ in size.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Film {
+    #[default]
+    Camera,
+    Screen,
 }
 
 /// As the browser's `RTCDataChannelInit` has them.

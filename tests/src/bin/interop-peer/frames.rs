@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use metered_realtime_tokio::{MediaKind, ReceivedFrame, RemoteTrack};
+use metered_realtime_tokio::{Codec, MediaKind, ReceivedFrame, RemoteTrack};
 use serde::Serialize;
 
 /// What came of one track.
@@ -16,6 +16,8 @@ pub(crate) struct Count {
     frames: u64,
     key_frames: u64,
     bytes: usize,
+    /// Of the last key frame, in VP8.
+    size: Option<(u16, u16)>,
     gaps: u64,
     /// Whether the first frame was one a decoder can start with.
     began_with_key_frame: bool,
@@ -29,8 +31,18 @@ impl Count {
         self.gaps += u64::from(self.frames > 0 && !frame.contiguous);
         self.frames += 1;
         self.key_frames += u64::from(frame.keyframe);
+        if frame.codec == Codec::Vp8 && frame.keyframe {
+            self.size = size(&frame.data);
+        }
         self.bytes += frame.data.len();
     }
+}
+
+/// Width and height of a VP8 key frame (RFC 6386, section 9.1), the upper two bits of each being for scaling.
+fn size(picture: &[u8]) -> Option<(u16, u16)> {
+    let [w0, w1, h0, h1] = *picture.get(6..10)?.first_chunk()?;
+    let side = |low, high| u16::from_le_bytes([low, high]) & 0x3fff;
+    Some((side(w0, w1), side(h0, h1)))
 }
 
 /// The counts of every track of every peer; a track that came anew has a count of its own.

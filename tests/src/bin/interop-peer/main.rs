@@ -1,7 +1,7 @@
 //! A peer for the interop test: one JSON command a line on standard input, one JSON event or reply a line on standard
 //! output. Commands and events have the names and fields of those of the browser's page, `tests/interop/page.js`.
 //!
-//! The one argument is an IVF file, which is played in a loop on video tracks.
+//! The arguments are two IVF files, which are played in a loop on video tracks: what a camera shows, and a screen.
 
 mod channels;
 mod command;
@@ -27,8 +27,8 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
     let report = Report;
-    let video = std::env::args_os().nth(1).map(PathBuf::from);
-    let mut session = Session::new(report, video);
+    let films = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let mut session = Session::new(report, films);
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         match serde_json::from_str::<Request>(&line) {

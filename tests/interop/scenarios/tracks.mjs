@@ -1,0 +1,78 @@
+// A screen beside the camera, one track in place of another, and the end of a stream, in a call.
+import { until } from "../lib/participant.mjs";
+import { flows } from "./glare.mjs";
+import { meet } from "./presence.mjs";
+
+const CAMERA = { role: "camera", label: "front cam" };
+const SCREEN = { role: "screen" };
+const CAMERA_SIZE = [320, 240];
+const SCREEN_SIZE = [160, 120];
+
+const videoOf = (stream) => stream.tracks.find(({ kind }) => kind === "video").id;
+
+/** Pictures of that size come in on the track. */
+function shows(to, from, track, size) {
+  return until(`pictures of ${size} at ${to.name}`, async () => {
+    const found = await to.received(from, "video", track, 5);
+    return { ...found, ok: found.ok && JSON.stringify(found.size) === JSON.stringify(size) };
+  });
+}
+
+async function inCall(t, sender, receiver) {
+  const camera = await sender.call("addStream", { metadata: CAMERA });
+  await meet(t, sender, receiver);
+  await t.check("the camera is seen", receiver.event("stream-added", { stream: camera.stream, metadata: CAMERA }));
+  await t.check("its pictures arrive", () => shows(receiver, sender, videoOf(camera), CAMERA_SIZE));
+  return camera;
+}
+
+/** A second stream is added during the call, and taken away again. */
+export async function screenShare(t, sender, receiver) {
+  const camera = await inCall(t, sender, receiver);
+  const after = receiver.mark;
+  const screen = await sender.call("addStream", { metadata: SCREEN, audio: false, film: "screen" });
+  const added = { peer: sender.id, stream: screen.stream, metadata: SCREEN };
+  await t.check("the screen is a stream of its own", receiver.event("stream-added", added, { after }));
+  const track = { peer: sender.id, track: videoOf(screen), kind: "video", streams: [screen.stream], metadata: SCREEN };
+  await t.check("with its track and metadata", receiver.event("track", track, { after }));
+  await t.check("its pictures arrive", () => shows(receiver, sender, videoOf(screen), SCREEN_SIZE));
+  await t.check("the camera's still do", () => flows(receiver, sender, { kind: "video", track: videoOf(camera) }));
+
+  await sender.call("removeStream", { stream: screen.stream });
+  const removed = receiver.event("stream-removed", { peer: sender.id, stream: screen.stream }, { after });
+  await t.check("its end is seen", removed);
+  t.holds("the camera's is not", !receiver.saw("stream-removed", { stream: camera.stream }));
+  await t.check("the camera goes on", () => flows(receiver, sender, { kind: "video", track: videoOf(camera) }));
+  await sender.call("removeStream", { stream: camera.stream });
+  await t.check("until it is removed too", receiver.event("stream-removed", { stream: camera.stream }, { after }));
+}
+
+/** What is sent changes, and nothing is negotiated. */
+export async function replaced(t, sender, receiver) {
+  const camera = await inCall(t, sender, receiver);
+  const [page] = [sender, receiver].filter(({ kind }) => kind === "browser");
+  const video = videoOf(camera);
+  const [after, descriptions] = [receiver.mark, page.descriptions.length];
+  t.holds("descriptions are counted", descriptions >= 2, `${descriptions}`);
+  const { track } = await sender.call("replaceTrack", { track: video, play: "screen" });
+  await t.check("another picture comes on the same track", () => shows(receiver, sender, video, SCREEN_SIZE));
+  const back = await sender.call("replaceTrack", { track, play: "camera" });
+  await t.check("and the first one again", () => shows(receiver, sender, video, CAMERA_SIZE));
+  await sender.call("replaceTrack", { track: back.track });
+  await t.check("and none", () => ceases(receiver, sender, video));
+  await t.check("the sound goes on", () => flows(receiver, sender));
+  t.equal("no description went either way", page.descriptions.length, descriptions);
+  const seen = receiver.log.slice(after).filter(({ event }) => /^(track|stream)/.test(event));
+  t.equal("and the receiver was told of no track", seen, []);
+}
+
+/** The count stands still for a second. */
+function ceases(to, from, track) {
+  let last;
+  return until("no more pictures", async () => {
+    const { count } = await to.received(from, "video", track, 0);
+    const ok = count === last;
+    last = count;
+    return { ok, count };
+  }, { every: 1_000 });
+}
