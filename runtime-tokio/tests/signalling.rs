@@ -107,6 +107,18 @@ async fn closing_sends_a_close_frame_and_the_last_handle_closes_too() {
 }
 
 #[tokio::test]
+async fn a_payload_of_exactly_the_cap_goes_through_whatever_the_channel_is_called() {
+    let server = server().await;
+    let client = client(server.url()).build().unwrap();
+    soon(client.connect()).await.unwrap();
+    let (cap, channel) = (client.max_message_size(), "\"".repeat(256));
+    assert_eq!(soon(client.publish(&channel, &"x".repeat(cap - 2))).await, Ok(()));
+    let over = soon(client.publish(&channel, &"x".repeat(cap - 1))).await;
+    assert_eq!(over, Err(RequestError::Oversized { size: cap + 1, cap }));
+    assert_eq!(client.state(), SignallingState::Connected);
+}
+
+#[tokio::test]
 async fn a_message_over_the_limit_is_answered_with_1009_and_a_reconnect() {
     let (listener, url) = listener().await;
     let client = client(url).build().unwrap();

@@ -147,6 +147,14 @@ pub enum ConfigError {
         /// What was given.
         value: usize,
     },
+    /// Messages of this size would not fit into the largest frame.
+    #[error("max_message_size: is {value}; must be at most {max}")]
+    MessageSize {
+        /// What was given.
+        value: usize,
+        /// The largest that can be, in bytes.
+        max: usize,
+    },
 }
 
 /// How much may wait for a reader that is slower than what it is sent. Beyond either bound the connection is closed with
@@ -173,8 +181,9 @@ pub struct ServerConfig {
     pub keys: Vec<PublishableKey>,
     /// The secrets whose tokens it takes.
     pub secrets: Vec<SigningSecret>,
-    /// The `maxMessageSize` of every `welcome`: the largest payload in bytes; the default is 65 536. A larger payload
-    /// closes its connection with 1009, as does any frame over 64 KiB.
+    /// The `maxMessageSize` of every `welcome`: the largest payload in bytes. A larger payload closes its connection with
+    /// 1009, as does any frame over 64 KiB. The default, 63 488, is the largest that can be: it leaves 2 KiB of a frame for
+    /// the channel's name and the request's id, so that a payload of exactly this size goes through, whatever they are.
     pub max_message_size: usize,
     /// Connections at a time; the default is 16 384. More are closed with 4010.
     pub max_connections: usize,
@@ -189,7 +198,7 @@ impl Default for ServerConfig {
         Self {
             keys: Vec::new(),
             secrets: Vec::new(),
-            max_message_size: limits::DEFAULT_MAX_MESSAGE_BYTES,
+            max_message_size: limits::SERVER_MAX_MESSAGE_BYTES,
             max_connections: 16_384,
             outbound_queue: OutboundQueue::default(),
             http_timeout: Duration::from_secs(30),
@@ -258,7 +267,8 @@ impl ServerConfig {
                 return Err(ConfigError::Zero { option, value });
             }
         }
-        Ok(())
+        let (value, max) = (self.max_message_size, limits::SERVER_MAX_MESSAGE_BYTES);
+        if value > max { Err(ConfigError::MessageSize { value, max }) } else { Ok(()) }
     }
 }
 
@@ -292,5 +302,12 @@ mod tests {
     fn bounds_of_nothing_are_refused() {
         let error = ServerConfig::new().max_connections(0).check().unwrap_err();
         assert_eq!(error.to_string(), "max_connections: is 0; must be at least 1");
+    }
+
+    #[test]
+    fn a_payload_must_fit_into_a_frame() {
+        assert!(ServerConfig::new().check().is_ok());
+        let error = ServerConfig::new().max_message_size(65_536).check().unwrap_err();
+        assert_eq!(error.to_string(), "max_message_size: is 65536; must be at most 63488");
     }
 }

@@ -92,7 +92,7 @@ async fn a_key_is_welcomed_with_a_new_uuid_on_every_connect() {
     let (_second, two) = Client::with_key(&server).await;
     assert_eq!(one["type"], "welcome");
     assert!(one["expiresAt"].is_null());
-    assert_eq!(one["maxMessageSize"], 65_536);
+    assert_eq!(one["maxMessageSize"], 63_488);
     assert_eq!(one["metadata"]["iceServers"][0]["urls"], "stun:127.0.0.1");
     assert_eq!(one["peerId"].as_str().unwrap().len(), 36);
     assert_ne!(one["peerId"], two["peerId"]);
@@ -146,6 +146,25 @@ async fn a_token_that_runs_out_closes_with_4002() {
     let (mut client, _) =
         Client::with_token(&server, TokenClaims::new("a").lifetime(Duration::from_millis(1500))).await;
     assert_eq!(client.close_code().await, Some(4002));
+}
+
+#[tokio::test]
+async fn a_payload_of_exactly_the_cap_goes_through_in_the_largest_envelope() {
+    let server = server().await;
+    let (mut client, welcome) = Client::with_key(&server).await;
+    let cap = usize::try_from(welcome["maxMessageSize"].as_u64().unwrap()).unwrap();
+    let id = "\\u0001".repeat(128);
+    for channel in [r#"\""#.repeat(256), r"\u00e9".repeat(128)] {
+        let frame = |size: usize| {
+            let data = "x".repeat(size - 2);
+            format!(r#"{{"type": "publish", "channel": "{channel}", "data": "{data}", "requestId": "{id}"}}"#)
+        };
+        client.say(&frame(cap)).await;
+        assert_eq!(client.text().await, format!(r#"{{"type":"ack","requestId":"{id}"}}"#));
+        let (mut other, _) = Client::with_key(&server).await;
+        other.say(&frame(cap + 1)).await;
+        assert_eq!(other.close_code().await, Some(1009));
+    }
 }
 
 #[tokio::test]

@@ -27,6 +27,18 @@ pub enum JoinError {
 }
 
 impl JoinError {
+    /// The stable name of the kind of error: `invalid_state`, `reserved_channel`, `invalid_args`, or that of what failed
+    /// beneath.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::InvalidState(error) => error.name(),
+            Self::ReservedChannel => "reserved_channel",
+            Self::InvalidChannel(_) => "invalid_args",
+            Self::Connect(error) => error.name(),
+            Self::Subscribe(error) => error.name(),
+        }
+    }
+
     /// The close code, where the connection was closed with one.
     pub fn close_code(&self) -> Option<CloseCode> {
         match self {
@@ -131,6 +143,17 @@ pub enum TrackError {
     },
 }
 
+impl TrackError {
+    /// The stable name of the kind of error.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::InvalidState(error) => error.name(),
+            Self::TrackAlreadyAttached { .. } => "track_already_attached",
+            Self::MetadataTooLarge { .. } => "oversized",
+        }
+    }
+}
+
 /// Why a track was not replaced, or not everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -159,6 +182,18 @@ pub enum ReplaceTrackError {
         /// Who still gets the old one.
         failed: Vec<ReplaceTrackFailure>,
     },
+}
+
+impl ReplaceTrackError {
+    /// The stable name of the kind of error.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::InvalidState(error) => error.name(),
+            Self::NotTracked { .. } => "not_tracked",
+            Self::Unsuitable { .. } => "unsuitable_track",
+            Self::Partial { .. } => "partial",
+        }
+    }
 }
 
 /// One peer for which a track was not replaced.
@@ -210,5 +245,23 @@ impl FatalError {
             Self::TokenProvider { .. } => "token_provider_failed",
             Self::ReconcileTimeout => "reconcile_timeout",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_stable() {
+        let closed = StateError { method: "join", state: PeerState::Closed };
+        assert_eq!(JoinError::from(closed).name(), "invalid_state");
+        assert_eq!(JoinError::ReservedChannel.name(), "reserved_channel");
+        assert_eq!(JoinError::Subscribe(RequestError::AckTimeout).name(), "ack_timeout");
+        let track = TrackId::new("cam").unwrap();
+        assert_eq!(TrackError::TrackAlreadyAttached { track: track.clone() }.name(), "track_already_attached");
+        assert_eq!(ReplaceTrackError::NotTracked { track }.name(), "not_tracked");
+        assert_eq!(FatalError::Server { code: ErrorCode::ChannelReserved }.name(), "channel_reserved");
+        assert_eq!(SendError::from(RequestError::NotConnected).name(), "not_connected");
     }
 }

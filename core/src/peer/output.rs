@@ -118,6 +118,27 @@ pub enum PeerState {
     Closed,
 }
 
+impl PeerState {
+    /// Whether a peer can go from `former` straight to this state.
+    ///
+    /// ```
+    /// use metered_realtime_core::peer::PeerState;
+    /// assert!(PeerState::Joined.may_follow(PeerState::Reconnecting));
+    /// assert!(!PeerState::Joining.may_follow(PeerState::Closed));
+    /// ```
+    pub fn may_follow(self, former: Self) -> bool {
+        matches!(
+            (former, self),
+            (Self::Idle, Self::Joining)
+                | (Self::Joining, Self::Joined | Self::Idle)
+                | (Self::Joined, Self::Reconnecting)
+                | (Self::Reconnecting, Self::Joined)
+                | (Self::Idle | Self::Joining | Self::Joined | Self::Reconnecting, Self::Leaving)
+                | (Self::Leaving, Self::Closed)
+        )
+    }
+}
+
 impl fmt::Display for PeerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

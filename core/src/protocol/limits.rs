@@ -17,6 +17,13 @@ pub const MSID_BYTES: usize = 64;
 /// Largest frame a server takes before it closes with 1009, in bytes.
 pub const SERVER_INBOUND_FRAME_BYTES: usize = 64 * 1024;
 
+/// What a frame of a client may need beside its payload: a channel's name and a `requestId` of full length, every
+/// character of them escaped as six where writers of JSON escape it at all, and the names of the fields.
+pub const ENVELOPE_BYTES: usize = 2 * 1024;
+
+/// Largest payload a server can take and keep its word: with any envelope it fits into a frame.
+pub const SERVER_MAX_MESSAGE_BYTES: usize = SERVER_INBOUND_FRAME_BYTES - ENVELOPE_BYTES;
+
 /// Largest frame a client takes before it closes with 1009 and reconnects, in bytes.
 pub const CLIENT_INBOUND_FRAME_BYTES: usize = 1024 * 1024;
 

@@ -6,6 +6,7 @@ use super::deadline::after;
 use super::error::{CloseReason, ConnectError};
 use super::machine::{Next, Phase, Signalling};
 use super::output::{Event, Output};
+use super::renewal::Connected;
 use crate::protocol::CloseCode;
 
 /// How long `close` waits for the server's half of the close handshake.
@@ -83,6 +84,9 @@ impl Signalling {
         let mut wait = announced.unwrap_or_else(|| self.options.reconnect.delay(failures, &mut self.rng));
         if ended.code == CloseCode::OVER_CONCURRENT_LIMIT {
             wait = wait.max(OVER_CONCURRENT_LIMIT_WAIT);
+        }
+        if let Phase::Connected(Connected { barred_until: Some(until), .. }) = &self.phase {
+            wait = wait.max(until.saturating_duration_since(now));
         }
         let was_connected = matches!(self.phase, Phase::Connected(_));
         if was_connected {

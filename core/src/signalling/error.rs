@@ -61,6 +61,17 @@ pub enum TokenError {
     Empty,
 }
 
+impl TokenError {
+    /// The stable name of the kind of error.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "token_provider_failed",
+            Self::Timeout => "token_provider_timeout",
+            Self::Empty => "token_empty",
+        }
+    }
+}
+
 /// Why the first connection did not come about.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
@@ -87,6 +98,17 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// The stable name of the kind of error: that of the close code, where the server closed with one that has a name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Closed { code, .. } => code.name().unwrap_or("closed"),
+            Self::Unreachable => "unreachable",
+            Self::WelcomeTimeout => "welcome_timeout",
+            Self::Token(error) => error.name(),
+            Self::ClosedByUser => "closed_by_user",
+        }
+    }
+
     /// The close code, where there is one: 4000 for a `welcome` that did not come in time.
     pub fn close_code(&self) -> Option<CloseCode> {
         match self {
@@ -133,6 +155,21 @@ pub enum RequestError {
     NotJson(#[from] PayloadError),
 }
 
+impl RequestError {
+    /// The stable name of the kind of error. The server's own word for a rejection is in its `code`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotConnected => "not_connected",
+            Self::Disconnected => "disconnected",
+            Self::Rejected { .. } => "rejected",
+            Self::AckTimeout => "ack_timeout",
+            Self::Oversized { .. } => "oversized",
+            Self::InvalidArgument(_) => "invalid_args",
+            Self::NotJson(_) => "not_json",
+        }
+    }
+}
+
 /// The method cannot be called in this state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{method} is not possible while {state}")]
@@ -143,9 +180,26 @@ pub struct StateError<S: fmt::Display> {
     pub state: S,
 }
 
+impl<S: fmt::Display> StateError<S> {
+    /// The stable name of the kind of error.
+    pub fn name(&self) -> &'static str {
+        "invalid_state"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_stable() {
+        let closed = |code| ConnectError::Closed { code: CloseCode(code), reason: CloseReason::default() }.name();
+        assert_eq!((closed(4001), closed(4999)), ("invalid_token", "closed"));
+        assert_eq!(ConnectError::Token(TokenError::Timeout).name(), "token_provider_timeout");
+        assert_eq!(RequestError::Rejected { code: "peer_not_found".into() }.name(), "rejected");
+        assert_eq!(RequestError::Oversized { size: 2, cap: 1 }.name(), "oversized");
+        assert_eq!(StateError { method: "connect", state: "closed" }.name(), "invalid_state");
+    }
 
     #[test]
     fn close_reasons_are_cut_at_a_character() {

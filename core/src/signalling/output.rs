@@ -100,6 +100,25 @@ pub enum State {
     Closed,
 }
 
+impl State {
+    /// Whether a connection can go from `former` straight to this state.
+    ///
+    /// ```
+    /// use metered_realtime_core::signalling::State;
+    /// assert!(State::Reconnecting.may_follow(State::Connected));
+    /// assert!(!State::Connecting.may_follow(State::Closed));
+    /// ```
+    pub fn may_follow(self, former: Self) -> bool {
+        matches!(
+            (former, self),
+            (Self::Idle, Self::Connecting | Self::Closed)
+                | (Self::Connecting, Self::Connected | Self::Closed)
+                | (Self::Connected, Self::Reconnecting | Self::Closed)
+                | (Self::Reconnecting, Self::Connected | Self::Closed)
+        )
+    }
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

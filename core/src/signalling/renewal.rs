@@ -45,6 +45,8 @@ pub(super) struct Connected {
     pub(super) renewal: Option<Renewal>,
     /// What is left of the connection before.
     pub(super) former: Option<Former>,
+    /// No socket is opened before then: the server has said that there are too many.
+    pub(super) barred_until: Option<Instant>,
 }
 
 /// How far the renewal is.
@@ -150,7 +152,7 @@ impl Renewal {
 
 impl Connected {
     pub(super) fn new(link: Link, renewal: Option<Renewal>) -> Self {
-        Self { link, renewal, former: None }
+        Self { link, renewal, former: None, barred_until: None }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {

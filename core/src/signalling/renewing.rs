@@ -191,6 +191,11 @@ impl Signalling {
     }
 
     pub(super) fn next_closed(&mut self, now: Instant, code: CloseCode) {
+        if code == CloseCode::OVER_CONCURRENT_LIMIT
+            && let Some(connected) = self.connected()
+        {
+            connected.barred_until = Some(after(now, OVER_CONCURRENT_LIMIT_WAIT));
+        }
         let failed = match code {
             code if code.is_terminal() => Failed::for_good(None),
             CloseCode::OVER_CONCURRENT_LIMIT => Failed { close: None, then: Then::Again(OVER_CONCURRENT_LIMIT_WAIT) },

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use metered_realtime_core::peer::{self, PeerState};
-use metered_realtime_core::protocol::{CloseCode, Payload};
+use metered_realtime_core::protocol::{CloseCode, ErrorCode, Payload};
 use metered_realtime_core::signalling::{self, RequestError, State};
 use metered_realtime_core::{Channel, PeerId, SocketId, TokenRequestId};
 
@@ -63,7 +63,7 @@ pub(super) struct Checks {
     pub(super) join_failed: Option<bool>,
     /// Channels that were refused, and are still wanted.
     pub(super) refused: Vec<Channel>,
-    /// No snapshot came after a reconnect. That needs an excuse.
+    /// After a reconnect no snapshot came, or the room could not be subscribed to again. That needs an excuse.
     pub(super) gave_up: bool,
     /// Not before then may the next socket be opened.
     barred_until: Option<Instant>,
@@ -186,23 +186,14 @@ impl Checks {
     }
 
     fn room_event(&mut self, own: Option<&PeerId>, event: peer::Event) -> Result<(), Violation> {
-        use PeerState::{Closed, Idle, Joined, Joining, Leaving, Reconnecting};
+        use PeerState::{Closed, Idle, Joined, Leaving, Reconnecting};
         match event {
             peer::Event::StateChange { from, to } => {
                 let former = self.room_state.replace(to).unwrap_or(Idle);
-                let documented = matches!(
-                    (from, to),
-                    (Idle, Joining)
-                        | (Joining, Joined | Idle)
-                        | (Joined, Reconnecting)
-                        | (Reconnecting, Joined)
-                        | (Idle | Joining | Joined | Reconnecting, Leaving)
-                        | (Leaving, Closed)
-                );
                 if to == Reconnecting {
                     self.reconnects += 1;
                 }
-                holds(documented && former == from, || format!("from {former}: {from} to {to}"))?;
+                holds(to.may_follow(from) && former == from, || format!("from {former}: {from} to {to}"))?;
                 let grounds = self.leaving || self.fatal;
                 holds(to != Leaving || grounds, || "it leaves, and nobody knows why".to_owned())
             }
@@ -233,7 +224,7 @@ impl Checks {
                         holds(failures >= 3, || format!("token error after {failures} failures"))
                     }
                     peer::FatalError::Closed { .. } => Ok(()),
-                    peer::FatalError::ReconcileTimeout => {
+                    peer::FatalError::ReconcileTimeout | peer::FatalError::Server { code: ErrorCode::BackendError } => {
                         self.gave_up = true;
                         Ok(())
                     }
@@ -295,21 +286,14 @@ impl Checks {
         subscriptions: &BTreeSet<Channel>,
         event: signalling::Event,
     ) -> Result<(), Violation> {
-        use State::{Closed, Connected, Connecting, Idle, Reconnecting};
+        use State::{Closed, Connecting, Idle, Reconnecting};
         match event {
             signalling::Event::StateChange { from, to } => {
                 let former = self.plain_state.replace(to).unwrap_or(Idle);
-                let documented = matches!(
-                    (from, to),
-                    (Idle, Connecting | Closed)
-                        | (Connecting, Connected | Closed)
-                        | (Connected, Reconnecting | Closed)
-                        | (Reconnecting, Connected | Closed)
-                );
                 if to == Reconnecting {
                     self.reconnects += 1;
                 }
-                holds(documented && former == from, || format!("from {former}: {from} to {to}"))?;
+                holds(to.may_follow(from) && former == from, || format!("from {former}: {from} to {to}"))?;
                 holds(to != Closed || self.leaving || self.fatal || from == Connecting, || {
                     "it closes, and nobody knows why".to_owned()
                 })

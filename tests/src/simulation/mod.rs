@@ -56,7 +56,7 @@ impl Options {
             length: Duration::from_secs(24 * 3600),
             fault_every: Duration::from_secs(60),
             act_every: Duration::from_secs(300),
-            backend_faults: false,
+            backend_faults: true,
             print_from: None,
         }
     }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use metered_realtime_core::protocol::{ClientFrame, CloseCode, ErrorCode, ServerFrame};
+use metered_realtime_core::protocol::{ClientFrame, CloseCode, ErrorCode, ServerFrame, limits};
 use metered_realtime_core::{Channel, PeerId};
 use metered_realtime_server::state::{ConnId, Due, Hub, HubLimits, Input, Output, Timers};
 
 use super::credentials::Admission;
 use super::network::SocketKey;
 
-const LIMITS: HubLimits = HubLimits { max_message_size: 65_536, max_connections: 10_000 };
+const LIMITS: HubLimits = HubLimits { max_message_size: limits::SERVER_MAX_MESSAGE_BYTES, max_connections: 10_000 };
 
 /// One welcomed connection.
 #[derive(Debug)]

@@ -40,19 +40,6 @@ enum Reconcile {
     Newcomers,
 }
 
-fn is_documented(from: PeerState, to: PeerState) -> bool {
-    use PeerState::{Closed, Idle, Joined, Joining, Leaving, Reconnecting};
-    matches!(
-        (from, to),
-        (Idle, Joining)
-            | (Joining, Joined | Idle)
-            | (Joined, Reconnecting)
-            | (Reconnecting, Joined)
-            | (Idle | Joining | Joined | Reconnecting, Leaving)
-            | (Leaving, Closed)
-    )
-}
-
 /// States of a remote peer, as the user sees them.
 fn is_documented_of_a_remote_peer(from: ConnectionState, to: ConnectionState) -> bool {
     use ConnectionState::{Closed, Connected, Connecting, Idle, Reconnecting};
@@ -200,7 +187,7 @@ impl Watch {
 
     fn state_change(&mut self, from: PeerState, to: PeerState) {
         assert_eq!(from, self.state(), "states chain");
-        assert!(is_documented(from, to), "{from} → {to}");
+        assert!(to.may_follow(from), "{from} → {to}");
         self.state = Some(to);
         (self.departed, self.reconcile) = (BTreeSet::new(), Reconcile::Departures);
         self.see(&format!("{from} → {to}"));

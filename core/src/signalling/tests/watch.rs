@@ -173,17 +173,7 @@ impl Watch {
             _ => return,
         };
         assert_eq!(*from, self.state());
-        assert!(
-            matches!(
-                (from, to),
-                (State::Idle, State::Connecting)
-                    | (State::Connecting, State::Connected)
-                    | (State::Connected, State::Reconnecting)
-                    | (State::Reconnecting, State::Connected)
-                    | (State::Idle | State::Connecting | State::Connected | State::Reconnecting, State::Closed)
-            ),
-            "{from} → {to}"
-        );
+        assert!(to.may_follow(*from), "{from} → {to}");
         self.see(&format!("{from} → {to}"));
         if self.let_go && *to == State::Reconnecting {
             self.see(if self.former {

@@ -1,5 +1,5 @@
 //! Runs simulations: `simulate [--seed N] [--seeds COUNT] [--days N] [--peers N] [--rooms N]
-//! [--fault-every SECONDS] [--act-every SECONDS] [--backend-faults true] [--print-from SECONDS]`.
+//! [--fault-every SECONDS] [--act-every SECONDS] [--backend-faults false] [--print-from SECONDS]`.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use metered_realtime_tests::simulation::{self, Options};
 
 const USAGE: &str = "simulate [--seed N] [--seeds COUNT] [--days N] [--peers N] [--rooms N] \
-                     [--fault-every SECONDS] [--act-every SECONDS] [--backend-faults true] [--print-from SECONDS]";
+                     [--fault-every SECONDS] [--act-every SECONDS] [--backend-faults false] [--print-from SECONDS]";
 
 fn options() -> Option<(Options, u64)> {
     let (mut options, mut seeds) = (Options::new(1), 1);

@@ -79,6 +79,18 @@ fn over_the_concurrent_limit_the_next_attempt_waits_half_a_minute() {
 }
 
 #[test]
+fn a_reconnect_after_a_renewal_over_the_concurrent_limit_waits_out_the_half_minute() {
+    let mut bench = opening();
+    bench.closed_on(NEW, Some((CloseCode(4010), "")));
+    bench.pass(secs(12));
+    bench.seen();
+    bench.server_closes(4002);
+    assert_eq!(bench.seen()[0], "disconnected 4002, retry in 18s");
+    assert_eq!(bench.tick(), secs(18));
+    assert_eq!(bench.seen(), ["fetch 3"]);
+}
+
+#[test]
 fn subscribes_that_fail_or_stay_unanswered_end_the_attempt() {
     let mut bench = subscribing();
     bench.frame_on(NEW, &reject(2, "backend_error"));
