@@ -16,6 +16,7 @@ fn labelled(label: &str) -> DataChannelOptions {
 }
 
 /// Ada's end and ben's.
+#[expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
 async fn open(pair: &Pair, options: DataChannelOptions) -> (DataChannel, DataChannel) {
     let label = options.label.clone();
     let ours = soon(pair.ben_for_ada.open_data_channel(options)).await.unwrap();

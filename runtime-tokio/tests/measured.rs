@@ -11,6 +11,7 @@ use support::{builder, meet, next, server, soon};
 
 const FIRST_ESTIMATE: u64 = 400_000;
 
+#[expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
 async fn measuring() -> (MeteredPeer, MeteredPeer, RemotePeer, RemotePeer) {
     let server = server().await;
     let estimation = BandwidthEstimation { initial: FIRST_ESTIMATE, ..Default::default() };

@@ -41,6 +41,9 @@ const MAX_ERRORS_AT_ONCE: usize = 16;
 /// Local candidates that are kept while there is nothing to negotiate; what is over is left out.
 const MAX_EARLY_CANDIDATES: usize = 256;
 
+/// Outputs there is room for while nothing happens: for a message in some packets. Connecting takes more, once.
+const KEPT_OUTPUTS: usize = 16;
+
 /// How long it is then left alone, unless something comes in.
 const PAUSE_AFTER_ERRORS: Duration = Duration::from_millis(100);
 
@@ -447,7 +450,11 @@ impl Connection {
             self.offer();
             self.settle();
         }
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if self.outputs.is_empty() && self.outputs.capacity() > KEPT_OUTPUTS {
+            self.outputs.shrink_to(KEPT_OUTPUTS);
+        }
+        output
     }
 
     pub(super) fn event(&mut self, event: Event) {

@@ -23,7 +23,6 @@ const MAX_BUFFERED: usize = 1024 * 1024;
 #[derive(Debug)]
 pub struct Bare {
     rtc: Rtc,
-    address: SocketAddr,
     channel: Option<ChannelId>,
     audio: Option<Mid>,
     outbound: VecDeque<Transmit>,
@@ -80,21 +79,23 @@ pub enum Load {
 }
 
 impl Bare {
-    fn new(address: SocketAddr) -> Outcome<Self> {
+    fn new(addresses: &[SocketAddr]) -> Outcome<Self> {
         let config = RtcConfig::new()
             .set_crypto_provider(Arc::new(str0m::crypto::from_feature_flags()))
             .set_sctp_max_buffered_amount(32 * MAX_BUFFERED);
         let mut rtc = config.build(Instant::now());
-        rtc.add_local_candidate(Candidate::host(address, Protocol::Udp)?);
+        for address in addresses {
+            rtc.add_local_candidate(Candidate::host(*address, Protocol::Udp)?);
+        }
         let (outbound, received) = (VecDeque::new(), Arc::default());
-        Ok(Self { rtc, address, channel: None, audio: None, outbound, received })
+        Ok(Self { rtc, channel: None, audio: None, outbound, received })
     }
 
-    /// Two that are connected, with a data channel, and with a track of sound from the first to the second if wanted.
+    /// Two that are connected, each with these addresses, with a data channel, and with a track of sound from the first to the second if wanted.
     ///
     /// # Errors
     /// If they do not connect.
-    pub async fn pair(addresses: [SocketAddr; 2], sound: bool) -> Outcome<[Self; 2]> {
+    pub async fn pair(addresses: [&[SocketAddr]; 2], sound: bool) -> Outcome<[Self; 2]> {
         let [mut a, mut b] = [Self::new(addresses[0])?, Self::new(addresses[1])?];
         let mut api = a.rtc.sdp_api();
         api.add_channel_with_config(ChannelConfig { label: "bench".to_owned(), ..Default::default() });
@@ -115,10 +116,10 @@ impl Bare {
                 continue;
             }
             for transmit in std::mem::take(&mut a.outbound) {
-                b.receive(now, transmit.source, &transmit.contents)?;
+                b.receive(now, transmit.source, transmit.destination, &transmit.contents)?;
             }
             for transmit in std::mem::take(&mut b.outbound) {
-                a.receive(now, transmit.source, &transmit.contents)?;
+                a.receive(now, transmit.source, transmit.destination, &transmit.contents)?;
             }
         }
         Ok([a, b])
@@ -129,8 +130,8 @@ impl Bare {
         self.received.clone()
     }
 
-    fn receive(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Outcome<()> {
-        let receive = Receive::new(Protocol::Udp, from, self.address, datagram)?;
+    fn receive(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, datagram: &[u8]) -> Outcome<()> {
+        let receive = Receive::new(Protocol::Udp, from, to, datagram)?;
         self.rtc.handle_input(Input::Receive(now, receive))?;
         self.poll(now).map(drop)
     }
@@ -159,6 +160,7 @@ impl Bare {
             Load::Frames { size, .. } => (Vec::new(), Arc::from(vec![7; size])),
             Load::Nothing => (Vec::new(), Arc::from([])),
         };
+        let local = socket.local_addr()?;
         let (mut sent, mut buffer) = (0, vec![0; 2048]);
         let before = theirs.so_far();
         loop {
@@ -166,7 +168,7 @@ impl Bare {
             for _ in 0..64 {
                 let Ok((n, from)) = socket.try_recv_from(&mut buffer) else { break };
                 progress = true;
-                self.receive(Instant::now(), from, buffer.get(..n).unwrap_or_default())?;
+                self.receive(Instant::now(), from, local, buffer.get(..n).unwrap_or_default())?;
             }
             let now = Instant::now();
             match load {

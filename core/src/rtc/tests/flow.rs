@@ -1,7 +1,7 @@
 //! Media under way: loss and its repair, pauses, estimates and numbers.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::media::vp8_keyframe;
@@ -58,18 +58,18 @@ fn play(pair: &mut Pair, from_ms: u64, time: Duration, rate: impl Fn(&Pair) -> u
 #[test]
 fn a_lost_packet_is_sent_again_and_nothing_is_missed() {
     let mut pair = sending();
-    let dropped = Rc::new(RefCell::new(0));
+    let dropped = Arc::new(AtomicUsize::new(0));
     let count = dropped.clone();
     let mut packets = 0;
     pair.lost = Some(Box::new(move |from, datagram| {
         packets += usize::from(from == A && is_rtp(datagram));
         let lost = from == A && is_rtp(datagram) && packets % 9 == 5;
-        *count.borrow_mut() += usize::from(lost);
+        count.fetch_add(usize::from(lost), Ordering::Relaxed);
         lost
     }));
     play(&mut pair, 0, Duration::from_secs(3), |_| 600_000);
     pair.run_for(Duration::from_secs(1));
-    assert!(*dropped.borrow() > 10);
+    assert!(dropped.load(Ordering::Relaxed) > 10);
     let frames = pair.sides[B].frames();
     assert_eq!(frames.len(), 90);
     assert!(frames.iter().skip(1).all(|(_, frame)| frame.contiguous));
@@ -238,17 +238,17 @@ fn sound_alone_is_sent_without_padding_unless_estimated() {
     let mut pair = Pair::new();
     pair.attach(A, "mic", None, MediaKind::Audio);
     pair.connect();
-    let sent = Rc::new(RefCell::new(0));
+    let sent = Arc::new(AtomicUsize::new(0));
     let count = sent.clone();
     pair.lost = Some(Box::new(move |from, datagram| {
-        *count.borrow_mut() += usize::from(from == A && is_rtp(datagram));
+        count.fetch_add(usize::from(from == A && is_rtp(datagram)), Ordering::Relaxed);
         false
     }));
     for n in 0..50 {
         pair.write(A, "mic", Codec::Opus, n * 20, &[1; 60]);
         pair.run_for(Duration::from_millis(20));
     }
-    assert_eq!(*sent.borrow(), 50);
+    assert_eq!(sent.load(Ordering::Relaxed), 50);
 }
 
 #[test]

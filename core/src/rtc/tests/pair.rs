@@ -17,6 +17,9 @@ pub(super) const B: usize = 1;
 /// The longest that a datagram waits for the link.
 const MAX_WAIT: Duration = Duration::from_millis(300);
 
+/// Says whether a datagram is lost, by its sender and contents.
+pub(super) type Loss = Box<dyn FnMut(usize, &[u8]) -> bool>;
+
 #[derive(Debug)]
 enum Parcel {
     Signal(Signal),
@@ -111,8 +114,8 @@ pub(super) struct Pair {
     pub(super) link_delay: Duration,
     pub(super) link_up: bool,
     pub(super) signals_up: bool,
-    /// Says which datagrams are lost: by sender and contents.
-    pub(super) lost: Option<Box<dyn FnMut(usize, &[u8]) -> bool>>,
+    /// Which datagrams are lost.
+    pub(super) lost: Option<Loss>,
     /// Bits a second the link carries each way; what has to wait for more than 300 ms is lost.
     pub(super) link_rate: Option<u64>,
     /// Until when the link is busy with what is on it.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use metered_realtime_tests::benchmark::{Bare, Outcome, Report, Room, Target};
 
+use metered_realtime_tokio::{Runtime, Tokio};
+
 use crate::count::held_bytes;
 
 const REMOTES: usize = 100;
@@ -21,14 +23,17 @@ pub(crate) async fn run(report: &mut Report) -> Outcome<()> {
     // Both ends of each connection.
     let ours = (held_bytes() - before) / (2 * others.len());
 
+    // As many addresses as ours have, for each pair of them has its place.
+    let addresses = u8::try_from(Tokio::default().interfaces()?.len())?;
     let mut bare = Vec::with_capacity(REMOTES);
     let before = held_bytes();
     for port in 5000.. {
         if bare.len() == REMOTES {
             break;
         }
-        let address = |host| SocketAddr::from(([10, 0, 0, host], port));
-        bare.push(Bare::pair([address(1), address(2)], false).await?);
+        let addresses = |net| (0..addresses).map(move |host| SocketAddr::from(([10, 0, net, host], port)));
+        let [a, b] = [1, 2].map(|net| addresses(net).collect::<Vec<_>>());
+        bare.push(Bare::pair([&a, &b], false).await?);
     }
     let theirs = (held_bytes() - before) / (2 * REMOTES);
     let details = format!("{ours} B, bare {theirs} B, one data channel each");

@@ -56,7 +56,7 @@ pub(crate) async fn run(effort: Effort, report: &mut Report) -> Outcome<()> {
     }
     let sockets = [socket()?, socket()?];
     let addresses: [SocketAddr; 2] = [sockets[0].local_addr()?, sockets[1].local_addr()?];
-    let mut bare = Bare::pair(addresses, true).await?;
+    let mut bare = Bare::pair([&addresses[..1], &addresses[1..]], true).await?;
 
     let (warm_up, messages, frames) = (64, effort.pick(1024, 4096), effort.pick(10_000, 50_000));
     let mut number = 0;
