@@ -254,4 +254,31 @@ mod tests {
         cache.apply(message(1, None));
         assert_eq!(cache.get(&TrackId::new("t1").unwrap()), None);
     }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+    fn new_connections_in_place_of_spent_ones_come_ever_later_and_not_for_ever() {
+        let now = Instant::now();
+        let config = crate::rtc::Config {
+            polite: true,
+            channel_serial: 1,
+            measurements: crate::rtc::Measurements::default(),
+            max_description_size: 65_536,
+        };
+        let connection = || Connection::new(now, config.clone());
+        let mut remote = Remote::new(connection(), None);
+        let mut delays = Vec::new();
+        for _ in 0..20 {
+            remote.spent(now);
+            remote.spent(now);
+            delays.extend(remote.revive_at.map(|at| (at - now).as_secs()));
+            remote.reset(connection(), None);
+        }
+        assert_eq!(delays, [2, 4, 8, 16, 30, 30, 30, 30, 30]);
+        remote.state_changed(ConnectionState::Connected);
+        remote.spent(now);
+        assert_eq!(remote.revive_at, Some(now + REVIVAL_DELAY), "all of them are there again");
+        remote.state_changed(ConnectionState::Connected);
+        assert_eq!(remote.revive_at, None, "it came up after all");
+    }
 }

@@ -6,8 +6,7 @@ use super::pair::{A, B, Pair, any_instant, text};
 use crate::media::MediaKind;
 use crate::protocol::{DescriptionKind, RemoteCandidate, Signal};
 use crate::rtc::{
-    Config, Connection, ConnectionState, DataChannelOptions, Event, Measurements, NegotiationError, OpenChannelError,
-    Output, SdpProblem,
+    Config, Connection, ConnectionState, DataChannelOptions, Event, Measurements, NegotiationError, Output, SdpProblem,
 };
 
 fn offer(sdp: impl Into<String>) -> Signal {
