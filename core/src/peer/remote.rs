@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::allowance::Allowance;
 use super::output::{RemoteEvent, RemoteTrackInfo};
 use crate::ids::{StreamId, TrackId};
 use crate::protocol::{Metadata, TrackMetadataMessage};
@@ -68,6 +69,7 @@ pub(super) struct Remote {
     revive_at: Option<Instant>,
     /// How often that was done since the connection was last up.
     revivals: u32,
+    pub(super) allowance: Allowance,
     track_metadata: TrackMetadata,
     /// The tracks it sends; the connection bounds their number.
     tracks: BTreeMap<TrackId, Option<StreamId>>,
@@ -82,6 +84,7 @@ impl Remote {
             showing: Showing::Live,
             revive_at: None,
             revivals: 0,
+            allowance: Allowance::default(),
             track_metadata: TrackMetadata::default(),
             tracks: BTreeMap::new(),
         }
