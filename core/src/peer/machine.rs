@@ -117,6 +117,8 @@ pub struct PeerCounters {
     pub undelivered_signals: u64,
     /// Datagrams that belong to no connection.
     pub unclaimed_datagrams: u64,
+    /// Offers and answers of peers that send more of them than is taken: 60 at once, and 4 a second.
+    pub excess_descriptions: u64,
 }
 
 pub(super) fn count(counter: &mut u64, n: u64) {

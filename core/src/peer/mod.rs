@@ -5,6 +5,7 @@
 //! the WebSocket and the UDP sockets, drain [`MeteredPeer::poll_output`] after every call that takes `now`, and wait
 //! until [`MeteredPeer::poll_timeout`] or the next input.
 
+mod allowance;
 mod commands;
 mod error;
 mod held;

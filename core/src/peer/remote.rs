@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::allowance::Allowance;
 use super::output::{RemoteEvent, RemoteTrackInfo};
 use crate::ids::{StreamId, TrackId};
 use crate::protocol::{Metadata, TrackMetadataMessage};
@@ -68,6 +69,7 @@ pub(super) struct Remote {
     revive_at: Option<Instant>,
     /// How often that was done since the connection was last up.
     revivals: u32,
+    pub(super) allowance: Allowance,
     track_metadata: TrackMetadata,
     /// The tracks it sends; the connection bounds their number.
     tracks: BTreeMap<TrackId, Option<StreamId>>,
@@ -82,6 +84,7 @@ impl Remote {
             showing: Showing::Live,
             revive_at: None,
             revivals: 0,
+            allowance: Allowance::default(),
             track_metadata: TrackMetadata::default(),
             tracks: BTreeMap::new(),
         }
@@ -253,5 +256,32 @@ mod tests {
         assert!(cache.get(&TrackId::new("t1").unwrap()).is_some());
         cache.apply(message(1, None));
         assert_eq!(cache.get(&TrackId::new("t1").unwrap()), None);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+    fn new_connections_in_place_of_spent_ones_come_ever_later_and_not_for_ever() {
+        let now = Instant::now();
+        let config = crate::rtc::Config {
+            polite: true,
+            channel_serial: 1,
+            measurements: crate::rtc::Measurements::default(),
+            max_description_size: 65_536,
+        };
+        let connection = || Connection::new(now, config.clone());
+        let mut remote = Remote::new(connection(), None);
+        let mut delays = Vec::new();
+        for _ in 0..20 {
+            remote.spent(now);
+            remote.spent(now);
+            delays.extend(remote.revive_at.map(|at| (at - now).as_secs()));
+            remote.reset(connection(), None);
+        }
+        assert_eq!(delays, [2, 4, 8, 16, 30, 30, 30, 30, 30]);
+        remote.state_changed(ConnectionState::Connected);
+        remote.spent(now);
+        assert_eq!(remote.revive_at, Some(now + REVIVAL_DELAY), "all of them are there again");
+        remote.state_changed(ConnectionState::Connected);
+        assert_eq!(remote.revive_at, None, "it came up after all");
     }
 }

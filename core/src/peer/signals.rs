@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use super::allowance::{DESCRIPTION, NEW_CONNECTION};
 use super::error::{FatalError, JoinError};
 use super::machine::{MeteredPeer, Phase, SNAPSHOT_RETRIES, SNAPSHOT_TIMEOUT, Snapshot, Waiting, count};
 use super::output::{Event, MeteredData, MeteredDataKind, Output, RemoteEvent};
@@ -403,6 +404,10 @@ impl MeteredPeer {
         let Some(remote) = self.roster.get_mut(from) else {
             return;
         };
+        if matches!(signal, Signal::Description { .. }) && !remote.allowance.spend(now, DESCRIPTION) {
+            count(&mut self.counters.excess_descriptions, 1);
+            return;
+        }
         let begun_anew = if remote.connection.state() == ConnectionState::Closed {
             offer.is_some()
         } else {
@@ -410,6 +415,10 @@ impl MeteredPeer {
             self.settle(now, from)
         };
         if !begun_anew {
+            return;
+        }
+        if !self.roster.get_mut(from).is_some_and(|remote| remote.allowance.spend(now, NEW_CONNECTION)) {
+            count(&mut self.counters.excess_descriptions, 1);
             return;
         }
         let metadata = self.remote_metadata(from).cloned();

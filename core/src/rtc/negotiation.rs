@@ -18,7 +18,7 @@ use super::error::{NegotiationError, SdpProblem};
 use super::media;
 use super::options::RESTART_ANSWER_TIMEOUT;
 use super::output::{ConnectionState, Event, Output};
-use super::sdp::{self, Description, Flow, MAX_CANDIDATES, MAX_SECTIONS, Section, SectionKind};
+use super::sdp::{self, Description, Flow, MAX_CANDIDATES, MAX_SECTIONS, Section, SectionKind, Sources};
 use super::tracks::{OutboundTracks, Place, Slot, name_bytes, section_bytes};
 use crate::protocol::{DescriptionKind, RemoteCandidate, Signal};
 
@@ -86,6 +86,7 @@ pub(super) struct Negotiation {
     owed_there: usize,
     remote_fingerprints: Vec<String>,
     candidates: RemoteCandidates,
+    sources: Sources,
     local_ufrag: String,
     /// Where candidates are trickled to, once the other side has a description of ours.
     first_mid: Option<String>,
@@ -114,6 +115,7 @@ impl Negotiation {
             owed_there: 0,
             remote_fingerprints: Vec::new(),
             candidates: RemoteCandidates::default(),
+            sources: Sources::default(),
             local_ufrag: String::new(),
             first_mid: None,
             candidates_finished: false,
@@ -150,6 +152,11 @@ impl Negotiation {
         let next = self.offer.as_ref().map(|offer| offer.description.ufrag.as_str());
         let current = Some(self.local_ufrag.as_str()).filter(|ufrag| !ufrag.is_empty());
         current.into_iter().chain(next.filter(|next| *next != self.local_ufrag))
+    }
+
+    #[cfg(test)]
+    pub(super) fn sources_for_tests(&self) -> usize {
+        self.sources.len()
     }
 
     #[cfg(test)]
@@ -287,7 +294,7 @@ impl Connection {
             Err(error) => return self.refuse(error.unwrap_or(NegotiationError::PeerReplaced)),
         };
         let tracks = &self.tracks;
-        let text = sdp::inbound(text, &description, |section| Flow {
+        let text = sdp::inbound(text, &description, &mut self.negotiation.sources, |section| Flow {
             sends: true,
             receives: tracks.by_mid(&section.mid).is_some_and(|slot| slot.wanted),
         });
@@ -377,7 +384,7 @@ impl Connection {
             Ok(description) => description,
             Err(error) => return self.refuse(error.unwrap_or(NegotiationError::PeerReplaced)),
         };
-        let text = sdp::inbound(text, &description, |section| {
+        let text = sdp::inbound(text, &description, &mut self.negotiation.sources, |section| {
             let offered = offer.description.sections.iter().find(|offered| offered.mid == section.mid);
             offered.map_or(Flow { sends: false, receives: false }, |offered| offered.flow.seen_from_there())
         });

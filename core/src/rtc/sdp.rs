@@ -3,6 +3,8 @@
 //!
 //! Lines are read as they come; nothing here is longer than the text, and no line is looked at twice in one pass.
 
+use std::collections::BTreeSet;
+
 use str0m::media::Mid;
 
 use super::error::SdpProblem;
@@ -10,6 +12,43 @@ use crate::media::MediaKind;
 
 /// Longer descriptions are refused; the largest real ones, with dozens of tracks, have a tenth of it.
 const MAX_BYTES: usize = 256 * 1024;
+
+/// Descriptions with more lines are refused, and those with a longer line: what is further down takes longer for each line
+/// than for the same text in fewer ones, and in places the time grows with their square.
+const MAX_LINES: usize = 8192;
+
+/// … and those with more lines in one media section, where browsers have a hundred.
+const MAX_SECTION_LINES: usize = 512;
+
+const MAX_LINE_BYTES: usize = 4096;
+
+/// Sources that the other side announces over the life of a connection; `str0m` remembers each. What is over is left out:
+/// packets tell the section they belong to, too.
+const MAX_SOURCES: usize = 1024;
+
+/// The sources the other side has announced.
+#[derive(Debug, Default)]
+pub(super) struct Sources(BTreeSet<u32>);
+
+impl Sources {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether a line about sources is passed on: it is about ones that are known or that there is room for.
+    fn admit(&mut self, line: &str) -> bool {
+        let named =
+            line.strip_prefix("a=ssrc-group:").map(|group| group.split_once(' ').map_or("", |(_, ssrcs)| ssrcs));
+        let Some(named) = named.or_else(|| line.strip_prefix("a=ssrc:").and_then(|rest| rest.split(' ').next())) else {
+            return true;
+        };
+        named
+            .split(' ')
+            .filter_map(|ssrc| ssrc.parse().ok())
+            .all(|ssrc| self.0.contains(&ssrc) || (self.0.len() < MAX_SOURCES && self.0.insert(ssrc)))
+    }
+}
 
 /// Descriptions with more media sections are refused.
 pub(super) const MAX_SECTIONS: usize = 128;
@@ -114,7 +153,12 @@ impl Description {
             return Err(SdpProblem::TooLong);
         }
         let mut reader = Reader::default();
-        for line in lines(text) {
+        let mut in_section = 0;
+        for (n, line) in lines(text).enumerate() {
+            in_section = if line.starts_with("m=") { 0 } else { in_section + 1 };
+            if n >= MAX_LINES || in_section >= MAX_SECTION_LINES || line.len() > MAX_LINE_BYTES {
+                return Err(SdpProblem::TooLong);
+            }
             reader.line(line)?;
         }
         reader.finish()
@@ -288,7 +332,12 @@ fn is_fingerprint(value: &str) -> bool {
 /// The other side's description as `str0m` gets it: each media section flows no further than `allowed` says, and
 /// what is dealt with elsewhere or not at all is left out: candidates, simulcast (so that the other side sends each
 /// track once) and SCTP parameters out of band.
-pub(super) fn inbound(text: &str, description: &Description, allowed: impl Fn(&Section) -> Flow) -> String {
+pub(super) fn inbound(
+    text: &str,
+    description: &Description,
+    sources: &mut Sources,
+    allowed: impl Fn(&Section) -> Flow,
+) -> String {
     const LEFT_OUT: [&str; 6] =
         ["a=candidate:", "a=end-of-candidates", "a=simulcast:", "a=rid:", "a=sctp-init:", "a=ssrc-group:SIM "];
     let mut out = Writer::new(text);
@@ -302,7 +351,8 @@ pub(super) fn inbound(text: &str, description: &Description, allowed: impl Fn(&S
                 .filter(|section| section.kind != SectionKind::Application)
                 .map(|section| section.flow.and(allowed(section)).line());
         }
-        if Flow::read(line).is_none() && !LEFT_OUT.iter().any(|start| line.starts_with(start)) {
+        let left_out = LEFT_OUT.iter().any(|start| line.starts_with(start));
+        if Flow::read(line).is_none() && !left_out && sources.admit(line) {
             out.line(line);
         }
     }
@@ -477,6 +527,9 @@ mod tests {
             (text(audio).replace("ice-pwd", "x"), SdpProblem::Credentials),
             (text(&audio.repeat(129)), SdpProblem::SectionCount),
             ("x".repeat(MAX_BYTES + 1), SdpProblem::TooLong),
+            (text(&[audio, "a=", &"x".repeat(MAX_LINE_BYTES)].concat()), SdpProblem::TooLong),
+            (text(&[audio, &"a=x\r\n".repeat(MAX_SECTION_LINES)].concat()), SdpProblem::TooLong),
+            (text(&[audio, &"a=x\r\n".repeat(100)].concat().repeat(100)), SdpProblem::TooLong),
         ] {
             assert_eq!(Description::read(&bad).unwrap_err(), problem);
         }
@@ -490,7 +543,7 @@ mod tests {
              m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\n",
         );
         let description = Description::read(&offer).unwrap();
-        let cut = inbound(&offer, &description, |_| Flow { sends: true, receives: false });
+        let cut = inbound(&offer, &description, &mut Sources::default(), |_| Flow { sends: true, receives: false });
         assert!(cut.ends_with(
             "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=sendonly\r\n\
              m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=inactive\r\n\

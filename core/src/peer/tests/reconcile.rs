@@ -171,6 +171,55 @@ fn a_drop_the_others_never_see_brings_their_tracks_back_though_the_goodbye_was_l
     assert!(world.nodes[0].comings_and_goings().iter().all(|what| what == "*named-1"));
 }
 
+/// However far apart: at once, while the other is away, before the other has its snapshot, after it.
+#[test]
+fn both_drop_and_both_keep_each_other() {
+    for (gap, noticed) in [0, 100, 600, 1500, 4000].into_iter().flat_map(|gap| [(gap, false), (gap, true)]) {
+        let mut world = listening();
+        let stream = StreamId::new("back").unwrap();
+        world.call(0, |peer, now| peer.add_track(now, &voice(), Some(&stream), None)).unwrap();
+        world.until("a track each way", |world| tracks(world, 1) == 1);
+        world.pass(secs(1));
+        world.forget();
+        for node in [0, 1] {
+            match (world.nodes[node].socket().is_some(), noticed) {
+                (true, true) => world.drop_socket(node),
+                (true, false) => world.drop_socket_unnoticed(node),
+                (false, _) => {}
+            }
+            world.pass(Duration::from_millis(gap));
+        }
+        world.pass(secs(60));
+        for node in [0, 1] {
+            let goings = world.nodes[node].comings_and_goings();
+            assert!(is_connected(&world, node), "{gap} {noticed} {goings:?}");
+            assert_eq!(world.nodes[node].peer.remote_tracks(&world.id(1 - node)).count(), 1, "{gap} {noticed}");
+            // A drop that the server notices is a departure to whoever is there to hear of it, and a return.
+            let resets = goings.iter().filter(|what| what.starts_with('*')).count();
+            assert!(resets > 0 || noticed, "{gap} {goings:?}");
+            assert!(noticed || resets == goings.len(), "{gap} {goings:?}");
+            assert_eq!(world.nodes[node].states(), [PeerState::Reconnecting, PeerState::Joined], "{gap} {noticed}");
+        }
+    }
+}
+
+#[test]
+fn a_peer_with_a_key_comes_back_as_another_and_finds_the_others_as_they_were() {
+    let mut world = World::joined(2);
+    world.call(1, |peer, now| peer.add_track(now, &voice(), None, None)).unwrap();
+    world.until("connected", |world| is_connected(world, 0) && tracks(world, 0) == 1);
+    world.pass(secs(1));
+    let (old, other) = (world.id(0), world.id(1));
+    world.forget();
+    world.drop_socket(0);
+    world.until("the track comes again", |world| tracks(world, 0) == 1 && is_connected(world, 1));
+    let new = world.id(0);
+    assert_ne!(old, new);
+    assert_eq!(world.nodes[0].comings_and_goings(), [format!("*{other}")]);
+    assert_eq!(world.nodes[1].comings_and_goings(), [format!("-{old}"), format!("+{new}")]);
+    assert_eq!(shown(&world, 0), RECOVERED);
+}
+
 #[test]
 fn a_peer_that_says_goodbye_and_leaves_gets_no_new_connection() {
     let mut world = listening();

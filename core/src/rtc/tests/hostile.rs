@@ -6,7 +6,7 @@ use super::pair::{A, B, Pair, any_instant, text};
 use crate::media::MediaKind;
 use crate::protocol::{DescriptionKind, RemoteCandidate, Signal};
 use crate::rtc::{
-    Config, Connection, ConnectionState, DataChannelOptions, Event, Measurements, NegotiationError, SdpProblem,
+    Config, Connection, ConnectionState, DataChannelOptions, Event, Measurements, NegotiationError, Output, SdpProblem,
 };
 
 fn offer(sdp: impl Into<String>) -> Signal {
@@ -239,4 +239,68 @@ proptest! {
         pair.attach(B, "mine", None, MediaKind::Video);
         pair.run_for(Duration::from_secs(2));
     }
+}
+
+const HEAD: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\na=ice-ufrag:Zq3N\r\n\
+    a=ice-pwd:hZf1uTnXvFQ8ePO4p0Mo3P7c\r\na=fingerprint:sha-256 7B:8B:F0:65:5F:78:E2:51:3B:AC:6F:F3:3F:46:1B:35:DC:B8:\
+    5F:64:1A:24:C2:43:F0:A1:58:D0:A1:2C:19:08\r\n";
+
+const AUDIO: &str = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=setup:actpass\r\na=mid:0\r\na=sendrecv\r\n\
+    a=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n";
+
+fn alone() -> Connection {
+    let now = any_instant();
+    let mut connection = Connection::new(
+        now,
+        Config { polite: true, channel_serial: 0, measurements: Measurements::default(), max_description_size: 65_536 },
+    );
+    connection.add_local_address(now, ([10, 0, 0, 1], 5000).into());
+    connection
+}
+
+/// What would take `str0m` seconds to read is refused after one look at each line.
+#[test]
+fn descriptions_made_to_take_long_are_refused() {
+    let line = |n: usize, shape: usize| match shape {
+        0 => format!("a=x{n}:y\r\n"),
+        1 => format!("a=rtpmap:{} opus/48000/2\r\n", n % 128),
+        2 => format!("a=fmtp:{} apt={}\r\n", n % 128, n % 100),
+        3 => format!("a=rtcp-fb:{} nack\r\n", n % 128),
+        4 => format!("a=extmap:{} urn:x:{n}\r\n", n % 14 + 1),
+        5 => format!("a=ssrc:{} cname:x\r\n", n + 1),
+        6 => format!("a=msid:s{n} t\r\n"),
+        7 => format!("a=candidate:{n} 1 udp 1 10.0.{}.{} 9 typ host\r\n", n / 250 % 250, n % 250),
+        _ => "a=x".to_owned(),
+    };
+    let mut connection = alone();
+    for shape in 0..9 {
+        let mut sdp = [HEAD, AUDIO].concat();
+        for n in 0.. {
+            if sdp.len() > 200_000 {
+                break;
+            }
+            sdp += &line(n, shape);
+        }
+        connection.handle_signal(any_instant(), offer(sdp));
+        assert_eq!(connection.counters().malformed_descriptions, shape as u64 + 1);
+        let mut outputs = Vec::new();
+        while let Some(output) = connection.poll_output() {
+            outputs.push(output);
+        }
+        let refused = NegotiationError::BadOffer(SdpProblem::TooLong);
+        assert!(matches!(&outputs[..], [Output::Event(Event::NegotiationError(error))] if *error == refused));
+    }
+}
+
+#[test]
+fn sources_announced_without_end_are_left_out() {
+    let mut connection = alone();
+    for round in 0..10 {
+        let sources: String = (0..400).map(|n| format!("a=ssrc:{} cname:x\r\n", round * 1000 + n + 1)).collect();
+        connection.handle_signal(any_instant(), offer([HEAD, AUDIO, &sources].concat()));
+        let answered = std::iter::from_fn(|| connection.poll_output())
+            .any(|output| matches!(output, Output::Signal(Signal::Description { .. })));
+        assert!(answered);
+    }
+    assert_eq!(connection.negotiation.sources_for_tests(), 1024);
 }

@@ -56,6 +56,8 @@ const MUST_SEE_OF_CONNECTIONS: &[&str] = &[
     "remote Reconnecting → Connected",
     "remote Connected → Closed",
     "reset in the room",
+    "a frame flows",
+    "a channel carries a message",
     "reconcile: survivor",
     "everyone sees everyone",
 ];

@@ -1,13 +1,14 @@
 //! Plays steps in a world, then lets the world come to rest and looks whether it is as it should be.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::world::{ROOM, World, name, presence, room, secs};
 use super::steps::{Step, Whom};
 use crate::ids::{Channel, DataChannelId, PeerId, SocketId, StreamId, TokenRequestId, TrackId};
-use crate::media::MediaKind;
-use crate::peer::{JoinError, JoinOptions, LocalTrack, MeteredPeerOptions, PeerState, SendError};
+use crate::media::{Codec, EncodedFrame, MediaKind};
+use crate::peer::{Event, JoinError, JoinOptions, LocalTrack, MeteredPeerOptions, PeerState, RemoteEvent, SendError};
 use crate::protocol::{CloseCode, Payload};
 use crate::rtc::{ChannelMessage, ConnectionState, DataChannelOptions};
 use crate::signalling::TokenError;
@@ -38,9 +39,12 @@ pub(super) fn play(options: &[MeteredPeerOptions], steps: &[Step]) -> Played {
         game.step(step);
     }
     let everyone = game.come_to_rest();
+    let mut seen: BTreeSet<String> = everyone.then(|| "everyone sees everyone".to_owned()).into_iter().collect();
+    if steps.iter().any(Step::is_of_connections) {
+        seen.extend(game.everything_flows());
+    }
     game.aftershock(steps.len() % options.len());
     game.end();
-    let mut seen: BTreeSet<String> = everyone.then(|| "everyone sees everyone".to_owned()).into_iter().collect();
     let mut transcripts = Vec::new();
     for node in game.world.nodes {
         seen.extend(node.watch.seen);
@@ -255,6 +259,54 @@ impl Game {
         }
         world.pass(secs(60));
         self.all_is_as_it_should_be()
+    }
+
+    /// A frame of every track reaches everyone else, and a new data channel carries a message to everyone else.
+    fn everything_flows(&mut self) -> BTreeSet<String> {
+        let mut seen = BTreeSet::new();
+        let joined = |world: &World| -> Vec<usize> {
+            (0..world.nodes.len()).filter(|node| world.nodes[*node].peer.state() == PeerState::Joined).collect()
+        };
+        for sender in joined(&self.world) {
+            let from = self.world.id(sender);
+            let others: Vec<usize> = joined(&self.world).into_iter().filter(|other| *other != sender).collect();
+            let tracks: Vec<TrackId> =
+                self.world.nodes[sender].peer.tracks.iter().map(|tracked| tracked.track.id.clone()).collect();
+            for track in tracks.iter().filter(|_| !others.is_empty()) {
+                let before: Vec<usize> = others.iter().map(|other| self.frames(*other, &from, track)).collect();
+                for ms in [0, 20, 40] {
+                    let (timestamp, data) = (Duration::from_millis(ms), Arc::from([0xf8, 0xff, 0xfe]));
+                    let frame = EncodedFrame { codec: Codec::Opus, timestamp, data };
+                    self.world.call(sender, |peer, now| peer.write_frame(now, track, &frame));
+                    self.world.pass(Duration::from_millis(100));
+                }
+                for (other, before) in others.iter().zip(before) {
+                    assert!(self.frames(*other, &from, track) > before, "{track} of {from} does not flow");
+                }
+                seen.insert("a frame flows".to_owned());
+            }
+            for other in others {
+                let to = self.world.id(other);
+                let options = DataChannelOptions::default();
+                let channel = self.world.call(sender, |peer, now| peer.open_channel(now, &to, options)).unwrap();
+                let message = ChannelMessage::Text(format!("from {from}"));
+                let sent = message.clone();
+                self.world.request(sender, |peer, now| peer.channel_send(now, &to, channel, sent)).unwrap();
+                self.world.pass(secs(10));
+                let came = |event: &Event| {
+                    matches!(event, Event::Remote { peer, event: RemoteEvent::ChannelMessage { message: got, .. } }
+                        if *peer == from && *got == message)
+                };
+                assert!(self.world.nodes[other].events.iter().any(came), "nothing comes from {from} to {to}");
+                seen.insert("a channel carries a message".to_owned());
+            }
+        }
+        seen
+    }
+
+    fn frames(&self, node: usize, from: &PeerId, track: &TrackId) -> usize {
+        let is_one = |event: &&Event| matches!(event, Event::Remote { peer, event: RemoteEvent::Frame { track: of, .. } } if peer == from && of == track);
+        self.world.nodes[node].events.iter().filter(is_one).count()
     }
 
     /// One of the peers loses its socket once more, and the server is slow to see it. Then all is as before.

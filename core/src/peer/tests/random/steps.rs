@@ -61,6 +61,13 @@ pub(super) enum Step {
     NudgeLate(usize, u64),
 }
 
+impl Step {
+    /// Whether it is about connections between peers.
+    pub(super) fn is_of_connections(&self) -> bool {
+        matches!(self, Self::AddTrack(..) | Self::OpenChannel(..))
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Whom {
     Peer(usize),
