@@ -80,6 +80,8 @@ pub(super) struct Negotiation {
     application_mid: Option<(String, String)>,
     /// What the other side knew it as before it was renamed in an offer that is out.
     former_application_mid: Option<String>,
+    /// What the other side calls the section for data channels in an offer that it withdrew and won't make again.
+    owed_application: Option<String>,
     /// One more than the largest number the other side has given to a media section.
     next_number: u32,
     /// Media sections it offered in vain, and will offer again.
@@ -111,6 +113,7 @@ impl Negotiation {
             gave_up_application: false,
             application_mid: None,
             former_application_mid: None,
+            owed_application: None,
             next_number: 0,
             owed_there: 0,
             remote_fingerprints: Vec::new(),
@@ -180,8 +183,10 @@ impl Negotiation {
         }
         self.former_application_mid = None;
         self.application_mid = offer.application().and_then(|section| {
-            let new_media = offer.sections.len().saturating_sub(self.sections.len() + 1).max(self.owed_there);
-            let name = self.next_number.saturating_add(u32::try_from(new_media).unwrap_or(0)).to_string();
+            let name = self.owed_application.take().unwrap_or_else(|| {
+                let new_media = offer.sections.len().saturating_sub(self.sections.len() + 1).max(self.owed_there);
+                self.next_number.saturating_add(u32::try_from(new_media).unwrap_or(0)).to_string()
+            });
             let taken = offer.sections.iter().any(|other| other.mid == name);
             (!taken).then(|| (section.mid.clone(), name))
         });
@@ -190,11 +195,18 @@ impl Negotiation {
     /// The guess of [`name_application`](Self::name_application) can be wrong, since a browser spends numbers on offers
     /// that it never makes. Its own offer, which collided with ours and which it withdraws, tells the name that its answer
     /// needs. Whether an offer of ours was renamed, and is to be sent in place of the one that is out.
+    ///
+    /// Chromium takes a section for offered though it has withdrawn it, and offers without it in a circle ever after. So if
+    /// our offer has none, the next one has.
     fn rename_application(&mut self, ignored: &Description) -> bool {
         let Some(offer) = self.offer.as_mut().filter(|_| !self.has_application && ignored.anonymous) else {
             return false;
         };
-        let (Some(ours), Some(theirs)) = (offer.description.application(), ignored.application()) else { return false };
+        let Some(theirs) = ignored.application() else { return false };
+        let Some(ours) = offer.description.application() else {
+            self.owed_application = Some(theirs.mid.clone());
+            return false;
+        };
         let current = self.application_mid.as_ref().map_or(&ours.mid, |(_, name)| name);
         if *current == theirs.mid || offer.description.sections.iter().any(|section| section.mid == theirs.mid) {
             return false;
@@ -476,6 +488,7 @@ impl Connection {
         }
         if description.application().is_some() && !negotiation.has_application {
             negotiation.has_application = true;
+            negotiation.owed_application = None;
             self.channels.set_remote_max(description.max_message_size);
         }
         if restarted {
@@ -648,7 +661,8 @@ impl Connection {
 
     /// The channel that brings the media section for data channels into an offer, if it is wanted there.
     fn bootstrap(&mut self) -> Option<str0m::channel::ChannelConfig> {
-        if self.negotiation.has_application || !self.channels.any_wanted() || self.negotiation.gave_up_application {
+        let wanted = self.channels.any_wanted() || self.negotiation.owed_application.is_some();
+        if self.negotiation.has_application || !wanted || self.negotiation.gave_up_application {
             return None;
         }
         let bootstrap = self.channels.bootstrap();

@@ -24,12 +24,19 @@ function bothWays(browser, rust, options) {
   return Promise.all([flows(browser, rust, options), flows(rust, browser, options)]);
 }
 
+/** How much sound has come so far. */
+const counts = (browser, rust) =>
+  Promise.all([[browser, rust], [rust, browser]].map(async ([to, from]) => (await to.received(from, "audio", null, 0)).count));
+
 /** Nothing gets through for ten seconds. */
 export async function cable(t, browser) {
   const { host, rust } = await onTwoHosts(t, browser);
   const after = new Map([browser, rust].map((someone) => [someone, someone.mark]));
   await host.pull();
-  await seconds(10);
+  await seconds(2);
+  const then = await counts(browser, rust);
+  await seconds(8);
+  t.equal("nothing gets through meanwhile", await counts(browser, rust), then);
   await host.plugIn();
   await t.check("media flows again both ways", () => bothWays(browser, rust, { within: 90_000 }));
   for (const [someone, other] of [[browser, rust], [rust, browser]]) {

@@ -301,3 +301,21 @@ fn a_track_that_waits_in_an_answer_is_invited_once() {
         assert_eq!(matches!(&events[..], [Event::TrackAdded { track, .. }] if *track == mic), accepts, "{events:?}");
     }
 }
+
+/// Chromium does not offer a section for data channels again that it had to withdraw.
+#[test]
+fn a_withdrawn_section_for_data_channels_is_offered_in_its_place() {
+    let mut alone = Alone::new(false);
+    alone.connection.attach_track(alone.now, track("ours", None, MediaKind::Audio));
+    let (descriptions, _) = alone.take();
+    let mid = descriptions[0].1.lines().find_map(|line| line.strip_prefix("a=mid:")).unwrap().to_owned();
+    let withdrawn = [group("7"), application("7", "actpass")].concat();
+    assert!(alone.receive(DescriptionKind::Offer, withdrawn).0.is_empty());
+    let answer = [group(&mid), audio(&mid, "active", "recvonly", "")].concat();
+    let (descriptions, events) = alone.receive(DescriptionKind::Answer, answer.clone());
+    let [(DescriptionKind::Offer, offer)] = &descriptions[..] else { panic!("{events:?}") };
+    assert!(offer.contains(&format!("a=group:BUNDLE {mid} 7\r\n")), "{offer}");
+    let answer =
+        [group(&format!("{mid} 7")), audio(&mid, "active", "recvonly", ""), application("7", "active")].concat();
+    assert_eq!(alone.receive(DescriptionKind::Answer, answer), (vec![], vec![]));
+}
