@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::machine::{MeteredPeer, count};
-use super::output::{Event, OpenLink, Output, SendLink};
-use crate::ice::{self, IceCounters, IceTransportPolicy, RESOLVE_TIMEOUT};
+use super::output::{Event, Output};
+use crate::ice::{self, IceCounters, IceTransportPolicy, RESOLVE_TIMEOUT, Received};
 use crate::ids::{LinkId, PeerId, ResolveId};
 use crate::rtc::{Connection, ConnectionState, LocalCandidate};
 
@@ -107,16 +107,26 @@ impl MeteredPeer {
     /// A connection's state changed: whether candidates are wanted depends on that.
     pub(super) fn follow_connection(&mut self, now: Instant, from: ConnectionState, to: ConnectionState) {
         match to {
-            ConnectionState::Closed => self.rest_if_unused(now),
+            ConnectionState::Closed => self.connection_closed(now),
             _ if from == ConnectionState::Idle => self.ice.begin(now),
             ConnectionState::Reconnecting => self.ice.suspect(now),
             _ => {}
         }
     }
 
-    pub(super) fn rest_if_unused(&mut self, now: Instant) {
-        let idle = |state| matches!(state, ConnectionState::Idle | ConnectionState::Closed);
-        if self.roster.iter_mut().all(|(_, remote)| idle(remote.connection.state())) {
+    /// A connection is closed: what only that one used is not needed any more.
+    pub(super) fn connection_closed(&mut self, now: Instant) {
+        let mut oldest = None;
+        let mut idle = true;
+        for (_, remote) in self.roster.iter_mut() {
+            let (state, serial) = (remote.connection.state(), remote.connection.serial());
+            idle &= matches!(state, ConnectionState::Idle | ConnectionState::Closed);
+            if state != ConnectionState::Closed {
+                oldest = Some(oldest.map_or(serial, |oldest: u32| oldest.min(serial)));
+            }
+        }
+        self.ice.connections_closed(now, oldest.unwrap_or(u32::MAX));
+        if idle {
             self.ice.rest(now);
         }
     }
@@ -125,14 +135,12 @@ impl MeteredPeer {
     pub(super) fn ice_output(&mut self, now: Instant, output: ice::Output) {
         let output = match output {
             ice::Output::Resolve { request, host } => Output::Resolve { request, host },
-            ice::Output::OpenLink { link, remote, transport, server_name } => {
-                Output::OpenLink(OpenLink { link, remote, transport, server_name })
-            }
-            ice::Output::SendLink { link, contents } => Output::SendLink(SendLink { link, contents }),
+            ice::Output::OpenLink(open) => Output::OpenLink(open),
+            ice::Output::SendLink(send) => Output::SendLink(send),
             ice::Output::CloseLink { link } => Output::CloseLink { link },
             ice::Output::Transmit(transmit) => Output::Transmit(transmit),
             ice::Output::Failed(failed) => Output::Event(Event::IceServerFailed(failed)),
-            ice::Output::Received { relayed, peer, data } => return self.incoming(now, relayed, peer, &data),
+            ice::Output::Received(Received { relayed, peer, data }) => return self.incoming(now, relayed, peer, &data),
             ice::Output::Found(candidate) => {
                 return self.each_connection(now, |connection| connection.add_local_candidate(now, candidate));
             }
