@@ -50,3 +50,47 @@ pub(crate) enum Task {
     CloseLink { link: LinkId },
     Finished,
 }
+
+/// The inputs that a machine passes to its field `core` as they are, whichever core that is.
+macro_rules! core_inputs {
+    () => {
+        fn socket_opened(&mut self, now: std::time::Instant, socket: metered_realtime_core::SocketId) {
+            self.core.socket_opened(now, socket);
+        }
+
+        fn socket_text(&mut self, now: std::time::Instant, socket: metered_realtime_core::SocketId, text: &str) {
+            self.core.socket_text(now, socket, text);
+        }
+
+        fn socket_binary(&mut self, now: std::time::Instant, socket: metered_realtime_core::SocketId) {
+            self.core.socket_binary(now, socket);
+        }
+
+        fn socket_closed(
+            &mut self,
+            now: std::time::Instant,
+            socket: metered_realtime_core::SocketId,
+            close: Option<(metered_realtime_core::protocol::CloseCode, &str)>,
+        ) {
+            self.core.socket_closed(now, socket, close);
+        }
+
+        fn token(
+            &mut self,
+            now: std::time::Instant,
+            request: metered_realtime_core::TokenRequestId,
+            token: Result<metered_realtime_core::Secret, metered_realtime_core::signalling::TokenError>,
+        ) {
+            self.core.token(now, request, token);
+        }
+
+        fn handle_timeout(&mut self, now: std::time::Instant) {
+            self.core.handle_timeout(now);
+        }
+
+        fn poll_timeout(&self) -> Option<std::time::Instant> {
+            self.core.poll_timeout()
+        }
+    };
+}
+pub(crate) use core_inputs;

@@ -20,7 +20,7 @@ use async_channel::Receiver;
 use futures_core::Stream;
 
 use links::{LinkInput, Links};
-pub(crate) use machine::{Machine, Task};
+pub(crate) use machine::{Machine, Task, core_inputs};
 use names::Names;
 use sockets::{SocketInput, Sockets};
 use tokens::Tokens;

@@ -7,16 +7,13 @@ use std::time::Instant;
 
 use async_channel::{Sender, WeakSender};
 use metered_realtime_core::peer::{self as core, MeteredPeerOptions, Output, ReplaceTrackError};
-use metered_realtime_core::protocol::CloseCode;
 use metered_realtime_core::rtc::{ChannelInfo, ConnectionState, DataChannelOptions, OpenChannelError};
-use metered_realtime_core::signalling::{InvalidOption, TokenError};
-use metered_realtime_core::{
-    DataChannelId, LinkId, RequestId, ResolveId, Secret, SocketId, StreamId, TokenRequestId, TrackId,
-};
+use metered_realtime_core::signalling::InvalidOption;
+use metered_realtime_core::{DataChannelId, LinkId, RequestId, ResolveId, StreamId, TrackId};
 
 use super::{Command, Event, JoinedEvent, LeftEvent, RemoteEvent, RemotePeer, RemoteStream, Shared};
 use crate::data_channel::DataChannel;
-use crate::drive::{Machine, Task};
+use crate::drive::{Machine, Task, core_inputs};
 use crate::events::StateChange;
 use crate::reply::{Reply, answer};
 use crate::track::{LocalTrack, OutboundFrame, Receiver};
@@ -338,25 +335,7 @@ impl Machine for Driven {
         let _peers = self.core.write_frame(now, &track, &frame);
     }
 
-    fn socket_opened(&mut self, now: Instant, socket: SocketId) {
-        self.core.socket_opened(now, socket);
-    }
-
-    fn socket_text(&mut self, now: Instant, socket: SocketId, text: &str) {
-        self.core.socket_text(now, socket, text);
-    }
-
-    fn socket_binary(&mut self, now: Instant, socket: SocketId) {
-        self.core.socket_binary(now, socket);
-    }
-
-    fn socket_closed(&mut self, now: Instant, socket: SocketId, close: Option<(CloseCode, &str)>) {
-        self.core.socket_closed(now, socket, close);
-    }
-
-    fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<Secret, TokenError>) {
-        self.core.token(now, request, token);
-    }
+    core_inputs!();
 
     fn local_addresses(&mut self, now: Instant, addresses: &[SocketAddr]) {
         self.core.local_addresses(now, addresses);
@@ -380,14 +359,6 @@ impl Machine for Driven {
 
     fn link_closed(&mut self, now: Instant, link: LinkId) {
         self.core.link_closed(now, link);
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.core.handle_timeout(now);
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.core.poll_timeout()
     }
 
     fn poll_task(&mut self) -> Option<Task> {

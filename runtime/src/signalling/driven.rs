@@ -6,14 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use metered_realtime_core::protocol::{CloseCode, Payload};
+use metered_realtime_core::protocol::Payload;
 use metered_realtime_core::signalling::{
-    Event, InvalidOption, Output, RequestError, Signalling, SignallingOptions, State, TokenError,
+    Event, InvalidOption, Output, RequestError, Signalling, SignallingOptions, State,
 };
-use metered_realtime_core::{Channel, LinkId, PeerId, RequestId, ResolveId, Secret, SocketId, TokenRequestId};
+use metered_realtime_core::{Channel, LinkId, PeerId, RequestId, ResolveId};
 
 use super::{SignallingConnectError, SubscribeOptions};
-use crate::drive::{Machine, Task};
+use crate::drive::{Machine, Task, core_inputs};
 use crate::events::Hub;
 use crate::reply::{Reply, answer};
 use crate::wakers::lock;
@@ -168,25 +168,7 @@ impl Machine for Driven {
         match frame {}
     }
 
-    fn socket_opened(&mut self, now: Instant, socket: SocketId) {
-        self.core.socket_opened(now, socket);
-    }
-
-    fn socket_text(&mut self, now: Instant, socket: SocketId, text: &str) {
-        self.core.socket_text(now, socket, text);
-    }
-
-    fn socket_binary(&mut self, now: Instant, socket: SocketId) {
-        self.core.socket_binary(now, socket);
-    }
-
-    fn socket_closed(&mut self, now: Instant, socket: SocketId, close: Option<(CloseCode, &str)>) {
-        self.core.socket_closed(now, socket, close);
-    }
-
-    fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<Secret, TokenError>) {
-        self.core.token(now, request, token);
-    }
+    core_inputs!();
 
     fn local_addresses(&mut self, _now: Instant, _addresses: &[SocketAddr]) {}
 
@@ -199,14 +181,6 @@ impl Machine for Driven {
     fn link_data(&mut self, _now: Instant, _link: LinkId, _bytes: &[u8]) {}
 
     fn link_closed(&mut self, _now: Instant, _link: LinkId) {}
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.core.handle_timeout(now);
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.core.poll_timeout()
-    }
 
     fn poll_task(&mut self) -> Option<Task> {
         loop {
