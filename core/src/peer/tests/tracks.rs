@@ -67,6 +67,27 @@ fn a_newcomer_is_told_the_metadata_of_every_track_ahead_of_the_offer() {
     assert_eq!(internal(&world, 0), ["named-1: set one", "named-1: set two", "named-1: offer"]);
 }
 
+/// In a media section that another track was sent in, a browser goes on calling the track by the id of the first.
+#[test]
+fn a_track_in_a_section_used_before_has_its_metadata_under_the_first_id_too() {
+    let mut world = sending(2);
+    for id in ["second", "third"] {
+        world.call(0, |peer, now| peer.add_track(now, &track(id), None, Some(role(id)))).unwrap();
+        world.pass(secs(1));
+    }
+    for id in ["old", "second"] {
+        world.call(0, |peer, now| peer.remove_track(now, &TrackId::new(id).unwrap())).unwrap();
+        world.pass(secs(1));
+    }
+    world.forget();
+    world.call(0, |peer, now| peer.add_track(now, &track("new"), None, Some(role("new")))).unwrap();
+    world.until("it comes", |world| tracks(world, 1) == ["new"]);
+    assert_eq!(internal(&world, 0), ["named-1: set new", "named-1: set old", "named-1: offer"]);
+    world.call(0, |peer, now| peer.add_track(now, &track("plain"), None, None)).unwrap();
+    world.pass(secs(1));
+    assert_eq!(internal(&world, 0)[3..], ["named-1: offer"], "there are not enough idle sections");
+}
+
 #[test]
 fn adding_a_track_again_with_the_same_stream_does_nothing() {
     let mut world = sending(2);

@@ -106,3 +106,47 @@ fn signals_that_are_lost_are_made_up_for() {
         &["signals were lost", "all made up for", "a track flows", "a channel carries a message"],
     );
 }
+
+/// What these runs have found, in as few steps as lead there.
+#[test]
+fn what_once_failed_is_mended() {
+    use Step::*;
+    let found: [&[Step]; 8] = [
+        // The only offer was lost.
+        &[Attach(0, 0), LoseAll],
+        // A section accepted by a lost answer, whose offer is then withdrawn.
+        &[Attach(0, 0), Pass(80), Attach(0, 1), Signals(false), Pass(60), RestartBoth],
+        // The first answer was lost, and the next offer goes the other way: both wait for the other to begin DTLS.
+        &[Attach(0, 2), Link(false), Attach(0, 0), SignalDelay(133), Pass(40), LoseAll, Attach(1, 0), Attach(0, 0)],
+        // An answer to a repeated offer comes when the next offer is out.
+        &[Attach(0, 2), Link(false), Attach(0, 0), SignalDelay(9000), Pass(172), LoseAll, Attach(1, 0), Attach(0, 0)],
+        &[
+            Attach(0, 0),
+            Pass(40),
+            SignalDelay(153),
+            Attach(1, 0),
+            Pass(153),
+            RestartBoth,
+            SignalDelay(6000),
+            Pass(153),
+            Open(1),
+        ],
+        &[
+            Attach(0, 0),
+            SignalDelay(7824),
+            Pass(40),
+            Attach(1, 2),
+            PassLong(15_001),
+            Restart(1),
+            PassLong(4344),
+            Attach(1, 0),
+        ],
+        // Stopped and wanted again while the offer that stops it is out, and then withdrawn.
+        &[Attach(0, 1), Attach(0, 0), Pass(160), Detach(0, 0), Attach(0, 1), Restart(1)],
+        // The answer to a restart was lost, and the next offer goes the other way.
+        &[Open(0), Pass(140), Restart(0), Signals(false), Pass(40), SignalDelay(41), Attach(1, 0)],
+    ];
+    for steps in found {
+        play(steps);
+    }
+}
