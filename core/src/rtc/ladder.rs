@@ -12,8 +12,8 @@ const DELAYS: [Duration; 9] = {
     [s(0), s(1), s(2), s(4), s(8), s(16), s(30), s(30), s(30)]
 };
 
-/// How long a first connection may do without any candidate of the other side's once the two agree. Chromium never gathers
-/// one if the first offer of a page is withdrawn before the system has told of its networks, and only a restart helps.
+/// How long a first connection may do without any candidate of the other side's once the two agree. A browser's can be lost
+/// with an offer that it withdraws, and nothing fails then; a restart makes it gather again.
 const FIRST_CANDIDATE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an answered attempt may look for a way. ICE mostly gives up by itself before, but not without candidates.

@@ -88,3 +88,13 @@ export async function channelsAtOnce(t, first, second, media = "none") {
     if (media === "both") await t.check(`${to.name} gets its video`, to.event("track", { peer: from.id, kind: "video" }));
   }
 }
+
+/** A channel is opened and takes a message there and back. */
+export async function opens(t, opener, other, label) {
+  await t.check(`a channel opened ${label} works`, async () => {
+    await opener.call("openChannel", { peer: other.id, label });
+    await opener.event("channel-open", { peer: other.id, label });
+    await opener.call("channelSend", { peer: other.id, label, text: label });
+    await opener.event("channel-message", { peer: other.id, label, text: label });
+  });
+}

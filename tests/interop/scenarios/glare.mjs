@@ -1,13 +1,6 @@
 // In a call, both sides change something at the same moment, again and again: every pair of offers collides.
-import { until } from "../lib/participant.mjs";
-import { token } from "../lib/token.mjs";
-import { meet } from "./presence.mjs";
-
-/** Two with ids by which `polite` gives way (the lesser id does), whoever joins first. */
-export function named(t, polite, other) {
-  polite.server = { ...polite.server, token: token(`a ${t.room}`.slice(-100)) };
-  other.server = { ...other.server, token: token(`b ${t.room}`.slice(-100)) };
-}
+import { flows } from "./media.mjs";
+import { meet, named } from "./presence.mjs";
 
 const camera = { metadata: { role: "camera" }, audio: true, video: true };
 const screen = { metadata: { role: "screen" }, audio: false, video: true, film: "screen" };
@@ -56,13 +49,4 @@ async function connected(t, both, what) {
   await t.check(what, Promise.all(both.map(([someone, other]) =>
     someone.event("remote-state", { peer: other.id, to: "connected" }),
   )));
-}
-
-/** Sound of `from` still comes: the count grows. */
-export async function flows(to, from, { kind = "audio", track, more = 10, within = 20_000 } = {}) {
-  const { count = 0 } = await to.received(from, kind, track, 0);
-  return until(`more ${kind} at ${to.name}`, async () => {
-    const now = await to.received(from, kind, track, 0);
-    return { ...now, ok: now.count >= count + more };
-  }, { within });
 }

@@ -67,3 +67,12 @@ export async function bothSend(t, first, second) {
     if (someone.kind === "rust") t.holds("it had no negotiation error", !someone.saw("negotiation-error"));
   }
 }
+
+/** Sound of `from` still comes: the count grows. */
+export async function flows(to, from, { kind = "audio", track, more = 10, within = 20_000 } = {}) {
+  const { count = 0 } = await to.received(from, kind, track, 0);
+  return until(`more ${kind} at ${to.name}`, async () => {
+    const now = await to.received(from, kind, track, 0);
+    return { ...now, ok: now.count >= count + more };
+  }, { within });
+}

@@ -1,9 +1,9 @@
 // The network between the two goes away and comes back: the Rust peer lives on a host of its own (a network namespace).
 import { until } from "../lib/participant.mjs";
 import { makeNamespace } from "../lib/namespace.mjs";
-import { flows } from "./glare.mjs";
+import { opens } from "./channels.mjs";
+import { flows } from "./media.mjs";
 import { meet } from "./presence.mjs";
-import { opens } from "./reconnect.mjs";
 
 const METADATA = { role: "camera" };
 const seconds = (count) => new Promise((resolve) => setTimeout(resolve, count * 1_000));

@@ -1,4 +1,5 @@
 // Who is in the room: joining in both orders, leaving from both sides.
+import { token } from "../lib/token.mjs";
 
 /** `first` is in the room when `second` joins; then one of them leaves. */
 export async function presence(t, first, second, leaves) {
@@ -28,4 +29,10 @@ export async function meet(t, first, second) {
     first.event("peer-joined", { peer: second.id }),
     second.event("peer-joined", { peer: first.id }),
   ]);
+}
+
+/** Two with ids by which `polite` gives way (the lesser id does), whoever joins first. */
+export function named(t, polite, other) {
+  polite.server = { ...polite.server, token: token(`a ${t.room}`.slice(-100)) };
+  other.server = { ...other.server, token: token(`b ${t.room}`.slice(-100)) };
 }

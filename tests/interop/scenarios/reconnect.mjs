@@ -3,8 +3,8 @@
 import { until } from "../lib/participant.mjs";
 import { startProxy } from "../lib/proxy.mjs";
 import { startServer } from "../lib/server.mjs";
-import { named } from "./glare.mjs";
-import { meet } from "./presence.mjs";
+import { opens } from "./channels.mjs";
+import { meet, named } from "./presence.mjs";
 
 const METADATA = { role: "camera", label: "front cam" };
 
@@ -87,14 +87,4 @@ function arrives(sender, receiver, sent) {
   return Promise.all(sent.tracks.map(({ id, kind }) =>
     until(`${kind} at ${receiver.name}`, () => receiver.received(sender, kind, id, 15), { within: 40_000 }),
   ));
-}
-
-/** A channel is opened and takes a message there and back. */
-export async function opens(t, opener, other, label) {
-  await t.check(`a channel opened ${label} works`, async () => {
-    await opener.call("openChannel", { peer: other.id, label });
-    await opener.event("channel-open", { peer: other.id, label });
-    await opener.call("channelSend", { peer: other.id, label, text: label });
-    await opener.event("channel-message", { peer: other.id, label, text: label });
-  });
 }

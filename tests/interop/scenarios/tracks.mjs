@@ -1,6 +1,6 @@
 // A screen beside the camera, one track in place of another, and the end of a stream, in a call.
 import { until } from "../lib/participant.mjs";
-import { flows } from "./glare.mjs";
+import { flows } from "./media.mjs";
 import { meet } from "./presence.mjs";
 
 const CAMERA = { role: "camera", label: "front cam" };
