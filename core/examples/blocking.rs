@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     let found = (host.as_str(), 0).to_socket_addrs().into_iter().flatten();
                     peer.resolved(Instant::now(), request, &found.map(|address| address.ip()).collect::<Vec<_>>());
                 }
-                // TURN servers are reached over UDP here, not over TCP or TLS.
+                // No TURN here: each link would be one more socket of the loop.
                 Output::OpenLink(open) => peer.link_closed(Instant::now(), open.link),
                 Output::SendLink(_) | Output::CloseLink { .. } => {}
                 Output::Transmit(transmit) => {

@@ -1,4 +1,4 @@
-//! Neither key nor token is in any log line, error, event or handle, whatever happens.
+//! Neither key nor token nor TURN credential is in any log line, error, event or handle, whatever happens.
 //!
 //! The only test of its binary, since it takes the logs of the whole process.
 
@@ -11,8 +11,11 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use metered_realtime_server::{PublishableKey, Server, ServerConfig, TokenClaims};
-use metered_realtime_tokio::{CloseCode, DataChannelOptions, MeteredPeer, PeerState, Secret, SignallingClient};
+use metered_realtime_tokio::{
+    CloseCode, DataChannelOptions, IceServer, IceServerProblem, MeteredPeer, PeerState, Secret, SignallingClient,
+};
 use support::proxy::{Admission, Proxy};
+use support::turn::Turn;
 use support::{ROOM, next, quickly, soon, token_with, until, whole};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -55,7 +58,7 @@ impl<'a> MakeWriter<'a> for Said {
 }
 
 #[tokio::test]
-async fn neither_key_nor_token_is_ever_said() {
+async fn no_credential_is_ever_said() {
     let said = Said::default();
     // Everything there is, of every crate beneath too.
     let logs = tracing_subscriber::fmt().with_writer(said.clone()).with_ansi(false).with_env_filter("trace");
@@ -74,9 +77,17 @@ async fn neither_key_nor_token_is_ever_said() {
         }
     };
 
+    let turn = Turn::new("turn-user-hunter2", "turn-word-hunter2").await;
+    let ice_server = |credential: &str| IceServer {
+        urls: vec![turn.url()],
+        username: Some("turn-user-hunter2".to_owned()),
+        credential: Some(Secret::new(credential)),
+    };
+
     let by_key = MeteredPeer::api_key(KEY).url(proxy.url()).loopback_candidates(true).reconnect(quickly());
     let by_token = MeteredPeer::token_provider(provided(&token)).url(proxy.url()).reconnect(quickly());
-    let by_token = by_token.loopback_candidates(true);
+    let by_key = by_key.ice_server(ice_server("turn-word-hunter2"));
+    let by_token = by_token.loopback_candidates(true).ice_server(ice_server("turn-wrong-hunter2"));
     said.debug(&by_key);
     said.debug(&by_token);
     let (kay, tess) = (by_key.build().unwrap(), by_token.build().unwrap());
@@ -103,12 +114,17 @@ async fn neither_key_nor_token_is_ever_said() {
         said.error(&builder.build().unwrap_err());
     }
     said.error(&MeteredPeer::api_key("sk_secret_swordfish").build().unwrap_err());
+    let unusable = IceServer { urls: vec!["turn:turn-word-hunter2@a".to_owned()], ..ice_server("turn-word-hunter2") };
+    let builder = MeteredPeer::api_key(KEY).ice_server(unusable);
+    said.debug(&builder);
+    said.error(&builder.build().unwrap_err());
     proxy.admit(Admission::Forward);
 
     // In the room, with a connection between the two.
     soon(kay.join(ROOM)).await.unwrap();
     soon(tess.join(ROOM)).await.unwrap();
     whole(&[&kay, &tess]).await;
+    let mut failures = tess.on_ice_server_failed();
     let remote = kay.remote_peer("tess").unwrap();
     let channel = soon(remote.open_data_channel(DataChannelOptions::default())).await.unwrap();
     soon(channel.send("private words")).await.unwrap();
@@ -116,6 +132,10 @@ async fn neither_key_nor_token_is_ever_said() {
     soon(kay.send("private words")).await.unwrap();
     said.error(&soon(kay.send_to("nobody", "private words")).await.unwrap_err());
     said.debug(&(&kay, &tess, &remote, &channel));
+    let failure = next(&mut failures).await;
+    assert_eq!(failure.problem, IceServerProblem::Unauthorized);
+    said.error(&failure);
+    until(|| said.text().contains("a relayed address")).await;
 
     // Dropped, and back; dropped, and away.
     proxy.reset();

@@ -23,8 +23,10 @@ pub struct IceServer {
 
 impl fmt::Debug for IceServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // There is no user in such a URL; who puts one there means a credential.
+        let urls: Vec<_> = self.urls.iter().map(|url| if url.contains('@') { "***" } else { url }).collect();
         f.debug_struct("IceServer")
-            .field("urls", &self.urls)
+            .field("urls", &urls)
             .field("username", &self.username.as_ref().map(|_| "***"))
             .field("credential", &self.credential)
             .finish()
@@ -142,5 +144,7 @@ mod tests {
     fn debug_shows_no_credential() {
         let servers = read(r#"[{"urls":"turn:x","username":"u-secret","credential":"c-secret"}]"#);
         assert!(!format!("{servers:?}").contains("secret"));
+        let servers = read(r#"[{"urls":["turn:user:secret@x","turn:y"]}]"#);
+        assert!(format!("{servers:?}").contains(r#"["***", "turn:y"]"#));
     }
 }

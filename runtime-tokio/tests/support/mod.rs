@@ -11,6 +11,7 @@
 pub(crate) mod frames;
 pub(crate) mod port;
 pub(crate) mod proxy;
+pub(crate) mod turn;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
