@@ -18,6 +18,9 @@ const DELETE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Addresses that may send to the allocation. Further ones are refused, and datagrams to them counted as lost.
 pub(super) const MAX_PERMISSIONS: usize = 512;
 
+/// The part of those that one connection may have, so that a peer with many candidates leaves room for the others.
+const MAX_PERMISSIONS_PER_CONNECTION: usize = 64;
+
 /// Addresses with a channel; datagrams to further ones go with a longer header.
 const MAX_CHANNELS: usize = 256;
 
@@ -113,11 +116,13 @@ pub(super) struct Allocation {
     phase: Phase,
     /// At most [`MAX_PERMISSIONS`].
     permissions: BTreeMap<IpAddr, Permission>,
+    /// How many of them each connection has asked for.
+    shares: BTreeMap<u32, usize>,
     /// Addresses with a channel. At most [`MAX_CHANNELS`].
     channels: BTreeMap<SocketAddr, Channel>,
     /// When the server was last heard of.
     pub(super) heard_at: Instant,
-    /// When something of a peer's last came through.
+    /// When something other than a search for a way last went through, in either direction.
     pub(super) used_at: Instant,
     pub(super) lost: u64,
     outputs: VecDeque<Output>,
@@ -129,6 +134,7 @@ impl Allocation {
             client: Client::new(now, address, server),
             phase: Phase::Opening { deadline: now + ALLOCATE_TIMEOUT },
             permissions: BTreeMap::new(),
+            shares: BTreeMap::new(),
             channels: BTreeMap::new(),
             heard_at: now,
             used_at: now,
@@ -172,13 +178,14 @@ impl Allocation {
         self.follow(now);
     }
 
-    /// Sends a datagram of ours to a peer. Until the server lets it through, the last one to each address waits.
-    pub(super) fn send(&mut self, now: Instant, peer: SocketAddr, contents: Vec<u8>) {
+    /// Sends a datagram of a connection's to a peer. Until the server lets it through, the last one to each address waits.
+    pub(super) fn send(&mut self, now: Instant, connection: u32, peer: SocketAddr, contents: Vec<u8>) {
         let Phase::Active { .. } = self.phase else {
             self.lost = self.lost.saturating_add(1);
             return;
         };
-        let full = self.is_full();
+        let share = self.shares.get(&connection).copied().unwrap_or(0);
+        let full = self.is_full() || share >= MAX_PERMISSIONS_PER_CONNECTION;
         match self.permissions.get_mut(&peer.ip()) {
             Some(Permission::Granted) => self.forward(now, peer, &contents),
             Some(Permission::Asked { waiting }) => {
@@ -187,7 +194,11 @@ impl Allocation {
             }
             Some(Permission::Refused { until }) if *until > now => self.lost = self.lost.saturating_add(1),
             None if full => self.lost = self.lost.saturating_add(1),
-            Some(Permission::Refused { .. }) | None => self.permit(now, peer, contents),
+            Some(Permission::Refused { .. }) => self.permit(now, peer, contents),
+            None => {
+                self.shares.insert(connection, share + 1);
+                self.permit(now, peer, contents);
+            }
         }
         self.follow(now);
     }
@@ -215,6 +226,7 @@ impl Allocation {
             return;
         }
         // Only what ICE has settled on carries anything else than STUN: that is worth a channel.
+        self.used_at = now;
         let wanted = match self.channels.get(&peer) {
             Some(Channel::Wanted) => false,
             Some(Channel::Refused { until }) => *until <= now,
@@ -271,6 +283,7 @@ impl Allocation {
     fn end(&mut self, problem: Option<IceServerProblem>) {
         self.phase = Phase::Ended;
         self.permissions.clear();
+        self.shares.clear();
         self.channels.clear();
         self.outputs.push_back(Output::Ended(problem));
     }
@@ -283,7 +296,9 @@ impl Allocation {
                 (_, Happened::Send(bytes)) => self.outputs.push_back(Output::Send(bytes)),
                 (Phase::Active { relayed }, Happened::Received { peer, data }) => {
                     let relayed = *relayed;
-                    self.used_at = now;
+                    if !is_stun(&data) {
+                        self.used_at = now;
+                    }
                     self.outputs.push_back(Output::Received { relayed, peer, data });
                 }
                 (Phase::Allocating { .. }, Happened::Allocated(relayed)) => {

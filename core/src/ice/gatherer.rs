@@ -20,9 +20,9 @@ pub(super) const GATHERING_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long allocations are kept when no connection needs them: the next peer may be about to come.
 const LINGER: Duration = Duration::from_secs(60);
 
-/// How long an allocation that was replaced is kept after the last datagram that came through it: a connection that goes
-/// over it checks every few seconds that the other side is still there (RFC 7675).
-const RETIREMENT: Duration = Duration::from_secs(20);
+/// How long an allocation that was replaced is kept after the last datagram that went through it, other than ICE's: a
+/// connection that goes over it and is idle for so long finds another way.
+const RETIREMENT: Duration = Duration::from_secs(60);
 
 /// A server that was heard of so recently is not suspected.
 const TRUSTED: Duration = Duration::from_secs(3);
@@ -97,8 +97,8 @@ struct Held {
     candidate: Option<LocalCandidate>,
     preference: u16,
     since: Instant,
-    /// It was replaced, and goes once nothing uses it.
-    retiring: bool,
+    /// It was replaced, and goes once nothing uses it. Connections with a larger number than this never knew it.
+    retiring: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -117,6 +117,8 @@ pub(crate) struct Gatherer {
     allocations: BTreeMap<LinkId, Held>,
     relayed: BTreeMap<SocketAddr, LinkId>,
     links: Counter,
+    /// The number of the connection made last.
+    newest: u32,
     /// Since when connections have needed candidates.
     began: Option<Instant>,
     finished: bool,
@@ -141,6 +143,7 @@ impl Gatherer {
             allocations: BTreeMap::new(),
             relayed: BTreeMap::new(),
             links: Counter::default(),
+            newest: 0,
             began: None,
             finished: false,
             idle_since: None,
@@ -160,7 +163,8 @@ impl Gatherer {
     pub(crate) fn candidates(&self) -> Vec<LocalCandidate> {
         let reflexive = self.reflexive.candidates();
         let reflexive = reflexive.map(|(address, base)| LocalCandidate::ServerReflexive { address, base });
-        let relayed = self.allocations.values().filter(|held| !held.retiring).filter_map(|held| held.candidate);
+        let relayed =
+            self.allocations.values().filter(|held| held.retiring.is_none()).filter_map(|held| held.candidate);
         reflexive.chain(relayed).collect()
     }
 
@@ -221,6 +225,21 @@ impl Gatherer {
         // What a NAT has forgotten since is no candidate for the new connection.
         self.reflexive.ask_again(now);
         self.flush(now);
+    }
+
+    /// A connection of this number was made; it is given the candidates there are.
+    pub(crate) fn connection_made(&mut self, serial: u32) {
+        self.newest = serial;
+    }
+
+    /// Connections with smaller numbers than this are closed, and with them the last that knew some allocations.
+    pub(crate) fn connections_closed(&mut self, now: Instant, oldest: u32) {
+        let unknown = |held: &Held| held.retiring.is_some_and(|newest| newest < oldest);
+        let links: Vec<LinkId> =
+            self.allocations.iter().filter(|(_, held)| unknown(held)).map(|(link, _)| *link).collect();
+        for link in links {
+            self.with(now, link, |allocation| allocation.delete(now));
+        }
     }
 
     /// No connection has anything to negotiate any more.
@@ -287,9 +306,9 @@ impl Gatherer {
         self.with(now, link, Allocation::closed);
     }
 
-    /// Sends what goes out from a relayed address. Gives back what goes out from a socket, and drops what goes out from
+    /// Sends what a connection sends out from a relayed address. Gives back what goes out from a socket, and drops what goes out from
     /// an address that is no more.
-    pub(crate) fn route(&mut self, now: Instant, transmit: Transmit) -> Option<Transmit> {
+    pub(crate) fn route(&mut self, now: Instant, connection: u32, transmit: Transmit) -> Option<Transmit> {
         let Some(link) = self.relayed.get(&transmit.local).copied() else {
             if self.locals.as_ref().is_some_and(|locals| locals.contains(&transmit.local)) {
                 return Some(transmit);
@@ -300,7 +319,7 @@ impl Gatherer {
         let Transmit { remote, contents, .. } = transmit;
         let mut full = false;
         self.with(now, link, |allocation| {
-            allocation.send(now, remote, contents);
+            allocation.send(now, connection, remote, contents);
             full = allocation.is_full();
         });
         if full {
@@ -426,7 +445,7 @@ impl Gatherer {
             candidate: None,
             preference: (better << 8) - target.rank,
             since: now,
-            retiring: false,
+            retiring: None,
         };
         let server_name = match &target.server.url.host {
             Host::Name(name) => name.clone(),
@@ -442,7 +461,7 @@ impl Gatherer {
         if self.allocations.len() < MAX_ALLOCATIONS {
             return;
         }
-        let retiring = self.allocations.iter().filter(|(_, held)| held.retiring);
+        let retiring = self.allocations.iter().filter(|(_, held)| held.retiring.is_some());
         if let Some(link) = retiring.min_by_key(|(_, held)| held.allocation.used_at).map(|(link, _)| *link) {
             // Its server forgets it by itself.
             self.ended(now, link, None);
@@ -466,7 +485,7 @@ impl Gatherer {
             if let Some(link) = target.link()
                 && let Some(held) = self.allocations.get_mut(&link).filter(|held| which(held))
             {
-                held.retiring = true;
+                held.retiring = Some(self.newest);
                 target.state = State::Idle;
             }
         }
@@ -474,7 +493,7 @@ impl Gatherer {
 
     fn retire(&mut self, link: LinkId) {
         if let Some(held) = self.allocations.get_mut(&link) {
-            held.retiring = true;
+            held.retiring = Some(self.newest);
         }
     }
 
@@ -525,7 +544,7 @@ impl Gatherer {
                         tracing::debug!(server = %target.server.url, "a relayed address");
                         target.allocated(link);
                     }
-                    if !retiring {
+                    if retiring.is_none() {
                         self.outputs.push_back(Output::Found(candidate));
                     }
                 }
@@ -577,7 +596,7 @@ impl Gatherer {
 
 impl Held {
     fn due(&self) -> Option<Instant> {
-        let unused = self.retiring.then(|| self.allocation.used_at + RETIREMENT);
+        let unused = self.retiring.map(|_| self.allocation.used_at + RETIREMENT);
         [self.allocation.poll_timeout(), unused.filter(|_| self.allocation.relayed().is_some())]
             .into_iter()
             .flatten()
@@ -585,6 +604,6 @@ impl Held {
     }
 
     fn is_unused(&self, now: Instant) -> bool {
-        self.retiring && self.allocation.relayed().is_some() && self.allocation.used_at + RETIREMENT <= now
+        self.retiring.is_some() && self.allocation.relayed().is_some() && self.allocation.used_at + RETIREMENT <= now
     }
 }

@@ -107,16 +107,26 @@ impl MeteredPeer {
     /// A connection's state changed: whether candidates are wanted depends on that.
     pub(super) fn follow_connection(&mut self, now: Instant, from: ConnectionState, to: ConnectionState) {
         match to {
-            ConnectionState::Closed => self.rest_if_unused(now),
+            ConnectionState::Closed => self.connection_closed(now),
             _ if from == ConnectionState::Idle => self.ice.begin(now),
             ConnectionState::Reconnecting => self.ice.suspect(now),
             _ => {}
         }
     }
 
-    pub(super) fn rest_if_unused(&mut self, now: Instant) {
-        let idle = |state| matches!(state, ConnectionState::Idle | ConnectionState::Closed);
-        if self.roster.iter_mut().all(|(_, remote)| idle(remote.connection.state())) {
+    /// A connection is closed: what only that one used is not needed any more.
+    pub(super) fn connection_closed(&mut self, now: Instant) {
+        let mut oldest = None;
+        let mut idle = true;
+        for (_, remote) in self.roster.iter_mut() {
+            let (state, serial) = (remote.connection.state(), remote.connection.serial());
+            idle &= matches!(state, ConnectionState::Idle | ConnectionState::Closed);
+            if state != ConnectionState::Closed {
+                oldest = Some(oldest.map_or(serial, |oldest: u32| oldest.min(serial)));
+            }
+        }
+        self.ice.connections_closed(now, oldest.unwrap_or(u32::MAX));
+        if idle {
             self.ice.rest(now);
         }
     }

@@ -454,6 +454,7 @@ impl MeteredPeer {
         let max_description_size = self.max_message_size().saturating_sub(SIGNAL_OVERHEAD);
         let config = Config { polite, channel_serial: self.connections, measurements, max_description_size };
         let mut connection = Connection::new(now, config);
+        self.ice.connection_made(self.connections);
         self.give_candidates(now, &mut connection);
         let tracked: Vec<Tracked> = self.tracks.iter().cloned().collect();
         for tracked in tracked {
@@ -473,7 +474,7 @@ impl MeteredPeer {
         if let Some(event) = closed {
             self.tell(Event::Remote { peer: peer.clone(), event });
         }
-        self.rest_if_unused(now);
+        self.connection_closed(now);
     }
 
     /// Follows a change to one connection.

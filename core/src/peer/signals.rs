@@ -316,6 +316,7 @@ impl MeteredPeer {
         self.roster.connection_replaced(peer);
         old.close(now);
         self.finish_connection(now, peer, &mut old);
+        self.connection_closed(now);
         self.tell(Event::Remote { peer: peer.clone(), event: RemoteEvent::ConnectionReset });
     }
 
@@ -441,7 +442,8 @@ impl MeteredPeer {
                     rtc::Output::Signal(signal) => signals.push(signal),
                     rtc::Output::Transmit(transmit) => {
                         paths.transmits(peer, &transmit);
-                        self.outputs.extend(self.ice.route(now, transmit).map(Output::Transmit));
+                        let serial = remote.connection.serial();
+                        self.outputs.extend(self.ice.route(now, serial, transmit).map(Output::Transmit));
                     }
                     rtc::Output::SendDone { request, result } => {
                         self.outputs.push_back(Output::ChannelSendDone { request, result });
@@ -485,7 +487,7 @@ impl MeteredPeer {
         while let Some(output) = connection.poll_output() {
             match output {
                 rtc::Output::Transmit(transmit) => {
-                    self.outputs.extend(self.ice.route(now, transmit).map(Output::Transmit));
+                    self.outputs.extend(self.ice.route(now, connection.serial(), transmit).map(Output::Transmit));
                 }
                 rtc::Output::SendDone { request, result } => {
                     self.outputs.push_back(Output::ChannelSendDone { request, result });

@@ -147,6 +147,11 @@ impl Connection {
         self.state
     }
 
+    /// A number no other connection of the same machine has.
+    pub(crate) fn serial(&self) -> u32 {
+        self.config.channel_serial
+    }
+
     /// What has been dropped so far.
     pub fn counters(&self) -> Counters {
         self.counters

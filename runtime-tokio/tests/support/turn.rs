@@ -45,8 +45,13 @@ async fn serve(socket: UdpSocket, mut server: TurnServer, address: SocketAddr) {
             out.extend(server.recv(transmit, now).map(|answer| answer.build()).map(|sent| (sent.to, sent.data)));
         }
         for _ in 0..16 {
-            if let TurnServerPollRet::AllocateSocket { transport, listen_addr, client_addr, allocation_transport, family } =
-                server.poll(now)
+            if let TurnServerPollRet::AllocateSocket {
+                transport,
+                listen_addr,
+                client_addr,
+                allocation_transport,
+                family,
+            } = server.poll(now)
             {
                 let given: Result<_, SocketAllocateError> = Ok(SocketAddr::new(address.ip(), 9));
                 server.allocated_socket(transport, listen_addr, client_addr, allocation_transport, family, given, now);

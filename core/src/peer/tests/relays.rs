@@ -35,6 +35,7 @@ pub(super) struct Relay {
     wake_at: Option<Instant>,
     pub(super) allocations: u64,
     pub(super) binds: u64,
+    pub(super) permissions: u64,
 }
 
 /// Where a link of a peer's leads.
@@ -75,6 +76,7 @@ impl Relay {
             wake_at: None,
             allocations: 0,
             binds: 0,
+            permissions: 0,
         }
     }
 
@@ -177,6 +179,9 @@ impl Relays {
         let bytes = if transport == TransportType::Tcp { unpadded(packet.bytes) } else { packet.bytes };
         if bytes.get(..2) == Some(&[0x00, 0x09]) {
             relay.binds += 1;
+        }
+        if bytes.get(..2) == Some(&[0x00, 0x08]) {
+            relay.permissions += 1;
         }
         let binding = bytes.get(..2) == Some(&[0x00, 0x01]) && packet.to == relay.address;
         let answer = relay.server.recv(Transmit::new(bytes, transport, packet.from, packet.to), at);

@@ -59,12 +59,19 @@ fn are_connected(world: &World) -> bool {
     })
 }
 
-/// Has the first peer open a data channel to the second, and waits until they are connected.
-fn connect(world: &mut World) -> DataChannelId {
-    let far = world.id(1);
+/// Has the first peer open a data channel to another, and waits until they are connected.
+fn connect_to(world: &mut World, other: usize) -> DataChannelId {
+    let far = world.id(other);
     let channel = world.call(0, |peer, now| peer.open_channel(now, &far, DataChannelOptions::default())).unwrap();
-    world.until("the two are connected", |world| are_connected(world));
+    let connected = Some(ConnectionState::Connected);
+    world.until("the two are connected", |world| {
+        state(world, 0, other) == connected && state(world, other, 0) == connected
+    });
     channel
+}
+
+fn connect(world: &mut World) -> DataChannelId {
+    connect_to(world, 1)
 }
 
 /// Has the first peer say something to the second, and waits until it hears it.
@@ -305,12 +312,74 @@ fn servers_of_the_user_s_are_used_beside_those_of_the_welcome() {
 }
 
 #[test]
-fn a_peer_that_is_not_let_through_is_lost_on_and_not_asked_for_all_the_time() {
+fn relays_connect_two_peers_within_half_a_second() {
     let mut world = room_with(2, &relay_only(), &[LinkTransport::Udp]);
+    let began = world.now;
     connect(&mut world);
+    assert!(world.now - began < Duration::from_millis(500), "{:?}", world.now - began);
     let lost = world.nodes[0].peer.ice_counters().relay_lost;
     assert!(lost < 10, "only what came before the permission: {lost}");
-    assert_ne!(address(0), outer(0));
+}
+
+#[test]
+fn a_peer_with_very_many_addresses_leaves_room_for_the_others() {
+    let mut world = room_with(3, &relay_only(), &[LinkTransport::Udp]);
+    let flooder = world.id(1);
+    connect_to(&mut world, 1);
+    for n in 0..150_u16 {
+        let candidate = format!("candidate:1 1 udp 1 203.0.113.{} {} typ host", n + 1, 1000 + n);
+        let data = serde_json::json!({ "type": "rtc-ice", "candidate": { "candidate": candidate, "sdpMid": "0" } });
+        let frame = serde_json::json!({ "type": "direct", "from": flooder.as_str(), "data": data });
+        world.inject(0, &frame.to_string());
+    }
+    world.pass(secs(10));
+    let permissions = world.relays.servers[0].permissions;
+    assert!((60..100).contains(&permissions), "{permissions}");
+    assert!(world.nodes[0].peer.ice_counters().relay_lost > 50);
+    connect_to(&mut world, 2);
+}
+
+#[test]
+fn another_network_means_other_allocations() {
+    let options = MeteredPeerOptions::token_provider();
+    let mut world = room_with(2, &options, &[LinkTransport::Udp, LinkTransport::Tcp]);
+    connect(&mut world);
+    world.until("both servers gave addresses", |world| world.relays.servers.iter().all(|relay| relay.active() == 2));
+    world.call(0, |peer, now| peer.local_addresses(now, &[address(0), "10.0.0.77:5000".parse().unwrap()]));
+    world.until("there are new ones", |world| world.relays.servers.iter().all(|relay| relay.active() == 3));
+    world.pass(secs(60));
+    assert!(world.relays.servers.iter().all(|relay| relay.active() == 2), "and the old ones go");
+}
+
+#[test]
+fn what_one_server_garbles_panics_nowhere_and_another_leads_to_the_peer() {
+    for seed in 0..12 {
+        let mut world = room_with(2, &relay_only(), &[LinkTransport::Udp, LinkTransport::Tcp]);
+        world.garble = Some(fastrand::Rng::with_seed(seed));
+        let channel = connect(&mut world);
+        talk(&mut world, channel);
+    }
+}
+
+#[test]
+fn whatever_comes_over_a_stream_panics_nowhere() {
+    for seed in 0..20 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut world = room_with(2, &relay_only(), &[LinkTransport::Tcp]);
+        let far = world.id(1);
+        world.call(0, |peer, now| peer.open_channel(now, &far, DataChannelOptions::default())).unwrap();
+        for _ in 0..20 {
+            world.pass(Duration::from_millis(rng.u64(0..60)));
+            let Some(link) = world.relays.links.iter().find(|link| link.node == 0).map(|link| link.link) else {
+                continue;
+            };
+            let mut bytes: Vec<u8> = (0..rng.usize(0..200)).map(|_| rng.u8(..)).collect();
+            if let Some(first) = bytes.first_mut().filter(|_| rng.bool()) {
+                *first &= 0x7f;
+            }
+            world.call(0, |peer, now| peer.link_data(now, link, &bytes));
+        }
+    }
 }
 
 #[test]

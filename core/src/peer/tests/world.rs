@@ -78,6 +78,8 @@ pub(super) struct World {
     pub(super) behind_nat: bool,
     /// What signals say for a host's address: its name.
     pub(super) rename_host: Option<(String, String)>,
+    /// If set, every answer of a server's that comes over UDP comes changed as well, before it comes as it is.
+    pub(super) garble: Option<fastrand::Rng>,
     /// The names that were asked for.
     pub(super) resolved: BTreeSet<String>,
 }
@@ -144,6 +146,7 @@ impl World {
             relays: Relays::default(),
             behind_nat: false,
             rename_host: None,
+            garble: None,
             resolved: BTreeSet::new(),
         }
     }
@@ -281,6 +284,10 @@ impl World {
         let Packet { from, to, .. } = packet;
         let link = self.relays.links.iter().find(|link| link.client == to && link.server == from).copied();
         let delivery = if let Some(link) = link {
+            if let Some(rng) = self.garble.as_mut().filter(|_| !link.stream && packet.bytes[0] == 1) {
+                let bytes = garbled(&packet.bytes, rng);
+                self.push(LINK_DELAY, Delivery::ToLink { node: link.node, link: link.link, bytes });
+            }
             Delivery::ToLink { node: link.node, link: link.link, bytes: packet.bytes }
         } else if self.relays.behind(to).is_some() {
             Delivery::ToRelay(packet)
@@ -468,6 +475,21 @@ impl World {
 }
 
 /// A `presence` frame about the room.
+/// The same with some bytes changed, and cut short or made longer.
+fn garbled(bytes: &[u8], rng: &mut fastrand::Rng) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..rng.usize(0..4) {
+        let index = rng.usize(0..bytes.len());
+        bytes[index] = rng.u8(..);
+    }
+    match rng.u8(0..4) {
+        0 => bytes.truncate(rng.usize(0..=bytes.len())),
+        1 => bytes.extend((0..rng.usize(0..32)).map(|_| rng.u8(..))),
+        _ => {}
+    }
+    bytes
+}
+
 pub(super) fn presence(joined: &[&str], left: &[&str]) -> String {
     let peers = |ids: &[&str]| ids.iter().map(|id| format!(r#"{{"peerId":"{id}"}}"#)).collect::<Vec<_>>().join(",");
     format!(r#"{{"type":"presence","channel":"{ROOM}","joined":[{}],"left":[{}]}}"#, peers(joined), peers(left))
