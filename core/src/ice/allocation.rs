@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use turn_client_proto::types::message::ALLOCATE;
 
 use super::client::{Client, Happened};
+use super::output::Received;
 use super::servers::TurnServer;
 
 /// How long a link may take to open, and then the server to give an address.
@@ -69,11 +70,7 @@ pub struct IceServerFailed {
 pub(super) enum Output {
     Send(Vec<u8>),
     Allocated(SocketAddr),
-    Received {
-        relayed: SocketAddr,
-        peer: SocketAddr,
-        data: Vec<u8>,
-    },
+    Received(Received),
     /// It is over, and the link is to be closed: for a reason, or because that was wished.
     Ended(Option<IceServerProblem>),
 }
@@ -299,7 +296,7 @@ impl Allocation {
                     if !is_stun(&data) {
                         self.used_at = now;
                     }
-                    self.outputs.push_back(Output::Received { relayed, peer, data });
+                    self.outputs.push_back(Output::Received(Received { relayed, peer, data }));
                 }
                 (Phase::Allocating { .. }, Happened::Allocated(relayed)) => {
                     self.phase = Phase::Active { relayed };

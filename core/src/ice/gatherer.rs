@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::allocation::{self, Allocation, IceServerFailed, IceServerProblem};
+use super::allocation::{Allocation, IceServerProblem};
 use super::names::{Answer, Names};
+use super::output::{IceCounters, IceTransportPolicy, Output};
 use super::reflexive::{Change, Reflexive};
+use super::relays::Held;
 use super::servers::Servers;
 use super::target::{State, Target};
-use super::url::{Host, LinkTransport, ServerUrl};
+use super::url::{Host, ServerUrl};
 use crate::ids::{Counter, LinkId, ResolveId};
 use crate::protocol::IceServer;
 use crate::rtc::{LocalCandidate, Transmit};
@@ -20,112 +22,40 @@ pub(super) const GATHERING_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long allocations are kept when no connection needs them: the next peer may be about to come.
 const LINGER: Duration = Duration::from_secs(60);
 
-/// How long an allocation that was replaced is kept after the last datagram that went through it, other than ICE's: a
-/// connection that goes over it and is idle for so long finds another way.
-const RETIREMENT: Duration = Duration::from_secs(60);
-
 /// A server that was heard of so recently is not suspected.
 const TRUSTED: Duration = Duration::from_secs(3);
 
 /// How long a new allocation is left alone before it may be replaced on suspicion.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// Allocations at a time: one for each server, and those they replace. At the bound the longest unused goes.
-const MAX_ALLOCATIONS: usize = 24;
-
 /// Addresses of one STUN server that are asked: one of each family.
 const STUN_ADDRESSES: usize = 2;
 
-/// Which candidates are offered to peers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub enum IceTransportPolicy {
-    /// All: our own addresses, what STUN servers see of them, and relayed ones.
-    #[default]
-    All,
-    /// Only those of TURN servers. Peers learn no address of ours, and no UDP socket is bound for them.
-    Relay,
-}
-
-/// What was dropped and what failed on the way over servers. A number stays at its largest value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct IceCounters {
-    /// Datagrams of ours that a relay would not take: it has not let the peer through yet, or refuses to.
-    pub relay_lost: u64,
-    /// Attempts to get a relayed address that failed.
-    pub failed_allocations: u64,
-    /// Relayed addresses that were given.
-    pub allocations: u64,
-}
-
-/// What is to be done, or told to the connections.
-#[derive(Debug)]
-pub(crate) enum Output {
-    Resolve {
-        request: ResolveId,
-        host: String,
-    },
-    OpenLink {
-        link: LinkId,
-        remote: SocketAddr,
-        transport: LinkTransport,
-        server_name: String,
-    },
-    SendLink {
-        link: LinkId,
-        contents: Vec<u8>,
-    },
-    CloseLink {
-        link: LinkId,
-    },
-    Transmit(Transmit),
-    Found(LocalCandidate),
-    Gone(LocalCandidate),
-    /// No more candidates are expected.
-    Finished,
-    Received {
-        relayed: SocketAddr,
-        peer: SocketAddr,
-        data: Vec<u8>,
-    },
-    Failed(IceServerFailed),
-}
-
-#[derive(Debug)]
-struct Held {
-    allocation: Allocation,
-    candidate: Option<LocalCandidate>,
-    preference: u16,
-    since: Instant,
-    /// It was replaced, and goes once nothing uses it. Connections with a larger number than this never knew it.
-    retiring: Option<u32>,
-}
-
 #[derive(Debug)]
 pub(crate) struct Gatherer {
-    policy: IceTransportPolicy,
-    rng: fastrand::Rng,
+    pub(super) policy: IceTransportPolicy,
+    pub(super) rng: fastrand::Rng,
     configured: Vec<IceServer>,
     listed: Vec<IceServer>,
     stun: Vec<ServerUrl>,
-    targets: Vec<Target>,
+    pub(super) targets: Vec<Target>,
     /// `None` until they are known.
     locals: Option<Vec<SocketAddr>>,
     names: Names,
     reflexive: Reflexive,
-    /// At most [`MAX_ALLOCATIONS`].
-    allocations: BTreeMap<LinkId, Held>,
-    relayed: BTreeMap<SocketAddr, LinkId>,
-    links: Counter,
+    /// At most [`MAX_ALLOCATIONS`](super::relays::MAX_ALLOCATIONS).
+    pub(super) allocations: BTreeMap<LinkId, Held>,
+    pub(super) relayed: BTreeMap<SocketAddr, LinkId>,
+    pub(super) links: Counter,
     /// The number of the connection made last.
-    newest: u32,
+    pub(super) newest: u32,
     /// Since when connections have needed candidates.
     began: Option<Instant>,
     finished: bool,
     /// Since when no connection has needed any.
     idle_since: Option<Instant>,
-    counters: IceCounters,
-    outputs: VecDeque<Output>,
+    pub(super) counters: IceCounters,
+    pub(super) outputs: VecDeque<Output>,
 }
 
 impl Gatherer {
@@ -369,7 +299,7 @@ impl Gatherer {
     }
 
     /// Begins what is to begin.
-    fn step(&mut self, now: Instant) {
+    pub(super) fn step(&mut self, now: Instant) {
         if self.began.is_some() && self.locals.is_some() {
             self.ask_stun(now);
             for index in 0..self.targets.len() {
@@ -399,7 +329,7 @@ impl Gatherer {
         }
     }
 
-    fn start(&mut self, now: Instant, index: usize) {
+    pub(super) fn start(&mut self, now: Instant, index: usize) {
         let Some(target) = self.targets.get_mut(index) else { return };
         let again = match target.state {
             State::Idle | State::Resolving => false,
@@ -426,77 +356,6 @@ impl Gatherer {
         }
     }
 
-    /// Asks for an allocation at the first of these addresses.
-    fn try_next(&mut self, now: Instant, index: usize, mut addresses: Vec<SocketAddr>) {
-        let Some(target) = self.targets.get_mut(index) else { return };
-        if addresses.is_empty() {
-            return self.failed(now, index, IceServerProblem::Unreachable);
-        }
-        let address = addresses.remove(0);
-        let link = LinkId(self.links.next());
-        let transport = target.server.url.transport;
-        let better = match transport {
-            LinkTransport::Udp => 3,
-            LinkTransport::Tcp => 2,
-            LinkTransport::Tls => 1,
-        };
-        let held = Held {
-            allocation: Allocation::new(now, address, &target.server),
-            candidate: None,
-            preference: (better << 8) - target.rank,
-            since: now,
-            retiring: None,
-        };
-        let server_name = match &target.server.url.host {
-            Host::Name(name) => name.clone(),
-            Host::Address(address) => address.to_string(),
-        };
-        target.state = State::Trying { link, more: addresses };
-        self.make_room(now);
-        self.allocations.insert(link, held);
-        self.outputs.push_back(Output::OpenLink { link, remote: address, transport, server_name });
-    }
-
-    fn make_room(&mut self, now: Instant) {
-        if self.allocations.len() < MAX_ALLOCATIONS {
-            return;
-        }
-        let retiring = self.allocations.iter().filter(|(_, held)| held.retiring.is_some());
-        if let Some(link) = retiring.min_by_key(|(_, held)| held.allocation.used_at).map(|(link, _)| *link) {
-            // Its server forgets it by itself.
-            self.ended(now, link, None);
-        }
-    }
-
-    fn failed(&mut self, now: Instant, index: usize, problem: IceServerProblem) {
-        let luck = self.rng.f64();
-        let Some(target) = self.targets.get_mut(index) else { return };
-        self.counters.failed_allocations = self.counters.failed_allocations.saturating_add(1);
-        let server = target.server.url.to_string();
-        if target.failed(now, problem, luck) {
-            tracing::warn!(%server, %problem, "a TURN server is of no use");
-            self.outputs.push_back(Output::Failed(IceServerFailed { server, problem }));
-        }
-    }
-
-    /// Replaces those allocations, which go once nothing uses them.
-    fn renew(&mut self, which: impl Fn(&Held) -> bool) {
-        for target in &mut self.targets {
-            if let Some(link) = target.link()
-                && let Some(held) = self.allocations.get_mut(&link).filter(|held| which(held))
-            {
-                held.retiring = Some(self.newest);
-                target.state = State::Idle;
-            }
-        }
-    }
-
-    fn retire(&mut self, link: LinkId) {
-        if let Some(held) = self.allocations.get_mut(&link) {
-            held.retiring = Some(self.newest);
-        }
-    }
-
     /// Leaves all servers until a connection needs one.
     fn stop(&mut self, now: Instant) {
         self.began = None;
@@ -516,64 +375,7 @@ impl Gatherer {
         self.flush(now);
     }
 
-    /// Lets an allocation do something, and handles what comes of it.
-    fn with(&mut self, now: Instant, link: LinkId, act: impl FnOnce(&mut Allocation)) {
-        let Some(held) = self.allocations.get_mut(&link) else { return };
-        act(&mut held.allocation);
-        self.follow(now, link);
-        self.flush(now);
-    }
-
-    fn follow(&mut self, now: Instant, link: LinkId) {
-        while let Some(held) = self.allocations.get_mut(&link)
-            && let Some(output) = held.allocation.poll_output()
-        {
-            match output {
-                allocation::Output::Send(contents) => self.outputs.push_back(Output::SendLink { link, contents }),
-                allocation::Output::Received { relayed, peer, data } => {
-                    self.outputs.push_back(Output::Received { relayed, peer, data });
-                }
-                allocation::Output::Allocated(address) => {
-                    let candidate = LocalCandidate::Relayed { address, preference: held.preference };
-                    held.candidate = Some(candidate);
-                    held.since = now;
-                    let retiring = held.retiring;
-                    self.relayed.insert(address, link);
-                    self.counters.allocations = self.counters.allocations.saturating_add(1);
-                    if let Some(target) = self.targets.iter_mut().find(|target| target.link() == Some(link)) {
-                        tracing::debug!(server = %target.server.url, "a relayed address");
-                        target.allocated(link);
-                    }
-                    if retiring.is_none() {
-                        self.outputs.push_back(Output::Found(candidate));
-                    }
-                }
-                allocation::Output::Ended(problem) => self.ended(now, link, problem),
-            }
-        }
-    }
-
-    fn ended(&mut self, now: Instant, link: LinkId, problem: Option<IceServerProblem>) {
-        let Some(held) = self.allocations.remove(&link) else { return };
-        self.counters.relay_lost = self.counters.relay_lost.saturating_add(held.allocation.lost);
-        self.outputs.push_back(Output::CloseLink { link });
-        if let Some(candidate) = held.candidate {
-            self.relayed.retain(|_, other| *other != link);
-            self.outputs.push_back(Output::Gone(candidate));
-        }
-        let Some(index) = self.targets.iter().position(|target| target.link() == Some(link)) else { return };
-        let Some(target) = self.targets.get_mut(index) else { return };
-        match (&mut target.state, problem) {
-            (State::Trying { more, .. }, Some(IceServerProblem::Unreachable)) if !more.is_empty() => {
-                let more = std::mem::take(more);
-                self.try_next(now, index, more);
-            }
-            (_, Some(problem)) => self.failed(now, index, problem),
-            (_, None) => target.state = State::Idle,
-        }
-    }
-
-    fn flush(&mut self, now: Instant) {
+    pub(super) fn flush(&mut self, now: Instant) {
         self.outputs.extend(self.names.asks.drain(..).map(|(request, host)| Output::Resolve { request, host }));
         self.outputs.extend(self.reflexive.transmits.drain(..).map(Output::Transmit));
         self.outputs.extend(self.reflexive.changes.drain(..).map(|change| match change {
@@ -591,19 +393,5 @@ impl Gatherer {
             self.finished = true;
             self.outputs.push_back(Output::Finished);
         }
-    }
-}
-
-impl Held {
-    fn due(&self) -> Option<Instant> {
-        let unused = self.retiring.map(|_| self.allocation.used_at + RETIREMENT);
-        [self.allocation.poll_timeout(), unused.filter(|_| self.allocation.relayed().is_some())]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    fn is_unused(&self, now: Instant) -> bool {
-        self.retiring.is_some() && self.allocation.relayed().is_some() && self.allocation.used_at + RETIREMENT <= now
     }
 }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::machine::{MeteredPeer, count};
-use super::output::{Event, OpenLink, Output, SendLink};
-use crate::ice::{self, IceCounters, IceTransportPolicy, RESOLVE_TIMEOUT};
+use super::output::{Event, Output};
+use crate::ice::{self, IceCounters, IceTransportPolicy, RESOLVE_TIMEOUT, Received};
 use crate::ids::{LinkId, PeerId, ResolveId};
 use crate::rtc::{Connection, ConnectionState, LocalCandidate};
 
@@ -135,14 +135,12 @@ impl MeteredPeer {
     pub(super) fn ice_output(&mut self, now: Instant, output: ice::Output) {
         let output = match output {
             ice::Output::Resolve { request, host } => Output::Resolve { request, host },
-            ice::Output::OpenLink { link, remote, transport, server_name } => {
-                Output::OpenLink(OpenLink { link, remote, transport, server_name })
-            }
-            ice::Output::SendLink { link, contents } => Output::SendLink(SendLink { link, contents }),
+            ice::Output::OpenLink(open) => Output::OpenLink(open),
+            ice::Output::SendLink(send) => Output::SendLink(send),
             ice::Output::CloseLink { link } => Output::CloseLink { link },
             ice::Output::Transmit(transmit) => Output::Transmit(transmit),
             ice::Output::Failed(failed) => Output::Event(Event::IceServerFailed(failed)),
-            ice::Output::Received { relayed, peer, data } => return self.incoming(now, relayed, peer, &data),
+            ice::Output::Received(Received { relayed, peer, data }) => return self.incoming(now, relayed, peer, &data),
             ice::Output::Found(candidate) => {
                 return self.each_connection(now, |connection| connection.add_local_candidate(now, candidate));
             }

@@ -25,7 +25,5 @@ mod tests;
 pub use error::{FatalError, JoinError, ReplaceTrackError, ReplaceTrackFailure, SendError, TrackError};
 pub use machine::{MeteredPeer, PeerCounters};
 pub use options::{JoinOptions, MeteredPeerOptions};
-pub use output::{
-    Event, MeteredData, MeteredDataKind, OpenLink, Output, PeerState, RemoteEvent, RemoteTrackInfo, SendLink,
-};
+pub use output::{Event, MeteredData, MeteredDataKind, Output, PeerState, RemoteEvent, RemoteTrackInfo};
 pub use tracks::LocalTrack;

@@ -1,10 +1,9 @@
 //! What comes out of the machine.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use super::error::{FatalError, JoinError, SendError};
-use crate::ice::{IceServerFailed, LinkTransport};
+use crate::ice::{IceServerFailed, OpenLink, SendLink};
 use crate::ids::{Channel, DataChannelId, LinkId, PeerId, RequestId, ResolveId, StreamId, TrackId};
 use crate::media::{MediaKind, ReceivedFrame};
 use crate::protocol::{Metadata, Payload};
@@ -68,37 +67,6 @@ pub enum Output {
     },
     /// The peer is closed and its socket is gone; nothing will come any more. Comes once.
     Finished,
-}
-
-/// A link to a TURN server: a UDP socket of its own from any local address, a TCP connection, or one with TLS. Tell with
-/// [`link_opened`](super::MeteredPeer::link_opened) that it is open, or with
-/// [`link_closed`](super::MeteredPeer::link_closed) that it could not be opened. There is no time limit: the machine has one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenLink {
-    /// The link.
-    pub link: LinkId,
-    /// Where to. A UDP link takes nothing from anyone else.
-    pub remote: SocketAddr,
-    /// How.
-    pub transport: LinkTransport,
-    /// With TLS: the name, or the address without brackets, that the server's certificate must be for.
-    pub server_name: String,
-}
-
-/// Something to send over a link: one datagram, or a piece of a stream.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SendLink {
-    /// The link.
-    pub link: LinkId,
-    /// The bytes.
-    pub contents: Vec<u8>,
-}
-
-impl fmt::Debug for SendLink {
-    /// Without the bytes: a request holds the username.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SendLink({}, {} bytes)", self.link.get(), self.contents.len())
-    }
 }
 
 /// Where a room peer stands.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use metered_realtime_core::peer::{OpenLink, SendLink};
+use metered_realtime_core::ice::{OpenLink, SendLink};
 use metered_realtime_core::protocol::CloseCode;
 use metered_realtime_core::rtc::Transmit;
 use metered_realtime_core::signalling::{Action, TokenError};
