@@ -339,8 +339,8 @@ impl Allocation {
             (Phase::Allocating { .. }, UNAUTHORIZED | 441) => self.end(Some(IceServerProblem::Unauthorized)),
             (Phase::Allocating { .. }, 486 | 508) if allocate => self.end(Some(IceServerProblem::QuotaReached)),
             (Phase::Allocating { .. }, code) if allocate => self.end(Some(IceServerProblem::Refused(code))),
-            // It knows nothing of the allocation, or of us.
-            (Phase::Active { .. }, UNAUTHORIZED | 437 | 441) => self.end(Some(IceServerProblem::Lost)),
+            // It knows nothing of the allocation, or of us; some call it a bad request.
+            (Phase::Active { .. }, 400 | UNAUTHORIZED | 437 | 441) => self.end(Some(IceServerProblem::Lost)),
             // A refused permission or channel is told as such.
             _ => {}
         }

@@ -345,7 +345,9 @@ fn another_network_means_other_allocations() {
     let mut world = room_with(2, &options, &[LinkTransport::Udp, LinkTransport::Tcp]);
     connect(&mut world);
     world.until("both servers gave addresses", |world| world.relays.servers.iter().all(|relay| relay.active() == 2));
-    world.call(0, |peer, now| peer.local_addresses(now, &[address(0), "10.0.0.77:5000".parse().unwrap()]));
+    let addresses = vec![address(0), "10.0.0.77:5000".parse().unwrap()];
+    world.nodes[0].sockets = Some(addresses.clone());
+    world.call(0, |peer, now| peer.local_addresses(now, &addresses));
     world.until("there are new ones", |world| world.relays.servers.iter().all(|relay| relay.active() == 3));
     world.pass(secs(60));
     assert!(world.relays.servers.iter().all(|relay| relay.active() == 2), "and the old ones go");

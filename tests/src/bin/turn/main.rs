@@ -1,7 +1,9 @@
-//! Peers that can meet through a real TURN server only: `turn [FILTER [--logs]]`, as root, with coturn, iproute2 and openssl.
+//! Peers that need a real STUN or TURN server to meet: `turn [FILTER [--logs]]`, as root, with coturn, iproute2, nftables
+//! and openssl.
 //!
-//! Two peers run in network namespaces that have no route to each other; a third, which both reach, holds coturn and the
-//! signalling server. Every scenario is told, and at the end how many passed and failed. What is made is removed again.
+//! Two peers run in network namespaces that have no route to each other, or only through NATs; another, which both reach,
+//! holds coturn and the signalling server. Every scenario is told, and at the end how many passed and failed. What is made
+//! is removed again.
 
 mod child;
 mod coturn;
@@ -15,6 +17,8 @@ use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+
+use network::Network;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -45,31 +49,36 @@ fn say(line: &str) {
 }
 
 async fn all(filter: &str, show_logs: bool) -> Outcome<bool> {
-    let network = network::Network::set_up()?;
     let (mut passed, mut failed) = (0, 0);
-    for (name, scenario) in scenarios::ALL.iter().filter(|(name, _)| name.contains(filter)) {
-        let (began, failed_before) = (Instant::now(), failed);
-        let mut logs = room::Logs::default();
-        let outcome = match tokio::time::timeout(SCENARIO_TIMEOUT, scenario(&network, &mut logs)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err("it took too long".into()),
-        };
-        let seconds = began.elapsed().as_secs_f32();
-        match outcome {
-            Ok(()) => {
-                passed += 1;
-                say(&format!("ok    {name} ({seconds:.1} s)"));
-            }
-            Err(error) => {
-                failed += 1;
-                say(&format!("FAIL  {name} ({seconds:.1} s): {error}"));
-            }
+    for (kind, scenarios) in scenarios::ALL {
+        let mut wanted = scenarios.iter().filter(|(name, _)| name.contains(filter)).peekable();
+        if wanted.peek().is_none() {
+            continue;
         }
-        if show_logs || failed > failed_before {
-            logs.lines().iter().for_each(|line| say(&format!("      {line}")));
+        let network = Network::set_up(*kind)?;
+        for (name, scenario) in wanted {
+            let began = Instant::now();
+            let mut logs = room::Logs::default();
+            let outcome = match tokio::time::timeout(SCENARIO_TIMEOUT, scenario(&network, &mut logs)).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err("it took too long".into()),
+            };
+            let seconds = began.elapsed().as_secs_f32();
+            match &outcome {
+                Ok(()) => {
+                    passed += 1;
+                    say(&format!("ok    {name} ({seconds:.1} s)"));
+                }
+                Err(error) => {
+                    failed += 1;
+                    say(&format!("FAIL  {name} ({seconds:.1} s): {error}"));
+                }
+            }
+            if show_logs || outcome.is_err() {
+                logs.lines().iter().for_each(|line| say(&format!("      {line}")));
+            }
         }
     }
-    drop(network);
     say(&format!("{passed} passed, {failed} failed"));
     Ok(failed == 0 && passed > 0)
 }

@@ -1,4 +1,4 @@
-//! Three network namespaces: two for peers, with a route to the third each, and none to each other.
+//! Network namespaces: two for peers, and one in the middle that both reach.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -9,6 +9,17 @@ use crate::Outcome;
 
 /// The name both peers know the middle by.
 pub(crate) const TURN_NAME: &str = "turn.test";
+
+/// What is between the peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// No way but over a server in the middle.
+    Apart,
+    /// A NAT before each that keeps a port for one address of ours, whoever it talks to.
+    BehindNats,
+    /// A NAT before each that gives every connection another port.
+    BehindSymmetricNats,
+}
 
 /// One of the two peers' places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +45,17 @@ impl Side {
         }
     }
 
+    /// The network behind the NAT, if there is one.
+    fn inner(self, host: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 79, self.subnet(), host)
+    }
+
     /// The middle's address on this side.
     pub(crate) fn middle(self) -> Ipv4Addr {
         Ipv4Addr::new(10, 77, self.subnet(), 1)
     }
 
-    /// The peer's address.
+    /// The address of the peer, or of its NAT.
     pub(crate) fn own(self) -> Ipv4Addr {
         Ipv4Addr::new(10, 77, self.subnet(), 2)
     }
@@ -52,31 +68,79 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn set_up() -> Outcome<Self> {
+    pub(crate) fn set_up(kind: Kind) -> Outcome<Self> {
         let prefix = format!("mrt{}", std::process::id());
         let network = Self { directory: std::env::temp_dir().join(&prefix), prefix };
         fs::create_dir_all(&network.directory)?;
         let middle = network.middle();
-        ip(&["netns", "add", &middle])?;
-        run(network.command(&middle, "ip").args(["link", "set", "lo", "up"]))?;
+        network.add(&middle)?;
         for side in Side::BOTH {
             let name = network.of(side);
-            let inner = format!("{}{}", network.prefix, side.letter());
-            ip(&["netns", "add", &name])?;
+            network.add(&name)?;
             // What a namespace is to see instead of /etc/hosts.
             let etc = Path::new("/etc/netns").join(&name);
             fs::create_dir_all(&etc)?;
             fs::write(etc.join("hosts"), format!("127.0.0.1 localhost\n{} {TURN_NAME}\n", side.middle()))?;
             fs::write(etc.join("nsswitch.conf"), "hosts: files\n")?;
-            run(network.command(&name, "ip").args(["link", "set", "lo", "up"]))?;
-            ip(&["link", "add", &inner, "netns", &name, "type", "veth", "peer", "name", &inner, "netns", &middle])?;
-            for (namespace, address) in [(&name, side.own()), (&middle, side.middle())] {
-                let address = format!("{address}/24");
-                run(network.command(namespace, "ip").args(["addr", "add", &address, "dev", &inner]))?;
-                run(network.command(namespace, "ip").args(["link", "set", &inner, "up"]))?;
+            if kind == Kind::Apart {
+                network.connect((&name, side.own()), (&middle, side.middle()), side.letter())?;
+                continue;
             }
+            let nat = network.nat(side);
+            network.add(&nat)?;
+            network.connect((&name, side.inner(2)), (&nat, side.inner(1)), side.letter())?;
+            network.connect((&nat, side.own()), (&middle, side.middle()), side.letter().to_ascii_uppercase())?;
+            network.ip_in(&name, &["route", "add", "default", "via", &side.inner(1).to_string()])?;
+            network.ip_in(&nat, &["route", "add", "default", "via", &side.middle().to_string()])?;
+            network.forward(&nat)?;
+            let random = if kind == Kind::BehindSymmetricNats { "fully-random" } else { "" };
+            // What nobody behind it has asked for is dropped, as at home: else it would take the port.
+            let rules = format!(
+                "table ip filter {{ chain in {{ type filter hook input priority 0; \
+                 ct state new meta l4proto udp drop; }}; }}; \
+                 table ip nat {{ chain out {{ type nat hook postrouting priority 100; \
+                 ip saddr {}/24 masquerade {random}; }}; }}",
+                side.inner(0)
+            );
+            run(network.command(&nat, "nft").arg(rules))?;
+        }
+        if kind != Kind::Apart {
+            network.forward(&middle)?;
+            // What leads nowhere is lost, as in the internet; coturn ends a session that sends where there is no route.
+            network.ip_in(&middle, &["link", "add", "nowhere", "type", "veth", "peer", "name", "end"])?;
+            network.ip_in(&middle, &["link", "set", "end", "up"])?;
+            network.ip_in(&middle, &["link", "set", "nowhere", "arp", "off", "up"])?;
+            network.ip_in(&middle, &["route", "add", "default", "dev", "nowhere"])?;
         }
         Ok(network)
+    }
+
+    fn add(&self, namespace: &str) -> Outcome {
+        ip(&["netns", "add", namespace])?;
+        self.ip_in(namespace, &["link", "set", "lo", "up"])
+    }
+
+    /// A cable between two namespaces.
+    fn connect(&self, near: (&str, Ipv4Addr), far: (&str, Ipv4Addr), letter: char) -> Outcome {
+        let name = format!("{}{letter}", self.prefix);
+        ip(&["link", "add", &name, "netns", near.0, "type", "veth", "peer", "name", &name, "netns", far.0])?;
+        for (namespace, address) in [near, far] {
+            self.ip_in(namespace, &["addr", "add", &format!("{address}/24"), "dev", &name])?;
+            self.ip_in(namespace, &["link", "set", &name, "up"])?;
+        }
+        Ok(())
+    }
+
+    fn ip_in(&self, namespace: &str, arguments: &[&str]) -> Outcome {
+        run(self.command(namespace, "ip").args(arguments))
+    }
+
+    fn forward(&self, namespace: &str) -> Outcome {
+        run(self.command(namespace, "sh").args(["-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]))
+    }
+
+    fn nat(&self, side: Side) -> String {
+        format!("{}n{}", self.prefix, side.letter())
     }
 
     pub(crate) fn middle(&self) -> String {
@@ -101,8 +165,9 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        for name in [self.of(Side::A), self.of(Side::B), self.middle()] {
-            // A namespace that could not be made cannot be removed either.
+        let sides = Side::BOTH.into_iter().flat_map(|side| [self.of(side), self.nat(side)]);
+        for name in sides.chain([self.middle()]) {
+            // A namespace that was not made cannot be removed either.
             let _removed = ip(&["netns", "del", &name]);
             let _removed = fs::remove_dir_all(Path::new("/etc/netns").join(&name));
         }

@@ -7,30 +7,49 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::coturn::{self, FIRST, SECOND};
-use crate::network::{Network, Side, TURN_NAME};
+use crate::network::{Kind, Network, Side, TURN_NAME};
 use crate::room::{Logs, Room, give_servers};
 
 type Scenario = for<'a> fn(&'a Network, &'a mut Logs) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
 macro_rules! scenarios {
     ($($name:literal: $scenario:ident,)*) => {
-        pub(crate) const ALL: &[(&str, Scenario)] = &[$(($name, |network, logs| Box::pin($scenario(network, logs))),)*];
+        &[$(($name, |network, logs| Box::pin($scenario(network, logs))),)*]
     };
 }
 
-scenarios! {
-    "relay only, over UDP": over_udp,
-    "relay only, over TCP": over_tcp,
-    "relay only, over TLS, by name": over_tls,
-    "all candidates, where only the relay leads to the other": all_candidates,
-    "wrong credentials on one server, another goes on": wrong_credentials,
-    "dead servers among several": dead_servers,
-    "coturn restarted during a call, over UDP": restarted_over_udp,
-    "coturn restarted during a call, over TCP": restarted_over_tcp,
-    "a server that starts after the peers": late_server,
-    "credentials renewed by a reconnect": renewed_credentials,
-    "a certificate for another name, then one for the right one": wrong_name,
-}
+/// By what is between the peers.
+pub(crate) const ALL: &[(Kind, &[(&str, Scenario)])] = &[
+    (
+        Kind::Apart,
+        scenarios! {
+        "relay only, over UDP": over_udp,
+            "relay only, over TCP": over_tcp,
+            "relay only, over TLS, by name": over_tls,
+            "all candidates, where only the relay leads to the other": all_candidates,
+            "wrong credentials on one server, another goes on": wrong_credentials,
+            "dead servers among several": dead_servers,
+            "coturn restarted during a call, over UDP": restarted_over_udp,
+            "coturn restarted during a call, over TCP": restarted_over_tcp,
+            "a server that starts after the peers": late_server,
+            "credentials renewed by a reconnect": renewed_credentials,
+            "a certificate for another name, then one for the right one": wrong_name,
+        },
+    ),
+    (
+        Kind::BehindNats,
+        scenarios! {
+            "behind NATs, at what a STUN server sees": behind_nats,
+            "behind NATs, relay only": over_udp,
+        },
+    ),
+    (
+        Kind::BehindSymmetricNats,
+        scenarios! {
+            "behind symmetric NATs, where only the relay leads to the other": all_candidates,
+        },
+    ),
+];
 
 fn server(url: String, (username, credential): (&str, &str)) -> Value {
     json!({ "urls": [url], "username": username, "credential": credential })
@@ -70,6 +89,20 @@ async fn all_candidates(network: &Network, logs: &mut Logs) -> Outcome {
         |side| json!([{ "urls": format!("stun:{}", side.middle()) }, server(format!("turn:{TURN_NAME}"), FIRST)]),
     )
     .await
+}
+
+async fn behind_nats(network: &Network, logs: &mut Logs) -> Outcome {
+    let turn = coturn::start(network, &[]).await?;
+    logs.keep("coturn", &turn);
+    give_servers(network, |side| json!([{ "urls": format!("stun:{}", side.middle()) }]))?;
+    let room = Room::open(network, logs, false).await?;
+    room.talks().await?;
+    if turn.said().iter().any(|line| line.contains("ALLOCATE")) {
+        return Err("a relay was asked for".into());
+    }
+    room.close().await;
+    turn.stop().await;
+    Ok(())
 }
 
 async fn wrong_credentials(network: &Network, logs: &mut Logs) -> Outcome {
