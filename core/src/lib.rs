@@ -10,7 +10,9 @@
 //! - [`protocol`]: what is on the wire. Functions of their arguments.
 //! - [`signalling`]: one connection to the server, over as many sockets as it takes.
 //! - [`rtc`]: one WebRTC connection to one remote peer, over `str0m`.
-//! - [`peer`]: a peer in a room, which owns one signalling connection and a WebRTC connection for everyone there.
+//! - [`ice`]: where candidates beyond our own addresses come from, for all connections of a room: STUN and TURN servers.
+//! - [`peer`]: a peer in a room, which owns one signalling connection, the gatherer of candidates, and a WebRTC connection
+//!   for everyone there.
 //!
 //! All have the same four verbs: commands, which return a handle or an error at once; inputs, such as
 //! [`socket_text`](peer::MeteredPeer::socket_text) and [`datagram`](peer::MeteredPeer::datagram);

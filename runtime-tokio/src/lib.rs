@@ -105,6 +105,25 @@
 //! # }
 //! ```
 //!
+//! # Peers that cannot reach each other
+//! STUN and TURN servers come from the server's `welcome`, or from the builder:
+//! ```no_run
+//! # fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use metered_realtime_tokio::{IceServer, IceTransportPolicy, MeteredPeer, Secret};
+//! let peer = MeteredPeer::api_key("pk_live_…")
+//!     .ice_server(IceServer {
+//!         urls: vec!["turn:turn.example.org".into(), "turns:turn.example.org:443".into()],
+//!         username: Some("user".into()),
+//!         credential: Some(Secret::new("…")),
+//!     })
+//!     // Peers shall learn no address of ours.
+//!     .ice_transport_policy(IceTransportPolicy::Relay)
+//!     .build()?;
+//! let failures = peer.on_ice_server_failed();
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Logs
 //! Through `tracing`, free of credentials and of what users say to each other. The two exceptions are not ours: at level
 //! `TRACE`, the target `tungstenite::handshake::client` prints the HTTP request of the WebSocket, and its query holds the
