@@ -18,15 +18,11 @@ const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:
     m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:Zq3N\r\n\
     a=ice-pwd:hZf1uTnXvFQ8ePO4p0Mo3P7c\r\na=setup:actpass\r\na=mid:1\r\na=sctp-port:5000\r\n";
 
-/// Each datagram with its length before it, in two bytes.
+// Each datagram with its length before it, in two bytes.
 fuzz_target!(|data: &[u8]| {
     let mut now = Instant::now();
-    let config = Config {
-        polite: true,
-        channel_serial: 1,
-        measurements: Measurements::default(),
-        max_description_size: 65_536,
-    };
+    let config =
+        Config { polite: true, channel_serial: 1, measurements: Measurements::default(), max_description_size: 65_536 };
     let mut connection = Connection::new(now, config);
     let local: SocketAddr = ([10, 0, 0, 1], 5000).into();
     connection.add_local_address(now, local);

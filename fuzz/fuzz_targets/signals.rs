@@ -6,15 +6,15 @@
 use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
+use metered_realtime_core::TrackId;
 use metered_realtime_core::media::MediaKind;
 use metered_realtime_core::protocol::{DescriptionKind, RemoteCandidate, Signal};
 use metered_realtime_core::rtc::{Config, Connection, DataChannelOptions, Measurements, OutboundTrack, Output};
-use metered_realtime_core::TrackId;
 
 /// What one input may lead to at most: an answer, an offer, candidates, and an event for each of the sections.
 const OUTPUTS: usize = 1500;
 
-/// Each step begins with a letter that tells what it is, and ends with a record separator.
+// Each step begins with a letter that tells what it is, and ends with a record separator.
 fuzz_target!(|text: &str| {
     let mut now = Instant::now();
     let config = Config {
