@@ -1,0 +1,86 @@
+//! Offers that are not answered: they are sent again, since the other side may never have got them.
+
+use std::time::{Duration, Instant};
+
+use super::Echo;
+use crate::protocol::DescriptionKind;
+use crate::rtc::connection::Connection;
+use crate::rtc::error::NegotiationError;
+use crate::rtc::options::RESTART_ANSWER_TIMEOUT;
+
+/// How long answers to copies of an offer may take at most after the first answer; less if that took less.
+const MAX_ECHO: Duration = Duration::from_secs(30);
+
+/// How often an unanswered offer is sent while the connection is up. Each time takes twice as long as the one before.
+const MAX_COPIES: u32 = 6;
+
+impl Connection {
+    /// When there is something to do here.
+    pub(in crate::rtc) fn negotiation_timeout(&self) -> Option<Instant> {
+        let echo = self.negotiation.echo.as_ref().map(|echo| echo.until);
+        [self.repeat_at(), echo].into_iter().flatten().min()
+    }
+
+    pub(in crate::rtc) fn negotiation_due(&mut self) {
+        if self.negotiation.echo.as_ref().is_some_and(|echo| echo.until <= self.now) {
+            self.negotiation.echo = None;
+            self.negotiation.changed = true;
+        }
+        if self.repeat_at().is_some_and(|at| at <= self.now) {
+            self.repeat_offer();
+        }
+    }
+
+    fn repeat_at(&self) -> Option<Instant> {
+        self.negotiation.offer.as_ref().and_then(|offer| offer.repeat_at).filter(|_| self.ladder.is_quiet())
+    }
+
+    /// Sends the offer again that is out; the other side answers the same one twice alike.
+    pub(super) fn repeat_offer(&mut self) {
+        let Some(offer) = &mut self.negotiation.offer else { return };
+        if offer.copies >= MAX_COPIES && self.ladder.is_quiet() {
+            offer.repeat_at = None;
+            return self.error(NegotiationError::Unanswered);
+        }
+        offer.repeat_at = Some(self.now + RESTART_ANSWER_TIMEOUT * 2_u32.saturating_pow(offer.copies.min(MAX_COPIES)));
+        offer.copies = offer.copies.saturating_add(1);
+        let text = offer.text.clone();
+        self.send_description(DescriptionKind::Offer, text);
+    }
+
+    pub(super) fn expect_echo(&mut self, sent_at: Instant, copies: u32) {
+        if copies > 1 {
+            let took = self.now.saturating_duration_since(sent_at);
+            let until = self.now + took.clamp(RESTART_ANSWER_TIMEOUT, MAX_ECHO);
+            self.negotiation.echo = Some(Echo { answers: copies - 1, until });
+        }
+    }
+
+    /// One more answer to an offer that was sent more than once.
+    pub(super) fn echoed(&mut self) {
+        let Some(echo) = &mut self.negotiation.echo else { return };
+        echo.answers -= 1;
+        if echo.answers == 0 {
+            self.negotiation.echo = None;
+            self.negotiation.changed = true;
+        }
+    }
+
+    /// Offers an ICE restart. If an offer is out, it is sent once more instead: the other side may never have got it, and
+    /// of two different ones it could not be told which an answer is for.
+    pub(in crate::rtc) fn restart(&mut self) {
+        match &self.negotiation.offer {
+            Some(offer) => {
+                self.negotiation.restart |= !offer.is_restart;
+                self.repeat_offer();
+            }
+            None => self.negotiation.restart = true,
+        }
+        self.negotiation.changed();
+    }
+
+    #[cfg(test)]
+    pub(in crate::rtc) fn restart_for_tests(&mut self) {
+        self.restart();
+    }
+}

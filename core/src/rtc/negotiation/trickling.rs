@@ -1,0 +1,84 @@
+//! Candidates, in both directions (RFC 8838).
+
+use std::net::IpAddr;
+
+use str0m::Candidate;
+
+use super::Negotiation;
+use crate::protocol::{RemoteCandidate, Signal};
+use crate::rtc::candidates::Verdict;
+use crate::rtc::connection::Connection;
+use crate::rtc::output::{Event, Output};
+use crate::rtc::sdp::{Description, MAX_CANDIDATES};
+
+impl Negotiation {
+    /// The generation that candidates of ours belong to: that of the last description sent.
+    fn sent_ufrag(&self) -> &str {
+        self.offer.as_ref().map_or(&self.local_ufrag, |offer| &offer.description.ufrag)
+    }
+}
+
+impl Connection {
+    /// The other side is about to have a description of ours.
+    pub(super) fn described(&mut self, description: &Description) {
+        let first = description.sections.iter().find(|section| !section.rejected);
+        let negotiation = &mut self.negotiation;
+        negotiation.first_mid = first.map(|section| match &negotiation.application_mid {
+            Some((ours, theirs)) if section.mid == *ours => theirs.clone(),
+            _ => section.mid.clone(),
+        });
+    }
+
+    pub(super) fn remote_candidates(&mut self, description: &Description) {
+        for verdict in self.negotiation.candidates.description(description, &mut self.counters) {
+            self.verdict(verdict);
+        }
+    }
+
+    pub(in crate::rtc) fn resolved(&mut self, host: &str, addresses: &[IpAddr]) {
+        for verdict in self.negotiation.candidates.resolved(host, addresses, &mut self.counters) {
+            self.verdict(verdict);
+        }
+    }
+
+    pub(super) fn verdict(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Try(candidate) => {
+                self.ladder.candidate(self.now);
+                self.change(|rtc| rtc.add_remote_candidate(candidate));
+            }
+            Verdict::Resolve(host) => self.event(Event::HostNamed { host }),
+            Verdict::Nothing => {}
+            Verdict::FirstTooMany => self.event(Event::CandidatesDropped { limit: MAX_CANDIDATES }),
+        }
+    }
+
+    pub(in crate::rtc) fn trickle(&mut self, mut candidate: Candidate) {
+        let Some(mid) = self.negotiation.first_mid.clone() else { return };
+        let ufrag = self.negotiation.sent_ufrag().to_owned();
+        candidate.set_ufrag(&ufrag);
+        self.outputs.push_back(Output::Signal(Signal::Candidate(RemoteCandidate {
+            candidate: candidate.to_sdp_string(),
+            sdp_mid: Some(mid),
+            sdp_m_line_index: Some(0),
+            username_fragment: Some(ufrag),
+        })));
+    }
+
+    pub(in crate::rtc) fn finish_candidates(&mut self) {
+        self.negotiation.candidates_finished = true;
+        self.tell_end_of_candidates();
+    }
+
+    pub(super) fn tell_end_of_candidates(&mut self) {
+        let negotiation = &mut self.negotiation;
+        if !negotiation.candidates_finished || negotiation.first_mid.is_none() {
+            return;
+        }
+        let ufrag = negotiation.sent_ufrag().to_owned();
+        if negotiation.end_told.as_ref() != Some(&ufrag) {
+            negotiation.end_told = Some(ufrag);
+            self.outputs.push_back(Output::Signal(Signal::EndOfCandidates));
+        }
+    }
+}
