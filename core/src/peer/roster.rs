@@ -4,12 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::paths::Paths;
+use super::paths::{Pair, Paths};
 use super::remote::Remote;
 use crate::ids::PeerId;
 
 /// Remote peers in a room; those beyond are left out and counted.
 pub(super) const MAX_REMOTE_PEERS: usize = 256;
+
+/// Whose a datagram is.
+#[derive(Debug)]
+pub(super) struct Owner {
+    pub(super) peer: PeerId,
+    /// Its connection accepts the datagram.
+    pub(super) accepts: bool,
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -111,18 +119,29 @@ impl Roster {
 
     /// Whose datagram this is. However many peers there are, and wherever it comes from, a few are asked at most. One that
     /// none of them accepts belongs to whoever was last heard of over the same addresses: it may have come too early.
-    pub(super) fn owner(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> Option<PeerId> {
-        for id in self.paths.candidates((local, remote), datagram) {
-            #[cfg(test)]
-            {
-                self.asked += 1;
-            }
-            let accepts = |entry: &Entry| entry.remote.connection.accepts(local, remote, datagram);
-            if self.peers.get(&id).is_some_and(accepts) {
-                self.paths.received(&id, (local, remote));
-                return Some(id);
+    pub(super) fn owner(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> Option<Owner> {
+        let pair = (local, remote);
+        // Nearly always it is one more from there.
+        let last = self.paths.last_heard(pair).cloned();
+        if let Some(peer) = &last
+            && self.accepts(peer, pair, datagram)
+        {
+            return Some(Owner { peer: peer.clone(), accepts: true });
+        }
+        for peer in self.paths.candidates(pair, datagram) {
+            if last.as_ref() != Some(&peer) && self.accepts(&peer, pair, datagram) {
+                self.paths.received(&peer, pair);
+                return Some(Owner { peer, accepts: true });
             }
         }
-        self.paths.last_heard((local, remote)).cloned()
+        last.map(|peer| Owner { peer, accepts: false })
+    }
+
+    fn accepts(&mut self, peer: &PeerId, (local, remote): Pair, datagram: &[u8]) -> bool {
+        #[cfg(test)]
+        {
+            self.asked += 1;
+        }
+        self.peers.get(peer).is_some_and(|entry| entry.remote.connection.accepts(local, remote, datagram))
     }
 }

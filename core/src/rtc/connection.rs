@@ -269,6 +269,11 @@ impl Connection {
             }
             return;
         }
+        self.handle_accepted(now, local, remote, datagram);
+    }
+
+    /// The same for one that [`accepts`](Self::accepts) is known to take.
+    pub(crate) fn handle_accepted(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
         self.input(now, |this| {
             this.receive(local, remote, datagram);
             while let Some(early) = this.next_early() {
@@ -574,7 +579,6 @@ impl Connection {
             RtcEvent::ChannelOpen(id, _) => channels.opened(rtc, id, counters, outputs),
             RtcEvent::ChannelData(data) => channels.message(rtc, data, counters, outputs),
             RtcEvent::ChannelClose(id) => channels.closed(id, outputs),
-            RtcEvent::ChannelBufferedAmountLow(id) => channels.buffered_amount_low(id, outputs),
             RtcEvent::Closed => {
                 self.event(Event::ClosedByRemote);
                 self.ended_by_remote = true;
@@ -595,8 +599,8 @@ impl Connection {
                 continue;
             }
             let ready = self.negotiation.has_application;
-            let Self { rtc: Some(rtc), channels, counters, outputs, .. } = self else { break };
-            if !channels.step(rtc, ready, counters, outputs) {
+            let Self { rtc: Some(rtc), channels, counters, outputs, now, .. } = self else { break };
+            if !channels.step(*now, rtc, ready, counters, outputs) {
                 break;
             }
             self.drain();

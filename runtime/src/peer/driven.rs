@@ -362,9 +362,12 @@ impl Machine for Driven {
     }
 
     fn poll_task(&mut self) -> Option<Task> {
-        self.shared.see(&self.core);
         loop {
-            match self.core.poll_output()? {
+            let output = self.core.poll_output();
+            if !matches!(output, Some(Output::Transmit(_))) {
+                self.shared.see(&self.core);
+            }
+            match output? {
                 Output::Signalling(action) => return Some(Task::Signalling(action)),
                 Output::BindSockets { loopback } => return Some(Task::BindSockets { loopback }),
                 Output::Transmit(transmit) => return Some(Task::Transmit(transmit)),
