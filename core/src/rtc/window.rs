@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 /// Bytes it always may have: enough for a network near by, and to measure on.
-const LEAST: usize = 64 * 1024;
+const LEAST: usize = 32 * 1024;
 
 /// Rounds after which the shortest one is forgotten, for the path may have become longer. The next is measured with less
 /// on its way, so that what is not the path's delay but the queue's is found to be shorter.

@@ -86,9 +86,9 @@ pub(crate) async fn run(effort: Effort, report: &mut Report) -> Outcome<()> {
     report.judged("media, CPU a packet: bare str0m / ours", theirs / ours, TARGET, &details)
 }
 
-/// A socket as ours are.
+/// A socket as ours are, which prefer IPv6 (RFC 8421) where there is any.
 fn socket() -> Outcome<UdpSocket> {
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    let socket = std::net::UdpSocket::bind("[::1]:0").or_else(|_| std::net::UdpSocket::bind("127.0.0.1:0"))?;
     socket.set_nonblocking(true)?;
     SockRef::from(&socket).set_recv_buffer_size(1024 * 1024)?;
     Ok(UdpSocket::from_std(socket)?)
