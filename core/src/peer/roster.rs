@@ -30,7 +30,8 @@ struct Entry {
 /// The remote peers of the room, at most [`MAX_REMOTE_PEERS`].
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    peers: BTreeMap<PeerId, Entry>,
+    /// In boxes, for a map has places that are empty, about as many as not.
+    peers: BTreeMap<PeerId, Box<Entry>>,
     /// The same instants as in the entries, in the order of time.
     wakes: BTreeSet<(Instant, PeerId)>,
     paths: Paths,
@@ -69,7 +70,7 @@ impl Roster {
     }
 
     pub(super) fn insert(&mut self, id: PeerId, remote: Remote) {
-        self.peers.insert(id, Entry { remote, wake_at: None, names: Vec::new() });
+        self.peers.insert(id, Box::new(Entry { remote, wake_at: None, names: Vec::new() }));
     }
 
     pub(super) fn remove(&mut self, id: &PeerId) -> Option<Remote> {

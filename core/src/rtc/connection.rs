@@ -204,6 +204,8 @@ impl Connection {
         self.input(now, |this| {
             if this.rtc.is_none() {
                 if !this.is_closed() && this.early_candidates.len() < MAX_EARLY_CANDIDATES {
+                    // There are few, of many connections of which most may never have anything to negotiate.
+                    this.early_candidates.reserve_exact(1);
                     this.early_candidates.push(candidate);
                 }
                 return;
