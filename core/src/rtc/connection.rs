@@ -42,7 +42,7 @@ const MAX_ERRORS_AT_ONCE: usize = 16;
 const MAX_EARLY_CANDIDATES: usize = 256;
 
 /// Outputs there is room for while nothing happens: for a message in some packets. Connecting takes more, once.
-const KEPT_OUTPUTS: usize = 16;
+const KEPT_OUTPUTS: usize = 8;
 
 /// How long it is then left alone, unless something comes in.
 const PAUSE_AFTER_ERRORS: Duration = Duration::from_millis(100);
