@@ -22,6 +22,7 @@ pub(super) struct Owner {
 #[derive(Debug)]
 struct Entry {
     remote: Remote,
+    /// When the connection wants to be woken, or a little before.
     wake_at: Option<Instant>,
     /// The names its connection had when it was last looked at: two at most.
     names: Vec<String>,
@@ -84,7 +85,8 @@ impl Roster {
     }
 
     /// Notes when the peer's connection wants to be woken and how it may be addressed, after anything happened to it.
-    pub(super) fn reschedule(&mut self, id: &PeerId) {
+    /// Waking it too early does no harm, so that it is not noted anew with each packet that only puts it off.
+    pub(super) fn reschedule(&mut self, now: Instant, id: &PeerId) {
         let Some(entry) = self.peers.get_mut(id) else {
             return;
         };
@@ -93,7 +95,8 @@ impl Roster {
             entry.names = entry.remote.connection.local_ufrags().map(str::to_owned).collect();
         }
         let wake_at = entry.remote.poll_timeout();
-        if wake_at == entry.wake_at {
+        let is_early_enough = |noted: Instant| noted > now && wake_at.is_some_and(|at| noted <= at);
+        if wake_at == entry.wake_at || entry.wake_at.is_some_and(is_early_enough) {
             return;
         }
         if let Some(at) = std::mem::replace(&mut entry.wake_at, wake_at) {

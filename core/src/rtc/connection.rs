@@ -276,12 +276,13 @@ impl Connection {
 
     /// The same for one that [`accepts`](Self::accepts) is known to take.
     pub(crate) fn handle_accepted(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
-        self.input(now, |this| {
-            this.receive(local, remote, datagram);
-            while let Some(early) = this.next_early() {
-                this.receive(early.local, early.remote, &early.contents);
-            }
-        });
+        // The datagram brings the time.
+        self.now = self.now.max(now);
+        self.receive(local, remote, datagram);
+        while let Some(early) = self.next_early() {
+            self.receive(early.local, early.remote, &early.contents);
+        }
+        self.settle();
     }
 
     fn next_early(&mut self) -> Option<Transmit> {

@@ -65,7 +65,7 @@ pub(crate) async fn run(effort: Effort, report: &mut Report) -> Outcome<()> {
     bare_load(&mut bare, &sockets, Load::Messages { count: warm_up, size: MESSAGE }, warm_up).await?;
 
     let (mut data, mut media) = (Vec::new(), Vec::new());
-    for _ in 0..effort.pick(1, 5) {
+    for _ in 0..effort.pick(3, 5) {
         let load = Load::Messages { count: messages, size: MESSAGE };
         let ours = measure(messages, ours_messages(&channel, &theirs, messages)).await?;
         data.push([ours, measure(messages, bare_load(&mut bare, &sockets, load, messages)).await?]);
