@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::machine::{MeteredPeer, count};
 use super::output::{Event, Output};
+use super::roster::Owner;
 use crate::ice::{self, IceCounters, IceTransportPolicy, RESOLVE_TIMEOUT, Received};
 use crate::ids::{LinkId, PeerId, ResolveId};
 use crate::rtc::{Connection, ConnectionState, LocalCandidate};
@@ -166,12 +167,14 @@ impl MeteredPeer {
 
     /// A datagram for one of the connections.
     pub(super) fn incoming(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
-        let Some(peer) = self.roster.owner(local, remote, datagram) else {
+        let Some(Owner { peer, accepts }) = self.roster.owner(local, remote, datagram) else {
             count(&mut self.counters.unclaimed_datagrams, 1);
             return;
         };
-        if let Some(owner) = self.roster.get_mut(&peer) {
-            owner.connection.handle_datagram(now, local, remote, datagram);
+        match self.roster.get_mut(&peer).map(|owner| &mut owner.connection) {
+            Some(connection) if accepts => connection.handle_accepted(now, local, remote, datagram),
+            Some(connection) => connection.handle_datagram(now, local, remote, datagram),
+            None => {}
         }
         self.settle(now, &peer);
     }

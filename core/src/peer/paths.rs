@@ -1,7 +1,7 @@
 //! Whose datagram is whose, without asking every connection: by the addresses it comes over, and by the name that a
 //! connectivity check is addressed to (RFC 8445, section 7.2.2).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use str0m::ice::StunMessage;
@@ -33,8 +33,8 @@ struct Claim {
 pub(super) struct Paths {
     /// At most [`MAX_PEERS_PER_PAIR`] each; those that were heard of last come first.
     claims: BTreeMap<Pair, Vec<Claim>>,
-    /// The pairs in `claims` of each peer, at most [`MAX_PAIRS_PER_PEER`] each.
-    pairs: BTreeMap<PeerId, BTreeSet<Pair>>,
+    /// The pairs in `claims` of each peer, in order, at most [`MAX_PAIRS_PER_PEER`] each.
+    pairs: BTreeMap<PeerId, Vec<Pair>>,
     /// The names by which each peer's connection may be addressed: two at most.
     names: BTreeMap<String, PeerId>,
 }
@@ -64,7 +64,7 @@ impl Paths {
 
     /// A datagram of the peer's came over these addresses.
     pub(super) fn received(&mut self, peer: &PeerId, pair: Pair) {
-        let claims = self.claims.entry(pair).or_default();
+        let claims = self.claims.entry(pair).or_insert_with(one);
         match claims.iter().position(|claim| claim.peer == *peer) {
             Some(0) if claims.first().is_some_and(|claim| claim.proven) => return,
             Some(at) => drop(claims.remove(at)),
@@ -88,7 +88,7 @@ impl Paths {
 
     /// A connectivity check for the peer went out over these addresses: the answer comes back over them, and names nobody.
     fn sent(&mut self, peer: &PeerId, pair: Pair) {
-        let claims = self.claims.entry(pair).or_default();
+        let claims = self.claims.entry(pair).or_insert_with(one);
         if claims.iter().any(|claim| claim.peer == *peer) {
             return;
         }
@@ -125,18 +125,19 @@ impl Paths {
             Some(pairs) => pairs,
             None => self.pairs.entry(peer.clone()).or_default(),
         };
-        pairs.insert(pair);
+        let Err(at) = pairs.binary_search(&pair) else { return };
+        pairs.insert(at, pair);
         if pairs.len() > MAX_PAIRS_PER_PEER
-            && let Some(least) = pairs.iter().find(|least| **least != pair).copied()
+            && let Some(least) = pairs.iter().position(|least| *least != pair)
         {
-            pairs.remove(&least);
+            let least = pairs.remove(least);
             self.disclaim(peer, least);
         }
     }
 
     fn unlink(&mut self, peer: &PeerId, pair: Pair) {
         if let Some(pairs) = self.pairs.get_mut(peer) {
-            pairs.remove(&pair);
+            pairs.retain(|known| *known != pair);
         }
     }
 
@@ -148,6 +149,11 @@ impl Paths {
             }
         }
     }
+}
+
+/// Room for one: nearly always it is one peer's.
+fn one() -> Vec<Claim> {
+    Vec::with_capacity(1)
 }
 
 /// As told apart from what else shares the port (RFC 7983).

@@ -4,16 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::paths::Paths;
+use super::paths::{Pair, Paths};
 use super::remote::Remote;
 use crate::ids::PeerId;
 
 /// Remote peers in a room; those beyond are left out and counted.
 pub(super) const MAX_REMOTE_PEERS: usize = 256;
 
+/// Whose a datagram is.
+#[derive(Debug)]
+pub(super) struct Owner {
+    pub(super) peer: PeerId,
+    /// Its connection accepts the datagram.
+    pub(super) accepts: bool,
+}
+
 #[derive(Debug)]
 struct Entry {
     remote: Remote,
+    /// When the connection wants to be woken, or a little before.
     wake_at: Option<Instant>,
     /// The names its connection had when it was last looked at: two at most.
     names: Vec<String>,
@@ -22,7 +31,8 @@ struct Entry {
 /// The remote peers of the room, at most [`MAX_REMOTE_PEERS`].
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    peers: BTreeMap<PeerId, Entry>,
+    /// In boxes, for a map has places that are empty, about as many as not.
+    peers: BTreeMap<PeerId, Box<Entry>>,
     /// The same instants as in the entries, in the order of time.
     wakes: BTreeSet<(Instant, PeerId)>,
     paths: Paths,
@@ -61,7 +71,7 @@ impl Roster {
     }
 
     pub(super) fn insert(&mut self, id: PeerId, remote: Remote) {
-        self.peers.insert(id, Entry { remote, wake_at: None, names: Vec::new() });
+        self.peers.insert(id, Box::new(Entry { remote, wake_at: None, names: Vec::new() }));
     }
 
     pub(super) fn remove(&mut self, id: &PeerId) -> Option<Remote> {
@@ -75,7 +85,8 @@ impl Roster {
     }
 
     /// Notes when the peer's connection wants to be woken and how it may be addressed, after anything happened to it.
-    pub(super) fn reschedule(&mut self, id: &PeerId) {
+    /// Waking it too early does no harm, so that it is not noted anew with each packet that only puts it off.
+    pub(super) fn reschedule(&mut self, now: Instant, id: &PeerId) {
         let Some(entry) = self.peers.get_mut(id) else {
             return;
         };
@@ -84,7 +95,8 @@ impl Roster {
             entry.names = entry.remote.connection.local_ufrags().map(str::to_owned).collect();
         }
         let wake_at = entry.remote.poll_timeout();
-        if wake_at == entry.wake_at {
+        let is_early_enough = |noted: Instant| noted > now && wake_at.is_some_and(|at| noted <= at);
+        if wake_at == entry.wake_at || entry.wake_at.is_some_and(is_early_enough) {
             return;
         }
         if let Some(at) = std::mem::replace(&mut entry.wake_at, wake_at) {
@@ -111,18 +123,29 @@ impl Roster {
 
     /// Whose datagram this is. However many peers there are, and wherever it comes from, a few are asked at most. One that
     /// none of them accepts belongs to whoever was last heard of over the same addresses: it may have come too early.
-    pub(super) fn owner(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> Option<PeerId> {
-        for id in self.paths.candidates((local, remote), datagram) {
-            #[cfg(test)]
-            {
-                self.asked += 1;
-            }
-            let accepts = |entry: &Entry| entry.remote.connection.accepts(local, remote, datagram);
-            if self.peers.get(&id).is_some_and(accepts) {
-                self.paths.received(&id, (local, remote));
-                return Some(id);
+    pub(super) fn owner(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> Option<Owner> {
+        let pair = (local, remote);
+        // Nearly always it is one more from there.
+        let last = self.paths.last_heard(pair).cloned();
+        if let Some(peer) = &last
+            && self.accepts(peer, pair, datagram)
+        {
+            return Some(Owner { peer: peer.clone(), accepts: true });
+        }
+        for peer in self.paths.candidates(pair, datagram) {
+            if last.as_ref() != Some(&peer) && self.accepts(&peer, pair, datagram) {
+                self.paths.received(&peer, pair);
+                return Some(Owner { peer, accepts: true });
             }
         }
-        self.paths.last_heard((local, remote)).cloned()
+        last.map(|peer| Owner { peer, accepts: false })
+    }
+
+    fn accepts(&mut self, peer: &PeerId, (local, remote): Pair, datagram: &[u8]) -> bool {
+        #[cfg(test)]
+        {
+            self.asked += 1;
+        }
+        self.peers.get(peer).is_some_and(|entry| entry.remote.connection.accepts(local, remote, datagram))
     }
 }

@@ -468,7 +468,7 @@ impl MeteredPeer {
                     }
                 }
             }
-            self.roster.reschedule(peer);
+            self.roster.reschedule(now, peer);
         }
         for host in hosts {
             self.host_named(now, peer, host);

@@ -1,14 +1,15 @@
 //! Data channels: opening, closing, and messages that wait for room (RFC 8831, RFC 8832).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
+use str0m::Rtc;
 use str0m::channel::{ChannelConfig, ChannelData, ChannelId, Reliability as StrReliability};
-use str0m::error::{ProtoError, SctpError};
-use str0m::{Rtc, RtcError};
 
 use super::candidates::bump;
 use super::error::{DataChannelError, OpenChannelError};
 use super::options::{DataChannelOptions, MAX_CHANNELS, Reliability};
+use super::outbox::{Limits, Outbox, Step};
 use super::output::{ChannelInfo, ChannelMessage, Counters, Event, Output};
 use super::stats::DataChannelStats;
 use crate::ids::{DataChannelId, RequestId};
@@ -29,8 +30,6 @@ enum State {
     Wanted,
     /// `str0m` is opening it.
     Opening(ChannelId),
-    /// It is open; its low mark is still to be told to `str0m`.
-    Fresh(ChannelId),
     /// It is open.
     Open(ChannelId),
 }
@@ -39,15 +38,7 @@ enum State {
 struct Channel {
     info: ChannelInfo,
     state: State,
-    max_buffered: usize,
-    low_water: usize,
-    max_queued: usize,
-    /// At most `max_queued`; one more is refused.
-    queue: VecDeque<(RequestId, ChannelMessage)>,
-    /// Bytes in `queue`.
-    queued_bytes: usize,
-    /// The buffer was full, and is not yet down to the low mark.
-    blocked: bool,
+    outbox: Outbox,
     stats: DataChannelStats,
 }
 
@@ -55,7 +46,7 @@ impl Channel {
     fn id(&self) -> Option<ChannelId> {
         match self.state {
             State::Wanted => None,
-            State::Opening(id) | State::Fresh(id) | State::Open(id) => Some(id),
+            State::Opening(id) | State::Open(id) => Some(id),
         }
     }
 }
@@ -66,6 +57,8 @@ struct Closing {
     id: ChannelId,
     negotiated: Option<u16>,
     asked: bool,
+    /// What was taken on before, and goes out first.
+    outbox: Option<Box<Outbox>>,
 }
 
 /// The data channels of one connection.
@@ -74,7 +67,7 @@ pub(super) struct Channels {
     serial: u32,
     count: u32,
     /// At most [`MAX_CHANNELS`], together with `closing`.
-    channels: BTreeMap<DataChannelId, Channel>,
+    channels: BTreeMap<DataChannelId, Box<Channel>>,
     closing: Vec<Closing>,
     bootstraps: u16,
     remote_max: Option<usize>,
@@ -91,7 +84,7 @@ impl Channels {
 
     /// What went through the channels that are open.
     pub(super) fn stats(&self) -> Vec<DataChannelStats> {
-        let open = self.channels.values().filter(|channel| matches!(channel.state, State::Fresh(_) | State::Open(_)));
+        let open = self.channels.values().filter(|channel| matches!(channel.state, State::Open(_)));
         open.map(|channel| channel.stats).collect()
     }
 
@@ -116,7 +109,7 @@ impl Channels {
             }
         }
         let channel = self.next_id();
-        let low_water = options.low_water_mark();
+        let limits = limits(&options);
         let info = ChannelInfo {
             channel,
             label: options.label,
@@ -126,16 +119,16 @@ impl Channels {
             negotiated: options.negotiated,
             opened_by_remote: false,
         };
-        self.insert(info, State::Wanted, options.max_buffered_amount, low_water, options.max_queued_sends);
+        self.insert(info, State::Wanted, limits);
         Ok(channel)
     }
 
-    fn insert(&mut self, info: ChannelInfo, state: State, max_buffered: usize, low_water: usize, max_queued: usize) {
-        let (queue, queued_bytes, blocked) = (VecDeque::new(), 0, false);
+    fn insert(&mut self, info: ChannelInfo, state: State, limits: Limits) {
         let id = info.channel;
-        let stats = DataChannelStats::new(id);
-        let channel = Channel { info, state, max_buffered, low_water, max_queued, queue, queued_bytes, blocked, stats };
-        self.channels.insert(id, channel);
+        let outbox = Outbox::new(limits, matches!(info.reliability, Reliability::MaxLifetime(_)));
+        let channel = Channel { info, state, outbox, stats: DataChannelStats::new(id) };
+        // A map has room for eleven at once; most have one.
+        self.channels.insert(id, Box::new(channel));
     }
 
     fn next_id(&mut self) -> DataChannelId {
@@ -168,22 +161,9 @@ impl Channels {
         channel: DataChannelId,
         message: ChannelMessage,
     ) -> Result<(), DataChannelError> {
-        let remote_max = self.remote_max;
+        let remote_max = self.remote_max.unwrap_or(usize::MAX);
         let channel = self.channels.get_mut(&channel).ok_or(DataChannelError::NoSuchChannel)?;
-        let size = message.as_bytes().len();
-        if size == 0 {
-            return Err(DataChannelError::Empty);
-        }
-        let max = channel.max_buffered.min(remote_max.unwrap_or(usize::MAX));
-        if size > max {
-            return Err(DataChannelError::TooLarge { size, max });
-        }
-        if channel.queue.len() >= channel.max_queued {
-            return Err(DataChannelError::Overflow { queued: channel.queue.len(), cap: channel.max_queued });
-        }
-        channel.queued_bytes = channel.queued_bytes.saturating_add(size);
-        channel.queue.push_back((request, message));
-        Ok(())
+        channel.outbox.push(request, message, remote_max)
     }
 
     /// Bytes waiting, and bytes sent but not acknowledged.
@@ -191,22 +171,24 @@ impl Channels {
         let channel = self.channels.get(&channel)?;
         let sent = channel.id().zip(rtc).and_then(|(id, rtc)| rtc.channel(id));
         let sent = sent.map_or(0, |mut channel| channel.buffered_amount());
-        Some(channel.queued_bytes.saturating_add(sent))
+        Some(channel.outbox.queued_bytes().saturating_add(sent))
     }
 
     pub(super) fn close(&mut self, channel: DataChannelId, out: &mut VecDeque<Output>) {
-        if let Some(channel) = self.channels.remove(&channel) {
+        if let Some(mut channel) = self.channels.remove(&channel) {
+            channel.release(out);
             if let Some(id) = channel.id() {
-                self.closing.push(Closing { id, negotiated: channel.info.negotiated, asked: false });
+                let Channel { info: ChannelInfo { negotiated, .. }, outbox, .. } = *channel;
+                let outbox = (!outbox.is_handed_over()).then(|| Box::new(outbox));
+                self.closing.push(Closing { id, negotiated, asked: false, outbox });
             }
-            release(channel, out);
         }
     }
 
     /// The connection is over, and so is every channel.
     pub(super) fn close_all(&mut self, out: &mut VecDeque<Output>) {
-        for channel in std::mem::take(&mut self.channels).into_values() {
-            release(channel, out);
+        for mut channel in std::mem::take(&mut self.channels).into_values() {
+            channel.release(out);
         }
         self.closing.clear();
     }
@@ -228,7 +210,7 @@ impl Channels {
         }
         if let Some(channel) = self.by_id(id) {
             if channel.state == State::Opening(id) {
-                channel.state = State::Fresh(id);
+                channel.state = State::Open(id);
                 out.push_back(Output::Event(Event::ChannelOpened(channel.info.clone())));
             }
             return;
@@ -239,7 +221,7 @@ impl Channels {
         }
         if self.channels.len().saturating_add(self.closing.len()) >= MAX_CHANNELS {
             bump(&mut counters.refused_channels);
-            self.closing.push(Closing { id, negotiated: None, asked: false });
+            self.closing.push(Closing { id, negotiated: None, asked: false, outbox: None });
             return;
         }
         let info = ChannelInfo {
@@ -252,17 +234,15 @@ impl Channels {
             opened_by_remote: true,
         };
         out.push_back(Output::Event(Event::ChannelOpened(info.clone())));
-        let defaults = DataChannelOptions::default();
-        let low_water = defaults.low_water_mark();
-        self.insert(info, State::Fresh(id), defaults.max_buffered_amount, low_water, defaults.max_queued_sends);
+        self.insert(info, State::Open(id), limits(&DataChannelOptions::default()));
     }
 
     pub(super) fn closed(&mut self, id: ChannelId, out: &mut VecDeque<Output>) {
         self.closing.retain(|closing| closing.id != id);
         if let Some(key) = self.by_id(id).map(|channel| channel.info.channel)
-            && let Some(channel) = self.channels.remove(&key)
+            && let Some(mut channel) = self.channels.remove(&key)
         {
-            release(channel, out);
+            channel.release(out);
         }
     }
 
@@ -289,20 +269,15 @@ impl Channels {
         out.push_back(Output::Event(Event::ChannelMessage { channel, message }));
     }
 
-    pub(super) fn buffered_amount_low(&mut self, id: ChannelId, out: &mut VecDeque<Output>) {
-        if let Some(channel) = self.by_id(id).map(|channel| channel.info.channel) {
-            out.push_back(Output::Event(Event::ChannelBufferedAmountLow { channel }));
-        }
-    }
-
     fn by_id(&mut self, id: ChannelId) -> Option<&mut Channel> {
-        self.channels.values_mut().find(|channel| channel.id() == Some(id))
+        self.channels.values_mut().map(Box::as_mut).find(|channel| channel.id() == Some(id))
     }
 
     /// Does the next thing there is to do, if any: one change of `rtc`, which must be drained before the next step.
     /// `ready` says that the media section for data channels is agreed on.
     pub(super) fn step(
         &mut self,
+        now: Instant,
         rtc: &mut Rtc,
         ready: bool,
         counters: &mut Counters,
@@ -311,34 +286,52 @@ impl Channels {
         if ready && let Some(key) = self.find(|channel| channel.state == State::Wanted) {
             return self.create(rtc, key, out);
         }
-        if let Some(closing) = self.closing.iter_mut().find(|closing| !closing.asked) {
-            closing.asked = true;
-            rtc.direct_api().close_data_channel(closing.id);
-            return true;
-        }
-        let opening: Vec<ChannelId> = self
-            .channels
-            .values()
-            // Of the others, `str0m` says when they are open.
-            .filter(|channel| channel.info.negotiated.is_some())
-            .filter_map(|channel| if let State::Opening(id) = channel.state { Some(id) } else { None })
-            .collect();
-        for id in opening {
-            if rtc.channel(id).is_some() {
-                self.opened(rtc, id, counters, out);
+        for closing in self.closing.iter_mut().filter(|closing| !closing.asked) {
+            if closing.hand_over(now, rtc) {
+                return true;
+            }
+            if closing.outbox.is_none() {
+                closing.asked = true;
+                rtc.direct_api().close_data_channel(closing.id);
+                return true;
             }
         }
+        // Of the others, `str0m` says when they are open.
+        let agreed = |channel: &Channel| match channel.state {
+            State::Opening(id) if channel.info.negotiated.is_some() => Some(id),
+            _ => None,
+        };
+        while let Some(id) =
+            self.channels.values().filter_map(|channel| agreed(channel)).find(|id| rtc.channel(*id).is_some())
+        {
+            self.opened(rtc, id, counters, out);
+        }
+        let remote_max = self.remote_max.unwrap_or(usize::MAX);
+        let mut everywhere = self.buffered_everywhere();
         for channel in self.channels.values_mut() {
-            if let State::Fresh(id) = channel.state {
-                channel.state = State::Open(id);
-                if let Some(mut open) = rtc.channel(id) {
-                    open.set_buffered_amount_low_threshold(channel.low_water);
+            match channel.step(now, rtc, remote_max, &mut everywhere, out) {
+                Step::Done => {}
+                Step::Wrote => return true,
+                Step::Failed => {
+                    let channel = channel.info.channel;
+                    self.close(channel, out);
+                    if let Some(closing) = self.closing.last_mut() {
+                        closing.outbox = None;
+                    }
                     return true;
                 }
             }
         }
-        let remote_max = self.remote_max.unwrap_or(usize::MAX);
-        self.channels.values_mut().any(|channel| channel.write(rtc, remote_max, out))
+        false
+    }
+
+    /// Bytes that were taken on and are not acknowledged, over all channels; looked at only if something waits for that.
+    fn buffered_everywhere(&self) -> usize {
+        if !self.channels.values().any(|channel| channel.outbox.any_waits()) {
+            return 0;
+        }
+        let closing = self.closing.iter().filter_map(|closing| closing.outbox.as_deref());
+        self.channels.values().map(|channel| &channel.outbox).chain(closing).map(Outbox::buffered).sum()
     }
 
     fn find(&self, is: impl Fn(&Channel) -> bool) -> Option<DataChannelId> {
@@ -366,49 +359,63 @@ impl Channels {
 }
 
 impl Channel {
-    /// Sends or refuses one waiting message, if one can be.
-    fn write(&mut self, rtc: &mut Rtc, remote_max: usize, out: &mut VecDeque<Output>) -> bool {
-        let State::Open(id) = self.state else { return false };
-        let Some((_, message)) = self.queue.front() else { return false };
-        let Some(mut channel) = rtc.channel(id) else { return false };
-        let size = message.as_bytes().len();
-        let buffered = channel.buffered_amount();
-        if self.blocked && buffered > self.low_water {
-            return false;
+    /// Sees what is acknowledged, takes on or refuses what waits, and hands over one message, as there is room.
+    fn step(
+        &mut self,
+        now: Instant,
+        rtc: &mut Rtc,
+        remote_max: usize,
+        everywhere: &mut usize,
+        out: &mut VecDeque<Output>,
+    ) -> Step {
+        let State::Open(id) = self.state else { return Step::Done };
+        let Self { outbox, stats, info, .. } = self;
+        if !outbox.is_busy() {
+            return Step::Done;
         }
-        self.blocked = buffered > 0 && buffered.saturating_add(size) > self.max_buffered;
-        if self.blocked {
-            return false;
+        let Some(mut open) = rtc.channel(id) else { return Step::Done };
+        let before = outbox.buffered();
+        if outbox.look(now, open.buffered_amount()) {
+            out.push_back(Output::Event(Event::ChannelBufferedAmountLow { channel: info.channel }));
         }
-        let result = if size > remote_max {
-            Err(DataChannelError::TooLarge { size, max: remote_max })
-        } else {
-            match channel.write(matches!(message, ChannelMessage::Binary(_)), message.as_bytes()) {
-                Ok(true) => Ok(()),
-                // The room all channels share is used up; there will be more when something is acknowledged.
-                Ok(false) => return false,
-                Err(RtcError::Sctp(SctpError::Proto(ProtoError::ErrOutboundPacketTooLarge))) => {
-                    Err(DataChannelError::TooLarge { size, max: size.saturating_sub(1) })
-                }
-                Err(_) => Err(DataChannelError::Closed),
-            }
-        };
-        self.queued_bytes = self.queued_bytes.saturating_sub(size);
-        if result.is_ok() {
-            self.stats.sent(size);
-        }
-        if let Some((request, _)) = self.queue.pop_front() {
-            out.push_back(Output::SendDone { request, result });
-        }
-        true
+        let elsewhere = everywhere.saturating_sub(before);
+        outbox.take_on(remote_max, elsewhere, out, |size| stats.sent(size));
+        *everywhere = elsewhere.saturating_add(outbox.buffered());
+        outbox.hand_over(now, rtc, id)
+    }
+
+    /// The channel is over for its user.
+    fn release(&mut self, out: &mut VecDeque<Output>) {
+        self.outbox.release(out);
+        out.push_back(Output::Event(Event::ChannelClosed { channel: self.info.channel }));
     }
 }
 
-fn release(channel: Channel, out: &mut VecDeque<Output>) {
-    for (request, _) in channel.queue {
-        out.push_back(Output::SendDone { request, result: Err(DataChannelError::Closed) });
+impl Closing {
+    /// Hands over what was taken on before, one message a time.
+    fn hand_over(&mut self, now: Instant, rtc: &mut Rtc) -> bool {
+        let Some(outbox) = &mut self.outbox else { return false };
+        if let Some(mut open) = rtc.channel(self.id) {
+            outbox.look(now, open.buffered_amount());
+            match outbox.hand_over(now, rtc, self.id) {
+                Step::Done => {}
+                Step::Wrote => return true,
+                Step::Failed => self.outbox = None,
+            }
+        }
+        if self.outbox.as_ref().is_some_and(|outbox| outbox.is_handed_over()) {
+            self.outbox = None;
+        }
+        false
     }
-    out.push_back(Output::Event(Event::ChannelClosed { channel: channel.info.channel }));
+}
+
+fn limits(options: &DataChannelOptions) -> Limits {
+    Limits {
+        max_buffered: options.max_buffered_amount,
+        low_water: options.low_water_mark(),
+        max_queued: options.max_queued_sends,
+    }
 }
 
 fn to_str0m(reliability: Reliability) -> StrReliability {

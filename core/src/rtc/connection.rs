@@ -42,7 +42,7 @@ const MAX_ERRORS_AT_ONCE: usize = 16;
 const MAX_EARLY_CANDIDATES: usize = 256;
 
 /// Outputs there is room for while nothing happens: for a message in some packets. Connecting takes more, once.
-const KEPT_OUTPUTS: usize = 16;
+const KEPT_OUTPUTS: usize = 8;
 
 /// How long it is then left alone, unless something comes in.
 const PAUSE_AFTER_ERRORS: Duration = Duration::from_millis(100);
@@ -204,6 +204,8 @@ impl Connection {
         self.input(now, |this| {
             if this.rtc.is_none() {
                 if !this.is_closed() && this.early_candidates.len() < MAX_EARLY_CANDIDATES {
+                    // There are few, of many connections of which most may never have anything to negotiate.
+                    this.early_candidates.reserve_exact(1);
                     this.early_candidates.push(candidate);
                 }
                 return;
@@ -269,12 +271,18 @@ impl Connection {
             }
             return;
         }
-        self.input(now, |this| {
-            this.receive(local, remote, datagram);
-            while let Some(early) = this.next_early() {
-                this.receive(early.local, early.remote, &early.contents);
-            }
-        });
+        self.handle_accepted(now, local, remote, datagram);
+    }
+
+    /// The same for one that [`accepts`](Self::accepts) is known to take.
+    pub(crate) fn handle_accepted(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
+        // The datagram brings the time.
+        self.now = self.now.max(now);
+        self.receive(local, remote, datagram);
+        while let Some(early) = self.next_early() {
+            self.receive(early.local, early.remote, &early.contents);
+        }
+        self.settle();
     }
 
     fn next_early(&mut self) -> Option<Transmit> {
@@ -574,7 +582,6 @@ impl Connection {
             RtcEvent::ChannelOpen(id, _) => channels.opened(rtc, id, counters, outputs),
             RtcEvent::ChannelData(data) => channels.message(rtc, data, counters, outputs),
             RtcEvent::ChannelClose(id) => channels.closed(id, outputs),
-            RtcEvent::ChannelBufferedAmountLow(id) => channels.buffered_amount_low(id, outputs),
             RtcEvent::Closed => {
                 self.event(Event::ClosedByRemote);
                 self.ended_by_remote = true;
@@ -595,8 +602,8 @@ impl Connection {
                 continue;
             }
             let ready = self.negotiation.has_application;
-            let Self { rtc: Some(rtc), channels, counters, outputs, .. } = self else { break };
-            if !channels.step(rtc, ready, counters, outputs) {
+            let Self { rtc: Some(rtc), channels, counters, outputs, now, .. } = self else { break };
+            if !channels.step(*now, rtc, ready, counters, outputs) {
                 break;
             }
             self.drain();

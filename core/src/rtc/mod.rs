@@ -14,10 +14,12 @@ mod ladder;
 mod media;
 mod negotiation;
 mod options;
+mod outbox;
 mod output;
 mod sdp;
 mod stats;
 mod tracks;
+mod window;
 
 #[cfg(test)]
 mod tests;

@@ -90,7 +90,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             progress |= self.take_frames(now, cx);
             progress |= self.take_datagrams(now, cx);
             progress |= self.take_link_inputs(now, cx);
-            progress |= self.take_timeout(now, cx);
+            progress |= self.take_timeout(now, progress, cx);
             // After all inputs: what they made the machine send goes out in as few writes as possible.
             self.sockets.flush(cx);
             self.udp.flush(cx);
@@ -210,14 +210,15 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         true
     }
 
-    fn take_timeout(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+    /// After `progress` there is another turn, and no need of a timer until then.
+    fn take_timeout(&mut self, now: Instant, progress: bool, cx: &mut Context<'_>) -> bool {
         let own = earlier(self.sockets.poll_timeout(), self.links.poll_timeout());
         let own = earlier(own, self.udp.poll_timeout());
         let Some(deadline) = earlier(self.machine.poll_timeout(), own) else {
             self.timer.due = None;
             return false;
         };
-        if deadline > now && self.timer.poll(&self.runtime, deadline, cx).is_pending() {
+        if deadline > now && (progress || self.timer.poll(&self.runtime, deadline, cx).is_pending()) {
             return false;
         }
         // A timer may be due a little before the clock says so.

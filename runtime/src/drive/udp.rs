@@ -17,6 +17,9 @@ const OUTBOUND: usize = 2048;
 /// Datagrams given to a socket, and taken from it, in one call.
 const BATCH: usize = 32;
 
+/// Datagrams there is room for while none go out. Connecting, or a burst, takes more.
+const KEPT: usize = 8;
+
 /// Room for one datagram. Those of WebRTC stay below the MTU of an Ethernet; a larger one is cut, and refused above.
 const DATAGRAM_BYTES: usize = 2048;
 
@@ -147,6 +150,9 @@ impl<R: Runtime> Udp<R> {
 
     pub(super) fn flush(&mut self, cx: &mut Context<'_>) {
         for Bound { socket, outbound, .. } in &mut self.sockets {
+            if outbound.is_empty() && outbound.capacity() > KEPT {
+                outbound.shrink_to(KEPT);
+            }
             while !outbound.is_empty() {
                 let batch: Vec<Datagram<'_>> = outbound
                     .iter()

@@ -31,6 +31,8 @@ pub(crate) struct Driven {
     sends: Waiting<core::SendError>,
     channel_sends: Waiting<metered_realtime_core::rtc::DataChannelError>,
     closes: Vec<Reply<()>>,
+    /// What came last was a datagram or a frame, neither of which changes what `shared` shows of the machine.
+    as_seen: bool,
 }
 
 struct Attached {
@@ -58,6 +60,7 @@ impl Driven {
             sends: BTreeMap::new(),
             channel_sends: BTreeMap::new(),
             closes: Vec::new(),
+            as_seen: false,
         };
         Ok((driven, shared))
     }
@@ -332,6 +335,7 @@ impl Machine for Driven {
     }
 
     fn frame(&mut self, now: Instant, OutboundFrame { track, frame }: OutboundFrame) {
+        self.as_seen = true;
         let _peers = self.core.write_frame(now, &track, &frame);
     }
 
@@ -342,6 +346,7 @@ impl Machine for Driven {
     }
 
     fn datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
+        self.as_seen = true;
         self.core.datagram(now, local, remote, datagram);
     }
 
@@ -362,9 +367,13 @@ impl Machine for Driven {
     }
 
     fn poll_task(&mut self) -> Option<Task> {
-        self.shared.see(&self.core);
         loop {
-            match self.core.poll_output()? {
+            let output = self.core.poll_output();
+            if !self.as_seen {
+                self.shared.see(&self.core);
+            }
+            self.as_seen &= output.is_some();
+            match output? {
                 Output::Signalling(action) => return Some(Task::Signalling(action)),
                 Output::BindSockets { loopback } => return Some(Task::BindSockets { loopback }),
                 Output::Transmit(transmit) => return Some(Task::Transmit(transmit)),

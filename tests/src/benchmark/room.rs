@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metered_realtime_server::{PublishableKey, RunningServer, Server, ServerConfig};
-use metered_realtime_tokio::{DataChannel, Events, MeteredPeer, RemotePeer};
+use metered_realtime_tokio::{DataChannel, Events, MeteredPeer, RemotePeer, Runtime};
 
 use super::Outcome;
 
@@ -33,6 +33,17 @@ impl Room {
     /// If its options cannot be.
     pub fn peer(&self) -> Outcome<MeteredPeer> {
         Ok(MeteredPeer::api_key(KEY).url(self.server.url()).loopback_candidates(true).build()?)
+    }
+
+    /// A peer that is in the room, on this runtime.
+    ///
+    /// # Errors
+    /// If it does not get in.
+    pub async fn join_on<R: Runtime>(&self, runtime: R) -> Outcome<metered_realtime_runtime::MeteredPeer<R>> {
+        let peer = metered_realtime_runtime::MeteredPeer::api_key(KEY).url(self.server.url());
+        let peer = peer.loopback_candidates(true).build_on(runtime)?;
+        peer.join(ROOM).await?;
+        Ok(peer)
     }
 
     /// A peer that is in the room.

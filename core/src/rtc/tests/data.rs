@@ -354,3 +354,97 @@ fn channels_beyond_the_limit_are_refused_on_both_sides() {
     pair.send(A, 1, first, text("x"));
     pair.run_until(|pair| pair.sides[B].messages() == [text("x")]);
 }
+
+#[test]
+fn what_is_taken_on_counts_until_it_is_acknowledged() {
+    let (mut pair, channel, _) = opened(named("x"));
+    pair.link_up = false;
+    for n in 0..60 {
+        pair.send(A, n, channel, binary([n as u8; 10_000]));
+    }
+    pair.drain();
+    assert_eq!(pair.sides[A].done, (0..60).map(|n| (n, Ok(()))).collect::<Vec<_>>());
+    assert_eq!(pair.connection(A).buffered_amount(channel), Some(600_000));
+    pair.link_up = true;
+    pair.link_rate = Some(20_000_000);
+    let (mut before, mut low) = (600_000, false);
+    while before > 0 {
+        pair.run_for(Duration::from_millis(1));
+        let buffered = pair.connection(A).buffered_amount(channel).unwrap();
+        let told = pair.sides[A].events.contains(&Event::ChannelBufferedAmountLow { channel });
+        assert!(buffered <= before && buffered + pair.sides[B].messages().len() * 10_000 >= 590_000);
+        assert_eq!(told, low || buffered <= 524_288, "at {buffered}");
+        (before, low) = (buffered, told);
+    }
+    assert_eq!(numbers(&pair), (0..60).collect::<Vec<u8>>());
+}
+
+#[test]
+fn a_channel_full_of_messages_does_not_hold_up_another() {
+    let (mut pair, bulk, _) = opened(named("bulk"));
+    let urgent = open(&mut pair, A, named("urgent"));
+    pair.run_for(Duration::from_secs(1));
+    pair.link_rate = Some(8_000_000);
+    for n in 0..60 {
+        pair.send(A, n, bulk, binary([1; 10_000]));
+    }
+    pair.drain();
+    pair.send(A, 99, urgent, binary([2]));
+    pair.run_until(|pair| numbers(pair).contains(&2));
+    assert!(numbers(&pair).len() < 20, "{}", numbers(&pair).len());
+    pair.run_until(|pair| numbers(pair).len() == 61);
+}
+
+#[test]
+fn all_channels_together_hold_a_bounded_number_of_bytes() {
+    let (mut pair, first, _) = opened(named("x"));
+    let max_buffered_amount = DataChannelOptions::MAX_BUFFERED_AMOUNT;
+    let large = || DataChannelOptions { max_buffered_amount, ..named("large") };
+    let channels = [(); 3].map(|()| open(&mut pair, A, large()));
+    pair.run_for(Duration::from_secs(1));
+    pair.link_up = false;
+    for channel in channels {
+        for n in 0..64 {
+            pair.send(A, n, channel, binary(vec![0; 262_144]));
+        }
+    }
+    pair.drain();
+    assert_eq!(pair.sides[A].done.len(), 128);
+    pair.send(A, 0, first, binary([0]));
+    pair.drain();
+    assert_eq!(pair.sides[A].done.len(), 128);
+    // What was taken on before a channel is closed still counts.
+    let now = pair.now;
+    pair.connection(A).close_channel(now, channels[0]);
+    pair.drain();
+    assert_eq!(pair.sides[A].done.len(), 128);
+}
+
+#[test]
+fn messages_with_a_lifetime_do_not_live_longer_by_waiting() {
+    let reliability = Reliability::MaxLifetime(100);
+    let (mut pair, channel, _) = opened(DataChannelOptions { reliability, ..named("x") });
+    pair.link_up = false;
+    for n in 0..15 {
+        pair.send(A, n, channel, binary([n as u8; 10_000]));
+    }
+    pair.run_for(Duration::from_secs(5));
+    assert_eq!(pair.connection(A).buffered_amount(channel), Some(0));
+    assert_eq!(pair.sides[A].done.len(), 15);
+}
+
+#[test]
+fn what_is_in_an_outbox_when_the_connection_ends_is_dropped_and_what_waits_is_told() {
+    let (mut pair, channel, _) = opened(DataChannelOptions { max_buffered_amount: 500_000, ..named("x") });
+    pair.link_up = false;
+    for n in 0..60 {
+        pair.send(A, n, channel, binary([0; 10_000]));
+    }
+    let now = pair.now;
+    pair.connection(A).close_channel(now, channel);
+    pair.connection(A).close(now);
+    pair.drain();
+    let ended = (0..60).map(|n| (n, if n < 50 { Ok(()) } else { Err(DataChannelError::Closed) }));
+    assert_eq!(pair.sides[A].done, ended.collect::<Vec<_>>());
+    assert_eq!(pair.sides[A].closed_channels(), [channel]);
+}

@@ -15,6 +15,16 @@ const REMOTES: usize = 100;
 pub(crate) async fn run(report: &mut Report) -> Outcome<()> {
     let room = Room::new().await?;
     let others = room.crowd(REMOTES).await?;
+    // The first to come makes everyone's buffers for signalling, and the server's, as large as they get.
+    let guest = room.peer()?;
+    drop(room.connect(&guest, REMOTES).await?);
+    guest.close().await;
+    while others.iter().any(|peer| peer.remote_peers().len() != REMOTES - 1) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(guest);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+
     let hub = room.peer()?;
     let before = held_bytes();
     let _channels = room.connect(&hub, REMOTES).await?;

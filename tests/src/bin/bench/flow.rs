@@ -11,7 +11,7 @@ use metered_realtime_tokio::{Codec, DataChannel, EncodedFrame, LocalTrack, Remot
 use socket2::SockRef;
 use tokio::net::UdpSocket;
 
-use metered_realtime_tests::benchmark::{Bare, Load, Outcome, Report, Room, Target, first};
+use metered_realtime_tests::benchmark::{Bare, Load, OneAddress, Outcome, Report, Room, Target, first};
 
 use crate::Effort;
 
@@ -43,7 +43,10 @@ async fn measure(units: u64, work: impl Future<Output = Outcome<()>>) -> Outcome
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(effort: Effort, report: &mut Report) -> Outcome<()> {
     let room = Room::new().await?;
-    let [ada, ben] = [room.join().await?, room.join().await?];
+    let sockets = [socket()?, socket()?];
+    let addresses: [SocketAddr; 2] = [sockets[0].local_addr()?, sockets[1].local_addr()?];
+    let runtime = OneAddress::new(addresses[0].ip());
+    let [ada, ben] = [room.join_on(runtime.clone()).await?, room.join_on(runtime).await?];
     let (ben_for_ada, ada_for_ben) = (first(ada.on_peer_joined(), ada.remote_peers()).await?, ben.remote_peers());
     let ada_for_ben = first(ben.on_peer_joined(), ada_for_ben).await?;
     let microphone = LocalTrack::audio();
@@ -54,8 +57,6 @@ pub(crate) async fn run(effort: Effort, report: &mut Report) -> Outcome<()> {
     while microphone.demand().receivers == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let sockets = [socket()?, socket()?];
-    let addresses: [SocketAddr; 2] = [sockets[0].local_addr()?, sockets[1].local_addr()?];
     let mut bare = Bare::pair([&addresses[..1], &addresses[1..]], true).await?;
 
     let (warm_up, messages, frames) = (64, effort.pick(1024, 4096), effort.pick(10_000, 50_000));
@@ -65,7 +66,7 @@ pub(crate) async fn run(effort: Effort, report: &mut Report) -> Outcome<()> {
     bare_load(&mut bare, &sockets, Load::Messages { count: warm_up, size: MESSAGE }, warm_up).await?;
 
     let (mut data, mut media) = (Vec::new(), Vec::new());
-    for _ in 0..effort.pick(1, 5) {
+    for _ in 0..effort.pick(3, 5) {
         let load = Load::Messages { count: messages, size: MESSAGE };
         let ours = measure(messages, ours_messages(&channel, &theirs, messages)).await?;
         data.push([ours, measure(messages, bare_load(&mut bare, &sockets, load, messages)).await?]);
@@ -88,7 +89,7 @@ pub(crate) async fn run(effort: Effort, report: &mut Report) -> Outcome<()> {
 
 /// A socket as ours are.
 fn socket() -> Outcome<UdpSocket> {
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    let socket = std::net::UdpSocket::bind("[::1]:0").or_else(|_| std::net::UdpSocket::bind("127.0.0.1:0"))?;
     socket.set_nonblocking(true)?;
     SockRef::from(&socket).set_recv_buffer_size(1024 * 1024)?;
     Ok(UdpSocket::from_std(socket)?)
