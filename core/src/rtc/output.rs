@@ -37,7 +37,7 @@ pub enum Output {
     SendDone {
         /// The request.
         request: RequestId,
-        /// Whether the message was handed to the transport.
+        /// Whether the message was taken on: it goes out, unless the connection ends before.
         result: Result<(), DataChannelError>,
     },
 }
