@@ -1,0 +1,63 @@
+//! `wss:` with a certificate of an authority of one's own.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use metered_realtime_tokio::{SignallingClient, Tokio};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use support::{KEY, soon};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+/// Takes TLS connections for `localhost` and passes on what is in them. Gives the port, and the certificate in PEM form.
+async fn terminator(to: SocketAddr, serving: &mut JoinSet<()>) -> (u16, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    serving.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((plain, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            connections.spawn(async move {
+                // A client that does not trust us ends it here.
+                let Ok(mut tls) = acceptor.accept(plain).await else { return };
+                let mut server = TcpStream::connect(to).await.unwrap();
+                let _ended_by_either = copy_bidirectional(&mut tls, &mut server).await;
+            });
+        }
+    });
+    (port, made.cert.pem())
+}
+
+fn client(port: u16, runtime: Tokio) -> SignallingClient {
+    SignallingClient::api_key(KEY).url(format!("wss://localhost:{port}")).build_on(runtime).unwrap()
+}
+
+#[tokio::test]
+async fn a_root_of_one_s_own_is_trusted_and_an_unknown_one_is_not() {
+    let server = support::server().await;
+    let mut serving = JoinSet::new();
+    let (port, pem) = terminator(server.local_addr(), &mut serving).await;
+
+    let trusting = client(port, Tokio::new().root_certificates(pem.as_bytes()).unwrap());
+    soon(trusting.connect()).await.unwrap();
+    soon(trusting.close()).await;
+
+    let wary = client(port, Tokio::new());
+    assert!(soon(wary.connect()).await.is_err());
+}
