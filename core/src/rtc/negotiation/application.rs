@@ -2,11 +2,30 @@
 //! offer only if that section has the name it would have given it.
 
 use std::borrow::Cow;
+use std::time::{Duration, Instant};
 
 use super::Negotiation;
 use crate::rtc::sdp::{self, Description};
 
+/// How long a browser that has just agreed on something may take to offer a section for data channels of its own, before
+/// ours is offered.
+pub(super) const APPLICATION_COURTESY: Duration = Duration::from_millis(300);
+
 impl Negotiation {
+    /// The other side has agreed on something without a section for data channels. If it is a browser that gives way to us,
+    /// ours had better not cross one of its own: it must withdraw that, and once it is connected and the names differ, it can
+    /// negotiate no more. After an agreement it makes its own offer at once, if it has anything to offer. Further agreements
+    /// put ours off no longer.
+    pub(super) fn hold_application(&mut self, now: Instant, agreed: &Description, polite: bool) {
+        let may_cross = agreed.anonymous && !polite && !self.has_application;
+        self.application_held_until =
+            self.application_held_until.filter(|_| may_cross).or_else(|| may_cross.then(|| now + APPLICATION_COURTESY));
+    }
+
+    pub(super) fn is_application_held(&self, now: Instant) -> bool {
+        self.application_held_until.is_some_and(|until| now < until)
+    }
+
     /// Remembers which numbers the other side has given to media sections, in offers that came to nothing too.
     pub(super) fn count_numbers(&mut self, offer: &Description) {
         let numbers = offer.sections.iter().filter_map(|section| section.mid.parse::<u16>().ok());

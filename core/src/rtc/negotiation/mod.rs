@@ -64,6 +64,8 @@ pub(super) struct Negotiation {
     /// The section for data channels is agreed on.
     pub(super) has_application: bool,
     gave_up_application: bool,
+    /// Until when the section for data channels is left to the other side to offer.
+    application_held_until: Option<Instant>,
     /// What `str0m` calls the section for data channels that we offered, and what the other side knows it as.
     application_mid: Option<(String, String)>,
     /// What the other side knew it as before it was renamed in an offer that is out.
@@ -98,6 +100,7 @@ impl Negotiation {
             invited: BTreeMap::new(),
             has_application: false,
             gave_up_application: false,
+            application_held_until: None,
             application_mid: None,
             former_application_mid: None,
             owed_application: None,

@@ -149,7 +149,8 @@ impl Connection {
 
     /// The channel that brings the media section for data channels into an offer, if it is wanted there.
     fn bootstrap(&mut self) -> Option<str0m::channel::ChannelConfig> {
-        let wanted = self.channels.any_wanted() || self.negotiation.owed_application.is_some();
+        let held = self.negotiation.is_application_held(self.now);
+        let wanted = (self.channels.any_wanted() && !held) || self.negotiation.owed_application.is_some();
         if self.negotiation.has_application || !wanted || self.negotiation.gave_up_application {
             return None;
         }

@@ -214,6 +214,7 @@ impl Connection {
             negotiation.owed_application = None;
             self.channels.set_remote_max(description.max_message_size);
         }
+        negotiation.hold_application(self.now, description, self.config.polite);
         if restarted {
             negotiation.restart = false;
             self.outputs.push_back(Output::Event(Event::IceRestarted));

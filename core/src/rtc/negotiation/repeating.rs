@@ -18,12 +18,17 @@ impl Connection {
     /// When there is something to do here.
     pub(in crate::rtc) fn negotiation_timeout(&self) -> Option<Instant> {
         let echo = self.negotiation.echo.as_ref().map(|echo| echo.until);
-        [self.repeat_at(), echo].into_iter().flatten().min()
+        let held = self.negotiation.application_held_until.filter(|_| self.channels.any_wanted());
+        [self.repeat_at(), echo, held].into_iter().flatten().min()
     }
 
     pub(in crate::rtc) fn negotiation_due(&mut self) {
         if self.negotiation.echo.as_ref().is_some_and(|echo| echo.until <= self.now) {
             self.negotiation.echo = None;
+            self.negotiation.changed = true;
+        }
+        if self.negotiation.application_held_until.is_some_and(|until| until <= self.now) {
+            self.negotiation.application_held_until = None;
             self.negotiation.changed = true;
         }
         if self.repeat_at().is_some_and(|at| at <= self.now) {

@@ -242,6 +242,9 @@ fn an_offer_is_renamed_after_the_one_it_collides_with() {
         let mut alone = Alone::new(false);
         let first = [group("0"), audio("0", "actpass", "sendonly", MIC)].concat().replace("mid:0", "mid:a");
         alone.receive(DescriptionKind::Offer, first.replace("BUNDLE 0", "BUNDLE a"));
+        // When the browser was given time to offer its own.
+        alone.now += Duration::from_secs(1);
+        alone.connection.handle_timeout(alone.now);
         alone.connection.open_channel(alone.now, DataChannelOptions::default()).unwrap();
         let (descriptions, _) = alone.take();
         let [(DescriptionKind::Offer, guessed)] = &descriptions[..] else { panic!("{descriptions:?}") };
@@ -279,6 +282,36 @@ fn without_any_candidate_ice_is_restarted_soon() {
         let (descriptions, _) = alone.take();
         assert_eq!(descriptions.len(), usize::from(second == 5), "{second} s");
         assert!(descriptions.iter().all(|(kind, _)| *kind == DescriptionKind::Offer));
+    }
+}
+
+/// A connected browser that must withdraw its own section for data channels can negotiate no more, unless ours has the same
+/// name by chance.
+#[test]
+fn a_browser_is_given_time_to_offer_its_own_section_for_data_channels() {
+    for polite in [true, false] {
+        let mut alone = Alone::new(polite);
+        alone.connection.attach_track(alone.now, track("ours", None, MediaKind::Audio));
+        let (descriptions, _) = alone.take();
+        let mid = descriptions[0].1.lines().find_map(|line| line.strip_prefix("a=mid:")).unwrap().to_owned();
+        alone.connection.open_channel(alone.now, DataChannelOptions::default()).unwrap();
+        let answer = [group(&mid), audio(&mid, "active", "recvonly", "")].concat();
+        let (descriptions, _) = alone.receive(DescriptionKind::Answer, answer);
+        // A browser that does not give way ignores our offer when they cross.
+        assert_eq!(descriptions.len(), usize::from(polite));
+        if !polite {
+            let answered = alone.now;
+            while alone.now < answered + Duration::from_secs(1) {
+                alone.now = alone.connection.poll_timeout().unwrap();
+                alone.connection.handle_timeout(alone.now);
+                let (descriptions, _) = alone.take();
+                if let [(DescriptionKind::Offer, offer)] = &descriptions[..] {
+                    assert!(offer.contains("m=application"), "{offer}");
+                    break;
+                }
+            }
+            assert_eq!(alone.now - answered, Duration::from_millis(300));
+        }
     }
 }
 
