@@ -9,7 +9,7 @@ use crate::rtc::sdp::{self, Description};
 
 /// How long a browser that has just agreed on something may take to offer a section for data channels of its own, before
 /// ours is offered.
-pub(super) const APPLICATION_COURTESY: Duration = Duration::from_millis(300);
+const APPLICATION_COURTESY: Duration = Duration::from_millis(300);
 
 impl Negotiation {
     /// The other side has agreed on something without a section for data channels. If it is a browser that gives way to us,
@@ -18,8 +18,8 @@ impl Negotiation {
     /// put ours off no longer.
     pub(super) fn hold_application(&mut self, now: Instant, agreed: &Description, polite: bool) {
         let may_cross = agreed.anonymous && !polite && !self.has_application;
-        self.application_held_until =
-            self.application_held_until.filter(|_| may_cross).or_else(|| may_cross.then(|| now + APPLICATION_COURTESY));
+        let until = self.application_held_until.unwrap_or(now + APPLICATION_COURTESY);
+        self.application_held_until = may_cross.then_some(until);
     }
 
     pub(super) fn is_application_held(&self, now: Instant) -> bool {
