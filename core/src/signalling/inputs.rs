@@ -160,7 +160,8 @@ impl Signalling {
             None => {}
         }
         self.requests_due(now);
-        self.renewal_due(now)
+        // A marker that is not answered in time moves the connection to another link, which may have been silent too.
+        self.renewal_due(now) || self.current_socket() != Some(socket)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next, if nothing else happens before.

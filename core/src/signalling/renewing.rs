@@ -129,12 +129,14 @@ impl Signalling {
                 let silence = successor.link.silence(now);
                 let switching = matches!(renewal.step, Step::Switching { .. });
                 match silence {
-                    Some(Silence::Ping) if !late => {
+                    Some(Silence::Ping) => {
                         self.act(Action::SendText { socket, text: ClientFrame::Ping.encode() });
                     }
                     None if !late => return false,
-                    Some(Silence::Ping) | None if switching => self.switch(now),
-                    _ => self.renewal_failed(now, Failed::closing(CloseCode::CLIENT_INACTIVITY)),
+                    None if switching => self.switch(now),
+                    Some(Silence::Dead) | None => {
+                        self.renewal_failed(now, Failed::closing(CloseCode::CLIENT_INACTIVITY));
+                    }
                 }
             }
         }

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use proptest::prelude::*;
-
 use super::relays::Relay;
 use super::world::{World, address, outer, secs};
 use crate::Secret;
 use crate::ice::{IceServerProblem, IceTransportPolicy, LinkTransport};
 use crate::ids::DataChannelId;
 use crate::peer::{Event, MeteredPeerOptions, PeerState};
+use crate::property::runner;
 use crate::protocol::IceServer;
 use crate::rtc::{ChannelMessage, ConnectionState, DataChannelOptions};
 
@@ -408,22 +407,19 @@ fn a_host_of_the_local_network_is_found_by_its_name() {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-
-    /// Whichever requests to the servers are lost, and whichever ones are dead, two peers meet if one server lives.
-    #[test]
-    fn peers_always_meet_where_a_server_lives(
-        alive in 0_usize..3,
-        kinds in proptest::collection::vec(0_u8..3, 3),
-        loss in 0_u64..30,
-        late in 0_u64..3000,
-    ) {
-        let kinds: Vec<_> = kinds.iter().map(|kind| match kind {
-            0 => LinkTransport::Udp,
-            1 => LinkTransport::Tcp,
-            _ => LinkTransport::Tls,
-        }).collect();
+/// Whichever requests to the servers are lost, and whichever ones are dead, two peers meet if one server lives.
+#[test]
+fn peers_always_meet_where_a_server_lives() {
+    let cases = (0_usize..3, proptest::collection::vec(0_u8..3, 3), 0_u64..30, 0_u64..3000);
+    let result = runner(file!(), 24).run(&cases, |(alive, kinds, loss, late)| {
+        let kinds: Vec<_> = kinds
+            .iter()
+            .map(|kind| match kind {
+                0 => LinkTransport::Udp,
+                1 => LinkTransport::Tcp,
+                _ => LinkTransport::Tls,
+            })
+            .collect();
         let mut world = room_with(2, &relay_only(), &kinds);
         world.relays.loss = loss;
         for index in 0..3 {
@@ -432,5 +428,7 @@ proptest! {
         world.pass(Duration::from_millis(late));
         let channel = connect(&mut world);
         talk(&mut world, channel);
-    }
+        Ok(())
+    });
+    result.unwrap();
 }

@@ -16,8 +16,6 @@ mod watch;
 
 use std::time::{Duration, Instant};
 
-use proptest::test_runner::{Config, FileFailurePersistence};
-
 use super::{Action, Counters, Event, Output, ReconnectOptions, RequestError, Signalling, SignallingOptions, State};
 use super::{StateError, TokenError};
 use crate::protocol::{CloseCode, Payload};
@@ -31,11 +29,6 @@ pub(super) const TOKEN: &str = "eyJhbGciOi.open.sesame";
 #[expect(clippy::disallowed_methods, reason = "an Instant can be had from the clock only; the tests never wait")]
 pub(super) fn start() -> Instant {
     Instant::now() + Duration::from_secs(30 * 24 * 3600)
-}
-
-/// So many cases, with the failures kept in a file of this crate, to be tried first from then on.
-fn config(cases: u32, file: &'static str) -> Config {
-    Config { cases, failure_persistence: Some(Box::new(FileFailurePersistence::Direct(file))), ..Config::default() }
 }
 
 fn secs(seconds: u64) -> Duration {

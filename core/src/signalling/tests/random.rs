@@ -9,6 +9,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::*;
+use crate::property::runner;
 
 /// Which socket an input names.
 #[derive(Debug, Clone, Copy)]
@@ -333,21 +334,17 @@ fn the_generator_comes_by_every_transition() {
     panic!("never seen: {missing:?}");
 }
 
-proptest! {
-    #![proptest_config(config(200, concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/signalling-random.txt")))]
-
-    #[test]
-    fn whatever_happens_the_rules_hold_and_the_same_inputs_give_the_same_outputs(
-        options in options(),
-        seed in any::<u64>(),
-        connect in prop::bool::weighted(0.9),
-        steps in steps(),
-    ) {
-        let mut all = if connect { vec![Step::Connect] } else { vec![] };
-        all.extend(steps);
-        let big = "x".repeat((1 << 20) + 1);
+#[test]
+fn whatever_happens_the_rules_hold_and_the_same_inputs_give_the_same_outputs() {
+    let big = "x".repeat((1 << 20) + 1);
+    let cases = (options(), any::<u64>(), prop::bool::weighted(0.9), steps());
+    let result = runner(file!(), 1000).run(&cases, |(options, seed, connect, steps)| {
+        let connect = connect.then_some(Step::Connect);
+        let all: Vec<Step> = connect.into_iter().chain(steps).collect();
         let begin = start();
         let once = play(begin, &options, seed, &all, &big);
         prop_assert_eq!(once, play(begin, &options, seed, &all, &big));
-    }
+        Ok(())
+    });
+    result.unwrap();
 }

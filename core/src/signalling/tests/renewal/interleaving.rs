@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use proptest::prelude::*;
 
 use super::*;
+use crate::property::runner;
 
 /// One thing that happens: to one of the two streams down or up, or because somebody speaks.
 #[derive(Debug, Clone, Copy)]
@@ -195,20 +196,22 @@ fn play(echoes: bool, turns: &[Turn]) -> Streams {
     streams
 }
 
-proptest! {
-    #![proptest_config(config(400, concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/signalling-renewal.txt")))]
-
-    #[test]
-    fn whatever_the_interleaving_each_message_is_shown_once_and_in_order(turns in turns(true)) {
+#[test]
+fn whatever_the_interleaving_each_message_is_shown_once_and_in_order() {
+    let result = runner(file!(), 400).run(&turns(true), |turns| {
         let streams = play(true, &turns);
         prop_assert_eq!((streams.bench.socket(), streams.bench.watch.other), (NEW, None));
         prop_assert_eq!(streams.done, streams.requests);
         prop_assert!(!streams.streams[&OLD].open && streams.streams[&NEW].open);
         prop_assert_eq!(streams.shown, streams.said);
-    }
+        Ok(())
+    });
+    result.unwrap();
+}
 
-    #[test]
-    fn without_a_marker_each_text_is_still_shown_as_often_as_it_was_said_after_the_subscribe(turns in turns(false)) {
+#[test]
+fn without_a_marker_each_text_is_still_shown_as_often_as_it_was_said_after_the_subscribe() {
+    let result = runner(file!(), 400).run(&turns(false), |turns| {
         // Texts from before the subscribe may be taken for later ones: none are said before.
         let subscribe = [Turn::Brings(NEW), Turn::Takes(NEW)];
         let all: Vec<Turn> = subscribe.into_iter().chain(turns).collect();
@@ -220,5 +223,7 @@ proptest! {
         };
         prop_assert_eq!((streams.bench.socket(), streams.done), (NEW, streams.requests));
         prop_assert_eq!(count(&streams.shown), count(&streams.said));
-    }
+        Ok(())
+    });
+    result.unwrap();
 }

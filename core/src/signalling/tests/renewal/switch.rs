@@ -72,6 +72,33 @@ fn too_many_waiting_requests_do_not_wait_for_the_marker() {
 }
 
 #[test]
+fn a_clock_that_jumps_over_the_switch_and_a_ping_of_the_new_socket_leaves_neither_undone() {
+    let (mut bench, _, _) = switching();
+    bench.now += ms(20_001);
+    bench.handle_timeout();
+    let ping = [OLD, NEW].map(|socket| format!(r#"send {} {{"type":"ping"}}"#, socket.get()));
+    let switched = ["renewed as me, good for Some(3600s)", "close 1 1000"].map(str::to_owned);
+    assert_eq!(bench.seen(), [&ping[..1], &switched, &ping[1..]].concat());
+    assert_eq!(bench.due_in(), Some(secs(20)));
+}
+
+#[test]
+fn a_ping_that_is_due_with_the_switch_goes_out() {
+    let mut bench = Bench::new(SignallingOptions { inactivity_timeout: secs(15), ..exact_tokens() });
+    bench.connect().unwrap();
+    bench.token(Ok(TOKEN));
+    bench.frame(&welcome_for("me", 10, ""));
+    bench.pass(secs(5));
+    bench.token(Ok(TOKEN));
+    bench.frame_on(NEW, &welcome_for("me", HOUR, ""));
+    bench.frame(r#"{"type":"pong"}"#);
+    bench.seen();
+    bench.pass(secs(5));
+    assert!(bench.seen().contains(&r#"send 2 {"type":"ping"}"#.to_owned()));
+    assert_eq!(bench.socket(), NEW);
+}
+
+#[test]
 fn what_is_subscribed_meanwhile_is_subscribed_on_both() {
     let mut bench = subscribing();
     bench.seen();
