@@ -6,6 +6,8 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
@@ -28,6 +30,21 @@ pub(crate) fn runner(file: &'static str, usual_cases: u32) -> TestRunner {
     match wanted {
         Some(_) => TestRunner::new(config),
         None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+    }
+}
+
+/// Makes what `str0m` draws from now on, secrets apart, depend on the case alone, so that it goes the same way each time.
+#[expect(clippy::disallowed_methods, reason = "str0m draws from the generator of the thread")]
+pub(crate) fn seed_from(case: &impl Debug) {
+    let mut hasher = DefaultHasher::new();
+    format!("{case:?}").hash(&mut hasher);
+    fastrand::seed(hasher.finish());
+}
+
+/// The same for a test that has no cases; unless new ones were asked for, and with them another course.
+pub(crate) fn seed_usual() {
+    if cases_wanted().is_none() {
+        seed_from(&"the usual course");
     }
 }
 

@@ -8,7 +8,7 @@ use crate::Secret;
 use crate::ice::{IceServerProblem, IceTransportPolicy, LinkTransport};
 use crate::ids::DataChannelId;
 use crate::peer::{Event, MeteredPeerOptions, PeerState};
-use crate::property::runner;
+use crate::property::{runner, seed_from};
 use crate::protocol::IceServer;
 use crate::rtc::{ChannelMessage, ConnectionState, DataChannelOptions};
 
@@ -421,6 +421,7 @@ fn peers_always_meet_where_a_server_lives() {
             })
             .collect();
         let mut world = room_with(2, &relay_only(), &kinds);
+        seed_from(&(alive, &kinds, loss, late));
         world.relays.loss = loss;
         for index in 0..3 {
             server(&mut world, index).up = index == alive;

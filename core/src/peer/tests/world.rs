@@ -12,6 +12,7 @@ use crate::ids::{Channel, LinkId, PeerId, RequestId, SocketId, TokenRequestId};
 use crate::peer::{
     Event, FatalError, JoinError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output, PeerState, RemoteEvent,
 };
+use crate::property::seed_usual;
 use crate::protocol::CloseCode;
 use crate::signalling::{Action, Credentials, TokenError};
 
@@ -119,6 +120,7 @@ impl World {
 
     #[expect(clippy::disallowed_methods, reason = "the one moment everything else is counted from")]
     pub(super) fn of(options: Vec<MeteredPeerOptions>) -> Self {
+        seed_usual();
         let nodes = options
             .into_iter()
             .enumerate()

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::pair::{A, B, Pair, any_instant, text};
 use crate::media::MediaKind;
-use crate::property::runner;
+use crate::property::{runner, seed_from};
 use crate::protocol::{DescriptionKind, RemoteCandidate, Signal};
 use crate::rtc::{
     Config, Connection, ConnectionState, DataChannelOptions, Event, Measurements, NegotiationError, Output, SdpProblem,
@@ -232,6 +232,7 @@ fn mutilated_offers_do_no_harm() {
             }
         }
         let mut pair = Pair::new();
+        seed_from(&lines);
         pair.signal(B, offer(lines.join("\r\n") + "\r\n"));
         pair.run_for(Duration::from_secs(2));
         pair.attach(B, "mine", None, MediaKind::Video);

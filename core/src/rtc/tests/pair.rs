@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::ids::{DataChannelId, RequestId, StreamId, TrackId};
 use crate::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame};
+use crate::property::seed_usual;
 use crate::protocol::{DescriptionKind, Signal};
 use crate::rtc::{
     ChannelMessage, Config, Connection, ConnectionState, DataChannelError, Event, Measurements, NegotiationError,
@@ -148,6 +149,7 @@ impl Pair {
 
     /// Without addresses.
     pub(super) fn measuring(measurements: Measurements) -> Self {
+        seed_usual();
         let now = any_instant();
         let side = |polite: bool, n: u8| Side {
             connection: Connection::new(

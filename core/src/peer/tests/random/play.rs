@@ -9,6 +9,7 @@ use super::steps::{Step, Whom};
 use crate::ids::{Channel, DataChannelId, PeerId, SocketId, StreamId, TokenRequestId, TrackId};
 use crate::media::{Codec, EncodedFrame, MediaKind};
 use crate::peer::{Event, JoinError, JoinOptions, LocalTrack, MeteredPeerOptions, PeerState, RemoteEvent, SendError};
+use crate::property::seed_from;
 use crate::protocol::{CloseCode, Payload};
 use crate::rtc::{ChannelMessage, ConnectionState, DataChannelOptions};
 use crate::signalling::TokenError;
@@ -30,6 +31,7 @@ struct Game {
 /// Plays the steps, makes everything well, compares the rosters with the server's list, and closes every peer.
 pub(super) fn play(options: &[MeteredPeerOptions], steps: &[Step]) -> Played {
     let mut world = World::of(options.to_vec());
+    seed_from(&(options, steps));
     for node in &mut world.nodes {
         node.transcript = Some(String::new());
     }

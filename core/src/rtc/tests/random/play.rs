@@ -7,6 +7,7 @@ use super::super::pair::{A, B, Pair, text, track};
 use super::Step;
 use crate::ids::{DataChannelId, TrackId};
 use crate::media::{Codec, EncodedFrame, MediaKind};
+use crate::property::seed_from;
 use crate::protocol::{DescriptionKind, Signal};
 use crate::rtc::{ConnectionState, DataChannelOptions, Event, NegotiationError};
 
@@ -46,6 +47,7 @@ pub(super) fn play(steps: &[Step]) -> BTreeSet<String> {
         signals_lost: false,
         seen: BTreeSet::new(),
     };
+    seed_from(&steps);
     for step in steps {
         game.step(step);
         game.pair.drain();
