@@ -129,7 +129,7 @@ impl MeteredPeer {
     }
 
     /// Passes on the last outputs of a connection that is closed and no longer in the roster.
-    pub(super) fn finish_connection(&mut self, now: Instant, peer: &PeerId, connection: &mut Connection) {
+    fn finish_connection(&mut self, now: Instant, peer: &PeerId, connection: &mut Connection) {
         while let Some(output) = connection.poll_output() {
             match output {
                 rtc::Output::Transmit(transmit) => {

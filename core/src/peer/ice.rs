@@ -183,7 +183,7 @@ impl MeteredPeer {
     }
 
     /// A datagram for one of the connections.
-    pub(super) fn incoming(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
+    fn incoming(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
         let Some(Owner { peer, accepts }) = self.roster.owner(local, remote, datagram) else {
             count(&mut self.counters.unclaimed_datagrams, 1);
             return;
