@@ -90,7 +90,8 @@ impl Connection {
         })
     }
 
-    /// Opens a data channel. [`Event::ChannelOpened`] tells when it is open; messages may be sent before, and wait.
+    /// Opens a data channel. [`Event::ChannelOpened`](super::Event::ChannelOpened) tells when it is open; messages may be
+    /// sent before, and wait.
     ///
     /// # Errors
     /// If an option is impossible, the agreed stream is in use, or there are too many channels.
@@ -110,7 +111,8 @@ impl Connection {
     }
 
     /// Sends a message, or lets it wait until the channel is open and has room. If that is `Ok`, exactly one
-    /// [`Output::SendDone`] with the request follows, those of one channel in the order of their sends; else none does.
+    /// [`Output::SendDone`](super::Output::SendDone) with the request follows, those of one channel in the order of their
+    /// sends; else none does.
     ///
     /// # Errors
     /// If the channel is closed, too many messages wait, or the message is empty or too large.
@@ -127,7 +129,8 @@ impl Connection {
         self.input(now, |this| this.channels.send(request, channel, message))
     }
 
-    /// Closes a data channel. Waiting messages end with [`DataChannelError::Closed`]; [`Event::ChannelClosed`] follows.
+    /// Closes a data channel. Waiting messages end with [`DataChannelError::Closed`];
+    /// [`Event::ChannelClosed`](super::Event::ChannelClosed) follows.
     /// Does nothing if there is no such channel.
     pub fn close_channel(&mut self, now: Instant, channel: DataChannelId) {
         self.input(now, |this| this.channels.close(channel, &mut this.outputs));
