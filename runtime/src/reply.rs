@@ -1,6 +1,9 @@
 //! Commands from handles to the driver, each with the way back for its answer.
 
+use std::collections::BTreeMap;
+
 use futures_channel::oneshot;
+use metered_realtime_core::RequestId;
 
 /// Commands that may wait for the driver. A handle that finds the channel full waits in turn: commands are made by users
 /// who await them, so there is someone to slow down.
@@ -32,4 +35,30 @@ pub(crate) async fn ask_weak<C, T>(
 /// Answers, whether or not anybody waits.
 pub(crate) fn answer<T>(reply: Reply<T>, value: T) {
     let _nobody_waits = reply.send(value);
+}
+
+/// Commands under way, by the request that the core made of each. The core bounds those, and ends each once.
+pub(crate) struct Waiting<E>(BTreeMap<RequestId, Reply<Result<(), E>>>);
+
+impl<E> Waiting<E> {
+    pub(crate) fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// The core has taken a command on, or refused it at once.
+    pub(crate) fn begun(&mut self, reply: Reply<Result<(), E>>, begun: Result<RequestId, E>) {
+        match begun {
+            Ok(request) => {
+                self.0.insert(request, reply);
+            }
+            Err(error) => answer(reply, Err(error)),
+        }
+    }
+
+    /// A command has ended.
+    pub(crate) fn done(&mut self, request: RequestId, result: Result<(), E>) {
+        if let Some(reply) = self.0.remove(&request) {
+            answer(reply, result);
+        }
+    }
 }

@@ -5,3 +5,6 @@
 pub mod benchmark;
 #[expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that is wrong about itself should stop")]
 pub mod simulation;
+mod wandering;
+
+pub use wandering::Wandering;

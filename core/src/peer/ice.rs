@@ -1,14 +1,17 @@
-//! The candidates of all connections, and the servers they come from.
+//! The candidates of all connections: the addresses and servers they come from, and the datagrams that come over them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use super::machine::{MeteredPeer, count};
+use super::machine::{MeteredPeer, Phase, count};
 use super::output::{Event, Output};
 use super::roster::Owner;
 use crate::ice::{self, IceCounters, IceTransportPolicy, RESOLVE_TIMEOUT, Received};
 use crate::ids::{LinkId, PeerId, ResolveId};
 use crate::rtc::{Connection, ConnectionState, LocalCandidate};
+
+/// Local addresses that are used at most: each is a candidate in every description.
+const MAX_ADDRESSES: usize = 64;
 
 /// Names of hosts that are being resolved for all peers together. Further ones are taken for not found: each keeps a
 /// resolver busy, and remote peers choose them.
@@ -28,48 +31,51 @@ impl MeteredPeer {
         self.ice.counters()
     }
 
-    /// Answers [`Output::Resolve`]: the addresses of the name, or none if it could not be resolved. Late answers do no
-    /// harm.
-    pub fn resolved(&mut self, now: Instant, request: ResolveId, addresses: &[IpAddr]) {
-        if let Some(HostName { peer, host, .. }) = self.host_names.remove(&request) {
-            self.host_resolved(now, &peer, &host, addresses);
-        } else {
-            self.ice.resolved(now, request, addresses);
+    /// Answers [`Output::BindSockets`]: the addresses of the UDP sockets that are bound. None is possible too; then
+    /// messages through the server are all there is. Call it again whenever they have changed, asked or not: connections
+    /// that went over an address that is gone look for another way at once. What is over 64 is left out.
+    pub fn local_addresses(&mut self, now: Instant, addresses: &[SocketAddr]) {
+        let addresses: Vec<SocketAddr> = addresses.iter().copied().take(MAX_ADDRESSES).collect();
+        let former = self.addresses.replace(addresses.clone());
+        if former.as_ref() == Some(&addresses) {
+            return;
         }
+        let former = former.unwrap_or_default();
+        self.ice.set_local_addresses(now, &addresses);
+        if self.options.ice_transport_policy == IceTransportPolicy::All {
+            for (_, remote) in self.roster.iter_mut() {
+                let connection = &mut remote.connection;
+                for address in addresses.iter().filter(|address| !former.contains(address)) {
+                    connection.add_local_address(now, *address);
+                }
+                for address in former.iter().filter(|address| !addresses.contains(address)) {
+                    connection.remove_local_candidate(now, LocalCandidate::Host(*address));
+                }
+                connection.network_changed(now);
+            }
+        }
+        self.settle_all(now);
+    }
+
+    /// The network may be another one: asks for the sockets anew, by [`Output::BindSockets`], if they were asked for before,
+    /// and looks whether TURN servers are still there.
+    pub fn network_changed(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Leaving { .. } | Phase::Closed) {
+            return;
+        }
+        if self.asked_for_sockets {
+            self.outputs.push_back(Output::BindSockets { loopback: self.options.loopback_candidates });
+        }
+        self.ice.suspect(now);
         self.pump(now);
     }
 
-    /// A candidate of a peer's names a host of the local network.
-    pub(super) fn host_named(&mut self, now: Instant, peer: &PeerId, host: String) {
-        // A relay is not on that network, and who offers relays alone does not want to be seen there.
-        let of_use = self.options.ice_transport_policy == IceTransportPolicy::All;
-        if !of_use || self.host_names.len() >= MAX_HOST_NAMES {
-            return self.host_resolved(now, peer, &host, &[]);
+    /// Feeds one datagram that came from `remote` to the socket bound to `local`.
+    pub fn datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
+        if !self.ice.datagram(now, local, remote, datagram) {
+            self.incoming(now, local, remote, datagram);
         }
-        let request = self.ice.new_request();
-        let deadline = now + RESOLVE_TIMEOUT;
-        self.host_names.insert(request, HostName { peer: peer.clone(), host: host.clone(), deadline });
-        self.outputs.push_back(Output::Resolve { request, host });
-    }
-
-    fn host_resolved(&mut self, now: Instant, peer: &PeerId, host: &str, addresses: &[IpAddr]) {
-        if let Some(remote) = self.roster.get_mut(peer) {
-            remote.connection.host_resolved(now, host, addresses);
-        }
-        self.settle(now, peer);
-    }
-
-    /// Gives up on names that take too long.
-    pub(super) fn expire_host_names(&mut self, now: Instant) {
-        while let Some((request, _)) = self.host_names.iter().find(|(_, name)| name.deadline <= now) {
-            let request = *request;
-            self.resolved(now, request, &[]);
-        }
-    }
-
-    /// When the next name is given up.
-    pub(super) fn host_name_deadline(&self) -> Option<Instant> {
-        self.host_names.values().map(|name| name.deadline).min()
+        self.pump(now);
     }
 
     /// Tells that a link is open.
@@ -87,6 +93,17 @@ impl MeteredPeer {
     /// Tells that a link could not be opened, or is gone. Not needed after [`Output::CloseLink`].
     pub fn link_closed(&mut self, now: Instant, link: LinkId) {
         self.ice.link_closed(now, link);
+        self.pump(now);
+    }
+
+    /// Answers [`Output::Resolve`]: the addresses of the name, or none if it could not be resolved. Late answers do no
+    /// harm.
+    pub fn resolved(&mut self, now: Instant, request: ResolveId, addresses: &[IpAddr]) {
+        if let Some(HostName { peer, host, .. }) = self.host_names.remove(&request) {
+            self.host_resolved(now, &peer, &host, addresses);
+        } else {
+            self.ice.resolved(now, request, addresses);
+        }
         self.pump(now);
     }
 
@@ -166,7 +183,7 @@ impl MeteredPeer {
     }
 
     /// A datagram for one of the connections.
-    pub(super) fn incoming(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
+    fn incoming(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
         let Some(Owner { peer, accepts }) = self.roster.owner(local, remote, datagram) else {
             count(&mut self.counters.unclaimed_datagrams, 1);
             return;
@@ -177,5 +194,38 @@ impl MeteredPeer {
             None => {}
         }
         self.settle(now, &peer);
+    }
+
+    /// A candidate of a peer's names a host of the local network.
+    pub(super) fn host_named(&mut self, now: Instant, peer: &PeerId, host: String) {
+        // A relay is not on that network, and who offers relays alone does not want to be seen there.
+        let of_use = self.options.ice_transport_policy == IceTransportPolicy::All;
+        if !of_use || self.host_names.len() >= MAX_HOST_NAMES {
+            return self.host_resolved(now, peer, &host, &[]);
+        }
+        let request = self.ice.new_request();
+        let deadline = now + RESOLVE_TIMEOUT;
+        self.host_names.insert(request, HostName { peer: peer.clone(), host: host.clone(), deadline });
+        self.outputs.push_back(Output::Resolve { request, host });
+    }
+
+    fn host_resolved(&mut self, now: Instant, peer: &PeerId, host: &str, addresses: &[IpAddr]) {
+        if let Some(remote) = self.roster.get_mut(peer) {
+            remote.connection.host_resolved(now, host, addresses);
+        }
+        self.settle(now, peer);
+    }
+
+    /// Gives up on names that take too long.
+    pub(super) fn expire_host_names(&mut self, now: Instant) {
+        while let Some((request, _)) = self.host_names.iter().find(|(_, name)| name.deadline <= now) {
+            let request = *request;
+            self.resolved(now, request, &[]);
+        }
+    }
+
+    /// When the next name is given up.
+    pub(super) fn host_name_deadline(&self) -> Option<Instant> {
+        self.host_names.values().map(|name| name.deadline).min()
     }
 }

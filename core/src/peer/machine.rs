@@ -1,35 +1,22 @@
-//! The machine: commands, inputs, and the phases of a peer's life in a room.
+//! The machine: its state, the phases of its life in a room, its inputs and its outputs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::error::{FatalError, JoinError, SendError};
 use super::held::HeldSignals;
 use super::ice::HostName;
 use super::options::{JoinOptions, MeteredPeerOptions};
 use super::output::{Event, Output, PeerState};
 use super::remote::Remote;
 use super::roster::Roster;
-use super::tracks::{LocalTracks, Tracked};
+use super::tracks::LocalTracks;
 use crate::Secret;
-use crate::ice::{Gatherer, IceTransportPolicy};
+use crate::ice::Gatherer;
 use crate::ids::{Channel, Counter, PeerId, RequestId, ResolveId, SocketId, TokenRequestId};
-use crate::protocol::{CloseCode, Metadata, Payload, PeerMessage};
-use crate::rtc::{Config, Connection, ConnectionState, LocalCandidate, RemoteTrack};
-use crate::signalling::{ConnectError, InvalidOption, Signalling, StateError, TokenError};
-
-/// How long, after a reconnect, the server may take to say who is in the channel before it is asked again.
-pub(super) const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How often it is asked again.
-pub(super) const SNAPSHOT_RETRIES: u32 = 2;
-
-/// What is around a description in the message that carries it to a peer, in bytes.
-const SIGNAL_OVERHEAD: usize = 512;
-
-/// Local addresses that are used at most: each is a candidate in every description.
-const MAX_ADDRESSES: usize = 64;
+use crate::protocol::{CloseCode, Metadata};
+use crate::rtc::{ConnectionState, RemoteTrack};
+use crate::signalling::{InvalidOption, Signalling, TokenError};
 
 /// One peer in one room.
 ///
@@ -64,9 +51,9 @@ pub struct MeteredPeer {
     pub(super) requests: Counter,
     pub(super) ice: Gatherer,
     pub(super) host_names: BTreeMap<ResolveId, HostName>,
-    connections: u32,
+    pub(super) connections: u32,
     pub(super) addresses: Option<Vec<SocketAddr>>,
-    asked_for_sockets: bool,
+    pub(super) asked_for_sockets: bool,
     pub(super) counters: PeerCounters,
     pub(super) outputs: VecDeque<Output>,
 }
@@ -213,99 +200,6 @@ impl MeteredPeer {
         &self.signalling
     }
 
-    /// Goes into a room: connects and subscribes. [`Output::JoinDone`] tells how it went; after a failure the peer is
-    /// idle again and may try once more. Who is there already comes as `PeerJoined` events afterwards.
-    ///
-    /// # Errors
-    /// [`JoinError::InvalidState`] in any state but idle, and [`JoinError::ReservedChannel`], before the network is
-    /// touched.
-    pub fn join(&mut self, now: Instant, channel: &Channel, options: JoinOptions) -> Result<RequestId, JoinError> {
-        if !matches!(self.phase, Phase::Idle) {
-            return Err(StateError { method: "join", state: self.state() }.into());
-        }
-        if channel.is_reserved() {
-            return Err(JoinError::ReservedChannel);
-        }
-        let request = self.new_request();
-        self.enter(Phase::Joining { request, channel: channel.clone(), options });
-        if !self.asked_for_sockets && self.options.ice_transport_policy == IceTransportPolicy::All {
-            self.asked_for_sockets = true;
-            self.outputs.push_back(Output::BindSockets { loopback: self.options.loopback_candidates });
-        }
-        let started = self.signalling.connect(now);
-        debug_assert!(started.is_ok(), "an idle peer has an idle connection");
-        self.pump(now);
-        Ok(request)
-    }
-
-    /// Broadcasts to everyone in the room, through the server. [`Output::SendDone`] tells how it went.
-    ///
-    /// # Errors
-    /// [`SendError::NotJoined`], [`SendError::NotConnected`] while reconnecting, [`SendError::Oversized`]; at once.
-    pub fn send(&mut self, now: Instant, data: &Payload) -> Result<RequestId, SendError> {
-        let channel = self.room()?.clone();
-        warn_of_internal_shape(data);
-        let beneath = self.signalling.publish(now, &channel, data)?;
-        Ok(self.sent(now, beneath))
-    }
-
-    /// Sends to one peer, through the server. [`Output::SendDone`] tells how it went.
-    ///
-    /// # Errors
-    /// Those of [`send`](Self::send), and [`SendError::SelfSend`]; at once.
-    pub fn send_to(&mut self, now: Instant, to: &PeerId, data: &Payload) -> Result<RequestId, SendError> {
-        self.room()?;
-        if self.peer_id.as_ref() == Some(to) {
-            return Err(SendError::SelfSend);
-        }
-        warn_of_internal_shape(data);
-        let beneath = self.signalling.send(now, to, data)?;
-        Ok(self.sent(now, beneath))
-    }
-
-    fn room(&self) -> Result<&Channel, SendError> {
-        match &self.phase {
-            Phase::Joined { channel, .. } | Phase::Reconnecting { channel, .. } => Ok(channel),
-            _ => Err(SendError::NotJoined),
-        }
-    }
-
-    fn sent(&mut self, now: Instant, beneath: RequestId) -> RequestId {
-        let request = self.new_request();
-        self.waiting.insert(beneath, Waiting::Send(request));
-        self.pump(now);
-        request
-    }
-
-    /// Leaves for good, from any state: the remote peers' connections close first, then the socket. [`Output::Finished`]
-    /// follows, after a second at most. Calling it again does nothing.
-    pub fn close(&mut self, now: Instant, reason: Option<&str>) {
-        self.leave(now, reason.map(str::to_owned));
-    }
-
-    pub(super) fn leave(&mut self, now: Instant, reason: Option<String>) {
-        let join = match &self.phase {
-            Phase::Leaving { .. } | Phase::Closed => return,
-            Phase::Joining { request, .. } => Some(*request),
-            _ => None,
-        };
-        let channel = self.channel().cloned();
-        let words = reason.clone().unwrap_or_default();
-        self.enter(Phase::Leaving { channel, reason });
-        if let Some(request) = join {
-            let result = Err(ConnectError::ClosedByUser.into());
-            self.outputs.push_back(Output::JoinDone { request, result });
-        }
-        let peers: Vec<PeerId> = self.roster.ids().cloned().collect();
-        for peer in peers {
-            self.close_remote(now, &peer);
-        }
-        self.held.clear();
-        self.ice.close(now);
-        self.signalling.close(now, &words);
-        self.pump(now);
-    }
-
     /// Tells that a socket has opened.
     pub fn socket_opened(&mut self, now: Instant, socket: SocketId) {
         self.signalling.socket_opened(now, socket);
@@ -334,53 +228,6 @@ impl MeteredPeer {
     /// Feeds the token provider's answer.
     pub fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<Secret, TokenError>) {
         self.signalling.token(now, request, token);
-        self.pump(now);
-    }
-
-    /// Answers [`Output::BindSockets`]: the addresses of the UDP sockets that are bound. None is possible too; then
-    /// messages through the server are all there is. Call it again whenever they have changed, asked or not: connections
-    /// that went over an address that is gone look for another way at once. What is over 64 is left out.
-    pub fn local_addresses(&mut self, now: Instant, addresses: &[SocketAddr]) {
-        let addresses: Vec<SocketAddr> = addresses.iter().copied().take(MAX_ADDRESSES).collect();
-        let former = self.addresses.replace(addresses.clone());
-        if former.as_ref() == Some(&addresses) {
-            return;
-        }
-        let former = former.unwrap_or_default();
-        self.ice.set_local_addresses(now, &addresses);
-        if self.options.ice_transport_policy == IceTransportPolicy::All {
-            for (_, remote) in self.roster.iter_mut() {
-                let connection = &mut remote.connection;
-                for address in addresses.iter().filter(|address| !former.contains(address)) {
-                    connection.add_local_address(now, *address);
-                }
-                for address in former.iter().filter(|address| !addresses.contains(address)) {
-                    connection.remove_local_candidate(now, LocalCandidate::Host(*address));
-                }
-                connection.network_changed(now);
-            }
-        }
-        self.settle_all(now);
-    }
-
-    /// The network may be another one: asks for the sockets anew, by [`Output::BindSockets`], if they were asked for before,
-    /// and looks whether TURN servers are still there.
-    pub fn network_changed(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Leaving { .. } | Phase::Closed) {
-            return;
-        }
-        if self.asked_for_sockets {
-            self.outputs.push_back(Output::BindSockets { loopback: self.options.loopback_candidates });
-        }
-        self.ice.suspect(now);
-        self.pump(now);
-    }
-
-    /// Feeds one datagram that came from `remote` to the socket bound to `local`.
-    pub fn datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
-        if !self.ice.datagram(now, local, remote, datagram) {
-            self.incoming(now, local, remote, datagram);
-        }
         self.pump(now);
     }
 
@@ -437,65 +284,5 @@ impl MeteredPeer {
             tracing::debug!(%from, %to, "room peer");
             self.tell(Event::StateChange { from, to });
         }
-    }
-
-    /// A condition the user must act on, that also ends us.
-    pub(super) fn fatal(&mut self, now: Instant, error: FatalError) {
-        let reason = error.name().to_owned();
-        self.tell(Event::Error(error));
-        self.leave(now, Some(reason));
-    }
-
-    /// A connection to `peer`, with our addresses, and with our tracks, whose metadata goes ahead of them.
-    pub(super) fn new_connection(&mut self, now: Instant, peer: &PeerId) -> Connection {
-        self.connections = self.connections.wrapping_add(1);
-        let polite = self.peer_id.as_ref().is_some_and(|own| own < peer);
-        let measurements = self.options.measurements();
-        let max_description_size = self.max_message_size().saturating_sub(SIGNAL_OVERHEAD);
-        let config = Config { polite, channel_serial: self.connections, measurements, max_description_size };
-        let mut connection = Connection::new(now, config);
-        self.ice.connection_made(self.connections);
-        self.give_candidates(now, &mut connection);
-        let tracked: Vec<Tracked> = self.tracks.iter().cloned().collect();
-        for tracked in tracked {
-            self.send_track_metadata(now, peer, &tracked.track.id, tracked.metadata.clone());
-            connection.attach_track(now, tracked.outbound());
-        }
-        connection
-    }
-
-    /// Closes a remote peer's connection and forgets the peer; says so only of the connection.
-    pub(super) fn close_remote(&mut self, now: Instant, peer: &PeerId) {
-        let Some(mut remote) = self.roster.remove(peer) else {
-            return;
-        };
-        let closed = remote.close(now);
-        self.finish_connection(now, peer, &mut remote.connection);
-        if let Some(event) = closed {
-            self.tell(Event::Remote { peer: peer.clone(), event });
-        }
-        self.connection_closed(now);
-    }
-
-    /// Follows a change to one connection.
-    pub(super) fn touched(&mut self, now: Instant, peer: &PeerId) {
-        self.settle(now, peer);
-        self.pump(now);
-    }
-
-    /// Follows a change to every connection.
-    pub(super) fn settle_all(&mut self, now: Instant) {
-        let peers: Vec<PeerId> = self.roster.ids().cloned().collect();
-        for peer in peers {
-            self.settle(now, &peer);
-        }
-        self.pump(now);
-    }
-}
-
-/// Says that a receiver of this payload will take it for one of the library's own messages.
-fn warn_of_internal_shape(data: &Payload) {
-    if PeerMessage::looks_internal(data.as_raw()) {
-        tracing::warn!("the payload has the shape of a signal or of track metadata; receivers will take it for one");
     }
 }

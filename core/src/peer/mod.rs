@@ -7,14 +7,19 @@
 
 mod allowance;
 mod commands;
+mod connections;
+mod dispatch;
 mod error;
 mod held;
 mod ice;
 mod machine;
+mod messages;
 mod options;
 mod output;
 mod paths;
+mod presence;
 mod remote;
+mod room;
 mod roster;
 mod signals;
 mod tracks;

@@ -6,11 +6,13 @@
 mod bandwidth;
 mod candidates;
 mod channels;
+mod commands;
 mod connection;
 mod dtls;
 mod early;
 mod error;
 mod ladder;
+mod local_candidates;
 mod media;
 mod negotiation;
 mod options;
@@ -19,6 +21,7 @@ mod output;
 mod sdp;
 mod stats;
 mod tracks;
+mod transport;
 mod window;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::overlap::{Overlap, Surplus};
 use crate::ids::{Channel, RequestId, SocketId};
 
 /// A token that lives for less is not renewed: the server's 4002 ends its connection, and the reconnect gets another.
-pub(super) const MIN_LIFETIME: Duration = Duration::from_secs(10);
+const MIN_LIFETIME: Duration = Duration::from_secs(10);
 
 /// How much of a lifetime is kept for attempts that fail, if it is that long: at least half of it, else.
 const RESERVE: Duration = Duration::from_secs(60);

@@ -9,16 +9,14 @@ use async_channel::{Sender, WeakSender};
 use metered_realtime_core::peer::{self as core, MeteredPeerOptions, Output, ReplaceTrackError};
 use metered_realtime_core::rtc::{ChannelInfo, ConnectionState, DataChannelOptions, OpenChannelError};
 use metered_realtime_core::signalling::InvalidOption;
-use metered_realtime_core::{DataChannelId, LinkId, RequestId, ResolveId, StreamId, TrackId};
+use metered_realtime_core::{DataChannelId, LinkId, ResolveId, StreamId, TrackId};
 
 use super::{Command, Event, JoinedEvent, LeftEvent, RemoteEvent, RemotePeer, RemoteStream, Shared};
 use crate::data_channel::DataChannel;
 use crate::drive::{Machine, Task, core_inputs};
 use crate::events::StateChange;
-use crate::reply::{Reply, answer};
+use crate::reply::{Reply, Waiting, answer};
 use crate::track::{LocalTrack, OutboundFrame, Receiver};
-
-type Waiting<E> = BTreeMap<RequestId, Reply<Result<(), E>>>;
 
 pub(crate) struct Driven {
     core: core::MeteredPeer,
@@ -26,7 +24,6 @@ pub(crate) struct Driven {
     commands: WeakSender<Command>,
     frames: Sender<OutboundFrame>,
     tracks: BTreeMap<TrackId, Attached>,
-    // One entry for each request the core has in flight, and the core bounds those.
     joins: Waiting<core::JoinError>,
     sends: Waiting<core::SendError>,
     channel_sends: Waiting<metered_realtime_core::rtc::DataChannelError>,
@@ -56,9 +53,9 @@ impl Driven {
             commands,
             frames,
             tracks: BTreeMap::new(),
-            joins: BTreeMap::new(),
-            sends: BTreeMap::new(),
-            channel_sends: BTreeMap::new(),
+            joins: Waiting::new(),
+            sends: Waiting::new(),
+            channel_sends: Waiting::new(),
             closes: Vec::new(),
             as_seen: false,
         };
@@ -125,21 +122,6 @@ impl Driven {
         let DataChannelOptions { label, protocol, ordered, reliability, negotiated, .. } = options;
         let opened_by_remote = false;
         Ok(remote.opening(ChannelInfo { channel, label, protocol, ordered, reliability, negotiated, opened_by_remote }))
-    }
-
-    fn done<E>(waiting: &mut Waiting<E>, request: RequestId, result: Result<(), E>) {
-        if let Some(reply) = waiting.remove(&request) {
-            answer(reply, result);
-        }
-    }
-
-    fn begun<E>(waiting: &mut Waiting<E>, reply: Reply<Result<(), E>>, begun: Result<RequestId, E>) {
-        match begun {
-            Ok(request) => {
-                waiting.insert(request, reply);
-            }
-            Err(error) => answer(reply, Err(error)),
-        }
     }
 
     fn event(&mut self, event: core::Event) {
@@ -255,15 +237,15 @@ impl Machine for Driven {
         match command {
             Command::Join { channel, options, reply } => {
                 let begun = self.core.join(now, &channel, options);
-                Self::begun(&mut self.joins, reply, begun);
+                self.joins.begun(reply, begun);
             }
             Command::Send { data, reply } => {
                 let begun = self.core.send(now, &data);
-                Self::begun(&mut self.sends, reply, begun);
+                self.sends.begun(reply, begun);
             }
             Command::SendTo { to, data, reply } => {
                 let begun = self.core.send_to(now, &to, &data);
-                Self::begun(&mut self.sends, reply, begun);
+                self.sends.begun(reply, begun);
             }
             Command::NetworkChanged => self.core.network_changed(now),
             Command::Close { reason, reply } => {
@@ -318,7 +300,7 @@ impl Machine for Driven {
             }
             Command::ChannelSend { peer, channel, message, reply } => {
                 let begun = self.core.channel_send(now, &peer, channel, message);
-                Self::begun(&mut self.channel_sends, reply, begun);
+                self.channel_sends.begun(reply, begun);
             }
             Command::BufferedAmount { peer, channel, reply } => {
                 answer(reply, self.core.channel_buffered_amount(&peer, channel));
@@ -382,10 +364,10 @@ impl Machine for Driven {
                 Output::SendLink(send) => return Some(Task::SendLink(send)),
                 Output::CloseLink { link } => return Some(Task::CloseLink { link }),
                 Output::Event(event) => self.event(event),
-                Output::JoinDone { request, result } => Self::done(&mut self.joins, request, result),
-                Output::SendDone { request, result } => Self::done(&mut self.sends, request, result),
+                Output::JoinDone { request, result } => self.joins.done(request, result),
+                Output::SendDone { request, result } => self.sends.done(request, result),
                 Output::ChannelSendDone { request, result } => {
-                    Self::done(&mut self.channel_sends, request, result);
+                    self.channel_sends.done(request, result);
                 }
                 Output::Finished => {
                     self.finished();

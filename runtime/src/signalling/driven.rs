@@ -1,6 +1,5 @@
 //! The core's signalling machine, as the drive loop sees it: commands in, events and answers out to the handles.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -10,12 +9,12 @@ use metered_realtime_core::protocol::Payload;
 use metered_realtime_core::signalling::{
     Event, InvalidOption, Output, RequestError, Signalling, SignallingOptions, State,
 };
-use metered_realtime_core::{Channel, LinkId, PeerId, RequestId, ResolveId};
+use metered_realtime_core::{Channel, LinkId, PeerId, ResolveId};
 
 use super::{SignallingConnectError, SubscribeOptions};
 use crate::drive::{Machine, Task, core_inputs};
 use crate::events::Hub;
-use crate::reply::{Reply, answer};
+use crate::reply::{Reply, Waiting, answer};
 use crate::wakers::lock;
 
 type Request = Reply<Result<(), RequestError>>;
@@ -84,8 +83,7 @@ pub(crate) struct Driven {
     core: Signalling,
     shared: Arc<Shared>,
     connect: Option<Reply<Result<(), SignallingConnectError>>>,
-    // One entry for each request the core has in flight, and the core ends each in time.
-    requests: BTreeMap<RequestId, Request>,
+    requests: Waiting<RequestError>,
     closes: Vec<Reply<()>>,
 }
 
@@ -105,18 +103,8 @@ impl Driven {
                 max_message_size: core.max_message_size(),
             }),
         });
-        let driven =
-            Self { core, shared: shared.clone(), connect: None, requests: BTreeMap::new(), closes: Vec::new() };
+        let driven = Self { core, shared: shared.clone(), connect: None, requests: Waiting::new(), closes: Vec::new() };
         Ok((driven, shared))
-    }
-
-    fn begun(&mut self, reply: Request, begun: Result<RequestId, RequestError>) {
-        match begun {
-            Ok(request) => {
-                self.requests.insert(request, reply);
-            }
-            Err(error) => answer(reply, Err(error)),
-        }
     }
 
     fn finished(&mut self) {
@@ -138,20 +126,20 @@ impl Machine for Driven {
             Command::Subscribe { channel, options, reply } => {
                 let begun = self.core.subscribe(now, &channel, options.include_sender_metadata);
                 self.shared.see(&self.core);
-                self.begun(reply, begun);
+                self.requests.begun(reply, begun);
             }
             Command::Unsubscribe { channel, reply } => {
                 let begun = self.core.unsubscribe(now, &channel);
                 self.shared.see(&self.core);
-                self.begun(reply, begun);
+                self.requests.begun(reply, begun);
             }
             Command::Publish { channel, data, reply } => {
                 let begun = self.core.publish(now, &channel, &data);
-                self.begun(reply, begun);
+                self.requests.begun(reply, begun);
             }
             Command::Send { to, data, reply } => {
                 let begun = self.core.send(now, &to, &data);
-                self.begun(reply, begun);
+                self.requests.begun(reply, begun);
             }
             Command::Close { reason, reply } => {
                 self.closes.push(reply);
@@ -198,9 +186,7 @@ impl Machine for Driven {
                     }
                 }
                 Output::RequestDone { request, result } => {
-                    if let Some(reply) = self.requests.remove(&request) {
-                        answer(reply, result);
-                    }
+                    self.requests.done(request, result);
                 }
                 Output::Finished => {
                     self.finished();

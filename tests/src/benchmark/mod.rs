@@ -4,7 +4,6 @@
 mod bare;
 mod frame;
 mod machine;
-mod one_address;
 mod report;
 mod room;
 
@@ -15,7 +14,6 @@ use std::process::ExitCode;
 pub use bare::{Bare, Load, Received};
 pub use frame::{Plain, message};
 pub use machine::{Connected, WELCOME, ack, channel};
-pub use one_address::OneAddress;
 pub use report::{Report, Target};
 pub use room::{Room, first};
 

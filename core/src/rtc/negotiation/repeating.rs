@@ -41,7 +41,7 @@ impl Connection {
     }
 
     /// Sends the offer again that is out; the other side answers the same one twice alike.
-    pub(super) fn repeat_offer(&mut self) {
+    fn repeat_offer(&mut self) {
         let Some(offer) = &mut self.negotiation.offer else { return };
         if offer.copies >= MAX_COPIES && self.ladder.is_quiet() {
             offer.repeat_at = None;

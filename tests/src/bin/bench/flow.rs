@@ -11,7 +11,8 @@ use metered_realtime_tokio::{Codec, DataChannel, EncodedFrame, LocalTrack, Remot
 use socket2::SockRef;
 use tokio::net::UdpSocket;
 
-use metered_realtime_tests::benchmark::{Bare, Load, OneAddress, Outcome, Report, Room, Target, first};
+use metered_realtime_tests::Wandering;
+use metered_realtime_tests::benchmark::{Bare, Load, Outcome, Report, Room, Target, first};
 
 use crate::Effort;
 
@@ -45,7 +46,8 @@ pub(crate) async fn run(effort: Effort, report: &mut Report) -> Outcome<()> {
     let room = Room::new().await?;
     let sockets = [socket()?, socket()?];
     let addresses: [SocketAddr; 2] = [sockets[0].local_addr()?, sockets[1].local_addr()?];
-    let runtime = OneAddress::new(addresses[0].ip());
+    // One address, so that both sides have as many sockets, and as many ways to look after.
+    let runtime = Wandering::at(addresses[0].ip());
     let [ada, ben] = [room.join_on(runtime.clone()).await?, room.join_on(runtime).await?];
     let (ben_for_ada, ada_for_ben) = (first(ada.on_peer_joined(), ada.remote_peers()).await?, ben.remote_peers());
     let ada_for_ben = first(ben.on_peer_joined(), ada_for_ben).await?;

@@ -1,28 +1,33 @@
-//! Tokio on a machine with one address.
+//! Tokio on a machine that has the addresses it is told to have.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use metered_realtime_tokio::runtime::{SocketUrl, WebSocketError, WebSocketLimits};
 use metered_realtime_tokio::{Runtime, Tokio};
 
-/// As [`Tokio`], but of the machine's addresses it knows one: so that both sides of a comparison have as many sockets, and as
-/// many ways to look after.
+/// As [`Tokio`], but of the machine's addresses it knows one, which may change.
 #[derive(Debug, Clone)]
-pub struct OneAddress {
+pub struct Wandering {
     tokio: Tokio,
-    address: IpAddr,
+    address: Arc<Mutex<IpAddr>>,
 }
 
-impl OneAddress {
-    /// The address, and no other.
-    pub fn new(address: IpAddr) -> Self {
-        Self { tokio: Tokio::default(), address }
+impl Wandering {
+    /// At this address, and no other.
+    pub fn at(address: IpAddr) -> Self {
+        Self { tokio: Tokio::default(), address: Arc::new(Mutex::new(address)) }
+    }
+
+    /// At this address from now on. Its clones move along.
+    pub fn move_to(&self, address: IpAddr) {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
     }
 }
 
-impl Runtime for OneAddress {
+impl Runtime for Wandering {
     type Timer = <Tokio as Runtime>::Timer;
     type Udp = <Tokio as Runtime>::Udp;
     type WebSocket = <Tokio as Runtime>::WebSocket;
@@ -45,7 +50,7 @@ impl Runtime for OneAddress {
     }
 
     fn interfaces(&self) -> io::Result<Vec<IpAddr>> {
-        Ok(vec![self.address])
+        Ok(vec![*self.address.lock().unwrap_or_else(PoisonError::into_inner)])
     }
 
     fn connect_websocket(

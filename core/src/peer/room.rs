@@ -1,0 +1,149 @@
+//! Going into the room and out of it.
+
+use std::time::Instant;
+
+use super::error::{FatalError, JoinError};
+use super::machine::{MeteredPeer, Phase, Waiting};
+use super::options::JoinOptions;
+use super::output::{Event, Output};
+use crate::ice::IceTransportPolicy;
+use crate::ids::{Channel, PeerId, RequestId};
+use crate::protocol::CloseCode;
+use crate::signalling::{CloseReason, ConnectError, RequestError, StateError};
+
+/// Why a join failed whose connection ended after the `welcome`.
+pub(super) fn disconnected_while_joining(code: CloseCode, reason: CloseReason) -> JoinError {
+    match code {
+        CloseCode::ABNORMAL => JoinError::Subscribe(RequestError::Disconnected),
+        code => JoinError::Connect(ConnectError::Closed { code, reason }),
+    }
+}
+
+impl MeteredPeer {
+    /// Goes into a room: connects and subscribes. [`Output::JoinDone`] tells how it went; after a failure the peer is
+    /// idle again and may try once more. Who is there already comes as `PeerJoined` events afterwards.
+    ///
+    /// # Errors
+    /// [`JoinError::InvalidState`] in any state but idle, and [`JoinError::ReservedChannel`], before the network is
+    /// touched.
+    pub fn join(&mut self, now: Instant, channel: &Channel, options: JoinOptions) -> Result<RequestId, JoinError> {
+        if !matches!(self.phase, Phase::Idle) {
+            return Err(StateError { method: "join", state: self.state() }.into());
+        }
+        if channel.is_reserved() {
+            return Err(JoinError::ReservedChannel);
+        }
+        let request = self.new_request();
+        self.enter(Phase::Joining { request, channel: channel.clone(), options });
+        if !self.asked_for_sockets && self.options.ice_transport_policy == IceTransportPolicy::All {
+            self.asked_for_sockets = true;
+            self.outputs.push_back(Output::BindSockets { loopback: self.options.loopback_candidates });
+        }
+        let started = self.signalling.connect(now);
+        debug_assert!(started.is_ok(), "an idle peer has an idle connection");
+        self.pump(now);
+        Ok(request)
+    }
+
+    pub(super) fn subscribe(&mut self, now: Instant) {
+        let Phase::Joining { channel, options, .. } = &self.phase else {
+            return;
+        };
+        match self.signalling.subscribe(now, channel, options.include_sender_metadata) {
+            Ok(request) => drop(self.waiting.insert(request, Waiting::Join)),
+            Err(error) => self.join_failed(now, JoinError::Subscribe(error)),
+        }
+    }
+
+    pub(super) fn joined(&mut self) {
+        let Phase::Joining { request, channel, options } = &self.phase else {
+            return;
+        };
+        let (request, channel, options) = (*request, channel.clone(), *options);
+        self.enter(Phase::Joined { channel: channel.clone(), options });
+        if let Some(peer_id) = self.peer_id.clone() {
+            self.tell(Event::Joined { peer_id, channel });
+        }
+        self.outputs.push_back(Output::JoinDone { request, result: Ok(()) });
+    }
+
+    /// Back to idle, with nothing left of the attempt.
+    pub(super) fn join_failed(&mut self, now: Instant, error: JoinError) {
+        let Phase::Joining { request, .. } = self.phase else {
+            return;
+        };
+        self.signalling.reset();
+        self.waiting.clear();
+        self.held.clear();
+        let peers: Vec<PeerId> = self.roster.ids().cloned().collect();
+        for peer in peers {
+            self.remove_peer(now, &peer);
+        }
+        self.peer_id = None;
+        self.enter(Phase::Idle);
+        self.outputs.push_back(Output::JoinDone { request, result: Err(error) });
+    }
+
+    pub(super) fn is_our_room(&self, name: &Channel) -> bool {
+        match &self.phase {
+            Phase::Joining { channel, .. } | Phase::Joined { channel, .. } | Phase::Reconnecting { channel, .. } => {
+                channel == name
+            }
+            Phase::Idle | Phase::Leaving { .. } | Phase::Closed => false,
+        }
+    }
+
+    /// Leaves for good, from any state: the remote peers' connections close first, then the socket. [`Output::Finished`]
+    /// follows, after a second at most. Calling it again does nothing.
+    pub fn close(&mut self, now: Instant, reason: Option<&str>) {
+        self.leave(now, reason.map(str::to_owned));
+    }
+
+    pub(super) fn leave(&mut self, now: Instant, reason: Option<String>) {
+        let join = match &self.phase {
+            Phase::Leaving { .. } | Phase::Closed => return,
+            Phase::Joining { request, .. } => Some(*request),
+            _ => None,
+        };
+        let channel = self.channel().cloned();
+        let words = reason.clone().unwrap_or_default();
+        self.enter(Phase::Leaving { channel, reason });
+        if let Some(request) = join {
+            let result = Err(ConnectError::ClosedByUser.into());
+            self.outputs.push_back(Output::JoinDone { request, result });
+        }
+        let peers: Vec<PeerId> = self.roster.ids().cloned().collect();
+        for peer in peers {
+            self.close_remote(now, &peer);
+        }
+        self.held.clear();
+        self.ice.close(now);
+        self.signalling.close(now, &words);
+        self.pump(now);
+    }
+
+    pub(super) fn disconnected(&mut self, now: Instant, code: CloseCode, reason: CloseReason) {
+        // A leave that is under way ends this way too, and then nothing is wrong.
+        if !matches!(self.phase, Phase::Leaving { .. }) {
+            self.fatal(now, FatalError::Closed { code, reason });
+        }
+    }
+
+    /// A condition the user must act on, that also ends us.
+    pub(super) fn fatal(&mut self, now: Instant, error: FatalError) {
+        let reason = error.name().to_owned();
+        self.tell(Event::Error(error));
+        self.leave(now, Some(reason));
+    }
+
+    pub(super) fn finished(&mut self) {
+        let Phase::Leaving { channel, reason } = &mut self.phase else {
+            return;
+        };
+        let left = Event::Left { peer_id: self.peer_id.clone(), channel: channel.take(), reason: reason.take() };
+        self.enter(Phase::Closed);
+        self.ice.abandon();
+        self.tell(left);
+        self.outputs.push_back(Output::Finished);
+    }
+}

@@ -1,0 +1,228 @@
+//! The single way through which `str0m` is touched: datagrams and time go in, and what comes out is seen to at once.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use str0m::net::{Protocol, Receive};
+use str0m::{Event as RtcEvent, Input, Output as RtcOutput, Rtc};
+use tracing::debug;
+
+use super::candidates::bump;
+use super::connection::Connection;
+use super::error::NegotiationError;
+use super::ladder::Step;
+use super::media;
+use super::output::{ConnectionState, Event, Output, Transmit};
+
+/// How often `str0m` may ask to be called again at once before that is left to the embedder.
+const MAX_TIMEOUTS_AT_ONCE: usize = 256;
+
+/// How many errors in a row `str0m` may report while it is drained.
+const MAX_ERRORS_AT_ONCE: usize = 16;
+
+/// How long it is then left alone, unless something comes in.
+const PAUSE_AFTER_ERRORS: Duration = Duration::from_millis(100);
+
+impl Connection {
+    /// Whether a datagram is for this connection: a STUN message with its credentials, or anything from the address it
+    /// is connected to. For finding the connection among those that share a socket.
+    pub fn accepts(&self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> bool {
+        self.rtc.as_ref().is_some_and(|rtc| {
+            Receive::new(Protocol::Udp, remote, local, datagram)
+                .is_ok_and(|receive| rtc.accepts(&Input::Receive(self.now, receive)))
+        })
+    }
+
+    /// A datagram came in at the local candidate's address `local` from `remote`. One that
+    /// [`accepts`](Self::accepts) refuses is counted and dropped, except that the first messages of DTLS are kept for as
+    /// long as it takes ICE to get there: the other side may be a step ahead, and would repeat them a second later.
+    pub fn handle_datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
+        if !self.accepts(local, remote, datagram) {
+            if !self.early.keep(self.state, local, remote, datagram) {
+                bump(&mut self.counters.refused_datagrams);
+            }
+            return;
+        }
+        self.handle_accepted(now, local, remote, datagram);
+    }
+
+    /// The same for one that [`accepts`](Self::accepts) is known to take.
+    pub(crate) fn handle_accepted(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
+        // The datagram brings the time.
+        self.now = self.now.max(now);
+        self.receive(local, remote, datagram);
+        while let Some(early) = self.next_early() {
+            self.receive(early.local, early.remote, &early.contents);
+        }
+        self.settle();
+    }
+
+    fn next_early(&mut self) -> Option<Transmit> {
+        let mut early = std::mem::take(&mut self.early);
+        let next = early.next(|early| self.accepts(early.local, early.remote, &early.contents));
+        self.early = early;
+        next
+    }
+
+    fn receive(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
+        let at = self.now;
+        let result = self.change(|rtc| {
+            let receive = Receive::new(Protocol::Udp, remote, local, datagram).ok()?;
+            rtc.handle_input(Input::Receive(at, receive)).ok()
+        });
+        if result.flatten().is_none() {
+            bump(&mut self.counters.refused_datagrams);
+        }
+    }
+
+    /// One change of `str0m`'s, drained before the next, as it demands. `None` if the connection is closed.
+    pub(super) fn change<T>(&mut self, act: impl FnOnce(&mut Rtc) -> T) -> Option<T> {
+        let result = act(self.rtc.as_mut()?);
+        self.drain();
+        Some(result)
+    }
+
+    /// Tells `str0m` the time.
+    pub(super) fn tick(&mut self) {
+        let at = self.now;
+        let done = self.change(|rtc| rtc.handle_input(Input::Timeout(at)).is_ok());
+        if done == Some(false) {
+            debug!("an error in the transport");
+        }
+    }
+
+    fn drain(&mut self) {
+        let mut errors = 0;
+        while let Some(rtc) = &mut self.rtc {
+            match rtc.poll_output() {
+                Ok(RtcOutput::Timeout(at)) => {
+                    self.rtc_timeout = Some(at);
+                    self.ended |= !rtc.is_alive();
+                    if let Some(event) = self.stats.end(&self.channels) {
+                        self.event(event);
+                    }
+                    break;
+                }
+                Ok(RtcOutput::Transmit(transmit)) => self.outputs.push_back(Output::Transmit(Transmit {
+                    local: transmit.source,
+                    remote: transmit.destination,
+                    contents: transmit.contents.into(),
+                })),
+                Ok(RtcOutput::Event(event)) => self.rtc_event(event),
+                Err(_) => {
+                    errors += 1;
+                    if errors == MAX_ERRORS_AT_ONCE {
+                        self.rtc_timeout = Some(self.now + PAUSE_AFTER_ERRORS);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn rtc_event(&mut self, event: RtcEvent) {
+        let Self { rtc: Some(rtc), channels, counters, outputs, .. } = self else { return };
+        match event {
+            RtcEvent::IceConnectionStateChange(ice) => {
+                self.ice_lost |= ice.is_disconnected();
+                self.ice = ice;
+            }
+            RtcEvent::MediaData(data) => {
+                let track = self.remote.by_mid(data.mid).map(|track| track.id.clone());
+                match (track, media::received(data)) {
+                    (Some(track), Some(frame)) => self.event(Event::Frame { track, frame }),
+                    _ => bump(&mut self.counters.unknown_frames),
+                }
+            }
+            RtcEvent::KeyframeRequest(request) => {
+                let source = self.tracks.by_mid(&request.mid).and_then(|slot| slot.source.clone());
+                if let Some(track) = source {
+                    self.event(Event::KeyframeRequested { track });
+                }
+            }
+            RtcEvent::StreamPaused(stream) => {
+                if let Some(track) = self.remote.by_mid(stream.mid).map(|track| track.id.clone()) {
+                    self.event(Event::TrackPaused { track, paused: stream.paused });
+                }
+            }
+            RtcEvent::EgressBitrateEstimate(kind) => {
+                if let Some(event) = self.bandwidth.estimated(&kind) {
+                    self.event(event);
+                }
+            }
+            RtcEvent::PeerStats(stats) => self.stats.begin(&stats),
+            RtcEvent::MediaEgressStats(stats) => self.stats.outbound(&stats, &self.tracks),
+            RtcEvent::MediaIngressStats(stats) => self.stats.inbound(&stats, &self.remote),
+            RtcEvent::ChannelOpen(id, _) => channels.opened(rtc, id, counters, outputs),
+            RtcEvent::ChannelData(data) => channels.message(rtc, data, counters, outputs),
+            RtcEvent::ChannelClose(id) => channels.closed(id, outputs),
+            RtcEvent::Closed => {
+                self.event(Event::ClosedByRemote);
+                self.ended_by_remote = true;
+                self.ended = true;
+            }
+            _ => {}
+        }
+    }
+
+    /// Does what is to be done at once, until there is nothing more.
+    pub(super) fn settle(&mut self) {
+        let mut timeouts = 0;
+        while !self.ended {
+            let due = self.state > ConnectionState::Idle && self.rtc_timeout.is_some_and(|at| at <= self.now);
+            if due && timeouts < MAX_TIMEOUTS_AT_ONCE {
+                timeouts += 1;
+                self.tick();
+                continue;
+            }
+            let ready = self.negotiation.has_application;
+            let Self { rtc: Some(rtc), channels, counters, outputs, now, .. } = self else { break };
+            if !channels.step(*now, rtc, ready, counters, outputs) {
+                break;
+            }
+            self.drain();
+        }
+        if self.ended && self.rtc.is_some() {
+            if !self.ended_by_remote {
+                self.error(NegotiationError::TransportFailed);
+            }
+            self.channels.close_all(&mut self.outputs);
+            self.end();
+        }
+        self.follow_ice();
+        self.follow_tracks();
+    }
+
+    /// Tells which tracks of ours the other side begins or ceases to receive.
+    pub(super) fn follow_tracks(&mut self) {
+        if self.tracks.stale {
+            let rtc = self.rtc.as_deref().filter(|_| self.state == ConnectionState::Connected);
+            self.outputs.extend(self.tracks.follow(rtc).into_iter().map(Output::Event));
+        }
+    }
+
+    fn follow_ice(&mut self) {
+        let Some(rtc) = &self.rtc else { return };
+        if rtc.is_connected() {
+            self.ice_lost = false;
+            self.ladder.connected();
+            self.negotiation.connected();
+            self.set_state(ConnectionState::Connected);
+        } else if std::mem::take(&mut self.ice_lost) && self.ice.is_disconnected() {
+            self.set_state(ConnectionState::Reconnecting);
+            if let Some(step) = self.ladder.lost(self.now) {
+                self.ladder_step(step);
+            }
+        }
+    }
+
+    pub(super) fn ladder_step(&mut self, step: Step) {
+        match step {
+            Step::Restart => {
+                self.set_state(ConnectionState::Reconnecting);
+                self.restart();
+            }
+            Step::Exhausted => self.error(NegotiationError::IceRestartExhausted),
+        }
+    }
+}
