@@ -37,25 +37,28 @@ mod watch;
 pub use builder::{MeteredPeerBuilder, SignallingClientBuilder};
 pub use data_channel::{ByteStream, ByteStreamError, ChannelClosed, ChannelState, DataChannel, OutboundMessage};
 pub use events::{DEFAULT_EVENT_CAPACITY, Events, Lossy, Missed, StateChange};
-pub use peer::{Event, JoinedEvent, LeftEvent, MeteredPeer, RemoteEvent, RemotePeer, RemoteStream};
+pub use peer::{Counters, Event, JoinedEvent, LeftEvent, MeteredPeer, RemoteEvent, RemotePeer, RemoteStream};
 pub use runtime::Runtime;
 pub use signalling::{Message, Presence, SignallingClient, SignallingConnectError, SubscribeOptions};
 pub use track::{Demand, LocalStream, LocalTrack, RemoteTrack};
 
-pub use metered_realtime_core::ice::{IceServerFailed, IceServerProblem, IceTransportPolicy};
+pub use metered_realtime_core::ice::{IceCounters, IceServerFailed, IceServerProblem, IceTransportPolicy};
 pub use metered_realtime_core::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame};
 pub use metered_realtime_core::peer::{
-    FatalError, JoinError, JoinOptions, MeteredData, MeteredDataKind, MeteredPeerOptions, PeerState, ReplaceTrackError,
-    ReplaceTrackFailure, SendError, TrackError,
+    FatalError, JoinError, JoinOptions, MeteredData, MeteredDataKind, MeteredPeerOptions, PeerCounters, PeerState,
+    ReplaceTrackError, ReplaceTrackFailure, SendError, TrackError,
 };
-pub use metered_realtime_core::protocol::{CloseCode, ErrorCode, IceServer, Metadata, Payload, PayloadError};
+pub use metered_realtime_core::protocol::{
+    CloseCode, ErrorCode, IceServer, Metadata, NotAnObject, Payload, PayloadError,
+};
 pub use metered_realtime_core::rtc::{
     BandwidthEstimation, CandidatePair, ChannelInfo, ChannelMessage, ConnectionState, ConnectionStats,
-    DataChannelError, DataChannelOptions, DataChannelStats, InboundTrackStats, NegotiationError, OpenChannelError,
-    OutboundTrackStats, Reliability, RequestKeyframeError,
+    Counters as ConnectionCounters, DataChannelError, DataChannelOptions, DataChannelStats, InboundTrackStats,
+    NegotiationError, OpenChannelError, OutboundTrackStats, Reliability, RequestKeyframeError, SdpProblem,
 };
 pub use metered_realtime_core::signalling::{
-    CloseReason, ConnectError, Event as SignallingEvent, InvalidOption, PeerInfo, ReconnectOptions, RequestError,
-    Session, SignallingOptions, State as SignallingState, StateError, TokenError,
+    CloseReason, ConnectError, Counters as SignallingCounters, Credentials, Event as SignallingEvent, InvalidOption,
+    PeerInfo, ReconnectOptions, RequestError, Session, SignallingOptions, State as SignallingState, StateError,
+    TokenError,
 };
 pub use metered_realtime_core::{Channel, DataChannelId, InvalidId, PeerId, Secret, StreamId, TrackId};

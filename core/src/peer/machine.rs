@@ -15,7 +15,7 @@ use crate::Secret;
 use crate::ice::Gatherer;
 use crate::ids::{Channel, Counter, PeerId, RequestId, ResolveId, SocketId, TokenRequestId};
 use crate::protocol::{CloseCode, Metadata};
-use crate::rtc::{ConnectionState, RemoteTrack};
+use crate::rtc::{self, ConnectionState, RemoteTrack};
 use crate::signalling::{InvalidOption, Signalling, TokenError};
 
 /// One peer in one room.
@@ -173,6 +173,11 @@ impl MeteredPeer {
     /// Where the connection to a remote peer stands.
     pub fn remote_state(&self, peer: &PeerId) -> Option<ConnectionState> {
         self.roster.get(peer).map(Remote::state)
+    }
+
+    /// What the present connection to a remote peer has dropped.
+    pub fn remote_counters(&self, peer: &PeerId) -> Option<rtc::Counters> {
+        self.roster.get(peer).map(|remote| remote.connection.counters())
     }
 
     /// A remote peer's `peerMetadata`, signed by whoever issued its token.

@@ -3,11 +3,12 @@
 use metered_realtime_core::peer::{JoinError, JoinOptions, ReplaceTrackError, SendError, TrackError};
 use metered_realtime_core::protocol::{Metadata, Payload};
 use metered_realtime_core::rtc::{
-    ChannelMessage, DataChannelError, DataChannelOptions, OpenChannelError, RequestKeyframeError,
+    ChannelMessage, Counters as ConnectionCounters, DataChannelError, DataChannelOptions, OpenChannelError,
+    RequestKeyframeError,
 };
 use metered_realtime_core::{Channel, DataChannelId, PeerId, StreamId, TrackId};
 
-use super::RemotePeer;
+use super::{Counters, RemotePeer};
 use crate::data_channel::DataChannel;
 use crate::reply::Reply;
 use crate::track::{LocalStream, LocalTrack};
@@ -28,6 +29,13 @@ pub(crate) enum Command {
         reply: Reply<Result<(), SendError>>,
     },
     NetworkChanged,
+    Counters {
+        reply: Reply<Counters>,
+    },
+    RemoteCounters {
+        peer: PeerId,
+        reply: Reply<Option<ConnectionCounters>>,
+    },
     Close {
         reason: Option<String>,
         reply: Reply<()>,

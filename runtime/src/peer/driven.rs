@@ -11,7 +11,7 @@ use metered_realtime_core::rtc::{ChannelInfo, ConnectionState, DataChannelOption
 use metered_realtime_core::signalling::InvalidOption;
 use metered_realtime_core::{DataChannelId, LinkId, ResolveId, StreamId, TrackId};
 
-use super::{Command, Event, JoinedEvent, LeftEvent, RemoteEvent, RemotePeer, RemoteStream, Shared};
+use super::{Command, Counters, Event, JoinedEvent, LeftEvent, RemoteEvent, RemotePeer, RemoteStream, Shared};
 use crate::data_channel::DataChannel;
 use crate::drive::{Machine, Task, core_inputs};
 use crate::events::StateChange;
@@ -248,6 +248,11 @@ impl Machine for Driven {
                 self.sends.begun(reply, begun);
             }
             Command::NetworkChanged => self.core.network_changed(now),
+            Command::Counters { reply } => {
+                let (signalling, room) = (self.core.signalling().counters(), self.core.counters());
+                answer(reply, Counters { signalling, room, ice: self.core.ice_counters() });
+            }
+            Command::RemoteCounters { peer, reply } => answer(reply, self.core.remote_counters(&peer)),
             Command::Close { reason, reply } => {
                 self.closes.push(reply);
                 self.core.close(now, reason.as_deref());

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use metered_realtime_core::ice::IceServerFailed;
-use metered_realtime_core::peer::{FatalError, MeteredData, PeerState};
+use metered_realtime_core::ice::{IceCounters, IceServerFailed};
+use metered_realtime_core::peer::{FatalError, MeteredData, PeerCounters, PeerState};
 use metered_realtime_core::protocol::Metadata;
 use metered_realtime_core::rtc::{ConnectionState, ConnectionStats, NegotiationError};
+use metered_realtime_core::signalling::Counters as SignallingCounters;
 use metered_realtime_core::{Channel, PeerId, StreamId};
 
 use super::RemotePeer;
@@ -40,6 +41,18 @@ pub enum Event {
         /// What.
         event: RemoteEvent,
     },
+}
+
+/// What was dropped, by cause. A number stays at its largest value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Counters {
+    /// On the connection to the server.
+    pub signalling: SignallingCounters,
+    /// Of what came through the server for the room, and of datagrams that belong to nobody in it.
+    pub room: PeerCounters,
+    /// On the way over STUN and TURN servers.
+    pub ice: IceCounters,
 }
 
 /// We are in the room.

@@ -22,7 +22,7 @@ use serde::Serialize;
 
 pub(crate) use command::Command;
 pub(crate) use driven::Driven;
-pub use event::{Event, JoinedEvent, LeftEvent, RemoteEvent, RemoteStream};
+pub use event::{Counters, Event, JoinedEvent, LeftEvent, RemoteEvent, RemoteStream};
 pub use remote::RemotePeer;
 pub(crate) use shared::Shared;
 
@@ -238,6 +238,12 @@ impl<R> MeteredPeer<R> {
     /// that happens within five seconds. Cancellation safe; does nothing before the first join and once closed.
     pub async fn network_changed(&self) {
         let _already_closed = self.commands.send(Command::NetworkChanged).await;
+    }
+
+    /// What was dropped so far, by cause; `None` once closed. What concerns one peer alone is in
+    /// [`RemotePeer::counters`]. Cancellation safe.
+    pub async fn counters(&self) -> Option<Counters> {
+        self.ask(|reply| Command::Counters { reply }).await
     }
 
     /// What was attached to one of our tracks when it was added. Cancellation safe.

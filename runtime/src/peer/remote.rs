@@ -7,7 +7,8 @@ use async_channel::WeakSender;
 use metered_realtime_core::peer::RemoteTrackInfo;
 use metered_realtime_core::protocol::Metadata;
 use metered_realtime_core::rtc::{
-    ChannelInfo, ConnectionState, ConnectionStats, DataChannelOptions, NegotiationError, OpenChannelError,
+    ChannelInfo, ConnectionState, ConnectionStats, Counters as ConnectionCounters, DataChannelOptions,
+    NegotiationError, OpenChannelError,
 };
 use metered_realtime_core::{DataChannelId, PeerId, StreamId, TrackId};
 
@@ -103,6 +104,13 @@ impl RemotePeer {
     /// [`stats_interval`](crate::MeteredPeerBuilder::stats_interval) is set, and until the first are taken.
     pub fn stats(&self) -> Option<Arc<ConnectionStats>> {
         lock(&self.0.present).stats.clone()
+    }
+
+    /// What the present connection to it has dropped, by cause; `None` once the peer has left. A connection that is
+    /// replaced after a reconnect takes its numbers with it. Cancellation safe.
+    pub async fn counters(&self) -> Option<ConnectionCounters> {
+        let peer = self.id().clone();
+        ask_weak(&self.0.commands, |reply| Command::RemoteCounters { peer, reply }).await.flatten()
     }
 
     /// Opens a data channel to it. Done at once; [`DataChannel::opened`] waits for the other side.

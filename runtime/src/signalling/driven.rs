@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use metered_realtime_core::protocol::Payload;
 use metered_realtime_core::signalling::{
-    Event, InvalidOption, Output, RequestError, Signalling, SignallingOptions, State,
+    Counters, Event, InvalidOption, Output, RequestError, Signalling, SignallingOptions, State,
 };
 use metered_realtime_core::{Channel, LinkId, PeerId, ResolveId};
 
@@ -25,6 +25,7 @@ pub(crate) enum Command {
     Unsubscribe { channel: Channel, reply: Request },
     Publish { channel: Channel, data: Payload, reply: Request },
     Send { to: PeerId, data: Payload, reply: Request },
+    Counters { reply: Reply<Counters> },
     Close { reason: String, reply: Reply<()> },
 }
 
@@ -141,6 +142,7 @@ impl Machine for Driven {
                 let begun = self.core.send(now, &to, &data);
                 self.requests.begun(reply, begun);
             }
+            Command::Counters { reply } => answer(reply, self.core.counters()),
             Command::Close { reason, reply } => {
                 self.closes.push(reply);
                 self.core.close(now, &reason);

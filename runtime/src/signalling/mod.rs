@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_channel::Sender;
 use metered_realtime_core::protocol::{Metadata, Payload};
-use metered_realtime_core::signalling::{ConnectError, Event, PeerInfo, RequestError, State, StateError};
+use metered_realtime_core::signalling::{ConnectError, Counters, Event, PeerInfo, RequestError, State, StateError};
 use metered_realtime_core::{Channel, PeerId, Secret};
 use serde::Serialize;
 
@@ -191,6 +191,11 @@ impl<R> SignallingClient<R> {
         let to = PeerId::new(to)?;
         let data = Payload::encode(data)?;
         self.request(|reply| Command::Send { to, data, reply }).await
+    }
+
+    /// What was dropped so far, by cause; `None` once closed. Cancellation safe.
+    pub async fn counters(&self) -> Option<Counters> {
+        self.ask(|reply| Command::Counters { reply }).await
     }
 
     /// Closes for good, from any state, and waits for the end, within a second. Calling it again does no harm.
