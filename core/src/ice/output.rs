@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::allocation::IceServerFailed;
+use super::problem::IceServerFailed;
 use super::url::LinkTransport;
 use crate::ids::{LinkId, ResolveId};
 use crate::rtc::{LocalCandidate, Transmit};

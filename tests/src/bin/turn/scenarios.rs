@@ -119,9 +119,9 @@ async fn wrong_credentials(network: &Network, logs: &mut Logs) -> Outcome {
     let room = Room::open(network, logs, true).await?;
     room.talks().await?;
     for (peer, side) in [(&room.near, Side::A), (&room.far, Side::B)] {
-        let expected = format!("failed TURN server {}:3478: it refused the credentials", side.middle());
+        let expected = format!("failed ICE server {}:3478: it refused the credentials", side.middle());
         peer.line(0, &expected).await?;
-        peer.line(0, &format!("failed TURN server {TURN_NAME}:5349: it refused the credentials")).await?;
+        peer.line(0, &format!("failed ICE server {TURN_NAME}:5349: it refused the credentials")).await?;
         let said = peer.said().join("\n");
         if ["not-the-word", "word-of-the-first"].iter().any(|word| said.contains(word)) {
             return Err("a credential is said".into());
@@ -213,7 +213,7 @@ async fn wrong_name(network: &Network, logs: &mut Logs) -> Outcome {
     })?;
     let room = Room::open(network, logs, true).await?;
     room.talks().await?;
-    room.near.line(0, &format!("failed TURN server {}:5349: it does not answer", Side::A.middle())).await?;
+    room.near.line(0, &format!("failed ICE server {}:5349: it does not answer", Side::A.middle())).await?;
     room.close().await;
     turn.stop().await;
     Ok(())
