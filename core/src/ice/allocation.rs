@@ -21,10 +21,10 @@ const DELETE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const MAX_PERMISSIONS: usize = 512;
 
 /// The part of those that one connection may have, so that a peer with many candidates leaves room for the others.
-const MAX_PERMISSIONS_PER_CONNECTION: usize = 64;
+pub(super) const MAX_PERMISSIONS_PER_CONNECTION: usize = 64;
 
 /// Addresses with a channel; datagrams to further ones go with a longer header.
-const MAX_CHANNELS: usize = 256;
+pub(super) const MAX_CHANNELS: usize = 256;
 
 /// How long an address that was refused is not asked for again.
 const REFUSED: Duration = Duration::from_secs(30);
@@ -308,7 +308,10 @@ impl Allocation {
                 (_, Happened::NotTurn) => self.end(Some(IceServerProblem::NotTurn)),
                 (Phase::Active { .. }, Happened::PermissionGranted(ip)) => self.granted(now, ip),
                 (Phase::Active { .. }, Happened::PermissionRefused(ip)) => {
-                    self.permissions.insert(ip, Permission::Refused { until: now + REFUSED });
+                    let refused = Permission::Refused { until: now + REFUSED };
+                    if let Some(Permission::Asked { .. }) = self.permissions.insert(ip, refused) {
+                        self.lost = self.lost.saturating_add(1);
+                    }
                 }
                 (Phase::Active { .. }, Happened::ChannelRefused(peer)) => {
                     self.channels.insert(peer, Channel::Refused { until: now + REFUSED });

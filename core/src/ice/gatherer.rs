@@ -83,7 +83,8 @@ impl Gatherer {
             counters: IceCounters::default(),
             outputs: VecDeque::new(),
         };
-        gatherer.read_servers();
+        // There was none to leave.
+        let _none = gatherer.read_servers();
         gatherer
     }
 
@@ -343,7 +344,7 @@ impl Gatherer {
         }
         let links: Vec<LinkId> = self.allocations.keys().copied().collect();
         for link in links {
-            self.retire(link);
+            self.retire(now, link);
             self.with(now, link, |allocation| allocation.delete(now));
         }
         self.reflexive.retain(&[], &[]);

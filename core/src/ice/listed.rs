@@ -9,6 +9,7 @@ use super::problem::IceServerFailed;
 use super::servers::Servers;
 use super::target::Target;
 use super::url::Host;
+use crate::ids::LinkId;
 use crate::protocol::IceServer;
 
 impl Gatherer {
@@ -19,11 +20,14 @@ impl Gatherer {
             return;
         }
         self.listed = listed.to_vec();
-        self.read_servers();
+        for link in self.read_servers() {
+            self.retire(now, link);
+        }
         self.step(now);
     }
 
-    pub(super) fn read_servers(&mut self) {
+    /// Reads the lists, and gives the links to servers that are in them no more.
+    pub(super) fn read_servers(&mut self) -> Vec<LinkId> {
         let servers = Servers::read(self.configured.iter().chain(&self.listed));
         self.stun = if self.policy == IceTransportPolicy::All { servers.stun } else { Vec::new() };
         let told = |failed: &IceServerFailed| self.left_out.iter().any(|(known, told)| known == failed && *told);
@@ -42,13 +46,11 @@ impl Gatherer {
             target.rank = rank;
             self.targets.push(target);
         }
-        for link in former.iter().filter_map(Target::link) {
-            self.retire(link);
-        }
         let (targets, stun) = (&self.targets, &self.stun);
         let mut urls = targets.iter().map(|target| &target.server.url).chain(stun).map(|url| &url.host);
         let wanted: BTreeSet<&Host> = urls.by_ref().collect();
         self.names.retain(|name| wanted.iter().any(|host| matches!(host, Host::Name(known) if known == name)));
+        former.iter().filter_map(Target::link).collect()
     }
 
     /// Tells of servers in the list that are not used for what their URLs say, once they would be wanted.

@@ -17,6 +17,8 @@ mod reflexive;
 mod relays;
 mod servers;
 mod target;
+#[cfg(test)]
+mod tests;
 mod time;
 mod url;
 

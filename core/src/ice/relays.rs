@@ -15,8 +15,8 @@ use crate::rtc::LocalCandidate;
 /// Allocations at a time. At the bound the longest unused of those that were replaced goes.
 pub(super) const MAX_ALLOCATIONS: usize = 24;
 
-/// How long an allocation that was replaced is kept after the last datagram that went through it, other than ICE's: a
-/// connection that goes over it and is idle for so long finds another way.
+/// How long an allocation that was replaced is kept after that, and after the last datagram that went through it, other than
+/// ICE's: a connection that goes over it and is idle for so long finds another way.
 const RETIREMENT: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -35,6 +35,12 @@ impl Held {
     pub(super) fn due(&self) -> Option<Instant> {
         let unused = self.retiring.map(|_| self.allocation.used_at + RETIREMENT);
         [self.allocation.poll_timeout(), unused.filter(|_| self.allocation.is_active())].into_iter().flatten().min()
+    }
+
+    /// Another one takes its place. Connections that go over it have time to change over, idle ones too.
+    fn retire(&mut self, now: Instant, newest: u32) {
+        self.retiring = Some(newest);
+        self.allocation.used_at = now;
     }
 
     pub(super) fn is_unused(&self, now: Instant) -> bool {
@@ -104,7 +110,7 @@ impl Gatherer {
             if let Some(link) = target.link()
                 && let Some(held) = self.allocations.get_mut(&link).filter(|held| which(held))
             {
-                held.retiring = Some(self.newest);
+                held.retire(now, self.newest);
                 if !held.candidates.is_empty() {
                     target.worked(now.saturating_duration_since(held.since));
                 }
@@ -113,9 +119,9 @@ impl Gatherer {
         }
     }
 
-    pub(super) fn retire(&mut self, link: LinkId) {
+    pub(super) fn retire(&mut self, now: Instant, link: LinkId) {
         if let Some(held) = self.allocations.get_mut(&link) {
-            held.retiring = Some(self.newest);
+            held.retire(now, self.newest);
         }
     }
 

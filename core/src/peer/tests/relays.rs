@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use turn_server_proto::api::{SocketAllocateError, Transmit, TurnServerApi, TurnServerPollRet};
 use turn_server_proto::server::TurnServer;
-use turn_server_proto::types::AddressFamily;
 use turn_server_proto::stun;
 use turn_server_proto::stun::types::TransportType;
+use turn_server_proto::types::AddressFamily;
 
 use crate::ice::LinkTransport;
 use crate::ids::LinkId;
