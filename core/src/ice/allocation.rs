@@ -33,7 +33,8 @@ const REFUSED: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) enum Output {
     Send(Vec<u8>),
-    Allocated(SocketAddr),
+    /// The addresses the server gave, one of each family at most, of which the usable ones are to be taken.
+    Allocated(Vec<SocketAddr>),
     Received(Received),
     /// It is over, and the link is to be closed: for a reason, or because that was wished.
     Ended(Option<IceServerProblem>),
@@ -58,9 +59,25 @@ enum Phase {
 pub(super) enum Families {
     /// An IPv4 address and an IPv6 one, of which it may give one alone.
     Both,
-    /// An IPv4 address, for servers that refuse to be asked for more.
+    /// An IPv4 address, for servers that refuse to be asked for both.
     Ipv4,
+    /// An IPv6 address, for those that have no other.
+    Ipv6,
 }
+
+impl Families {
+    /// What to ask for after a refusal. Many servers refuse both together by the code for a family that they don't have,
+    /// so that says nothing of either.
+    pub(super) fn after(self, code: u16) -> Option<Self> {
+        match (self, code) {
+            (Self::Both, _) => Some(Self::Ipv4),
+            (Self::Ipv4, FAMILY_NOT_SUPPORTED) => Some(Self::Ipv6),
+            _ => None,
+        }
+    }
+}
+
+const FAMILY_NOT_SUPPORTED: u16 = 440;
 
 /// The addresses a server gave: one of each family at most.
 #[derive(Debug, Clone, Copy, Default)]
@@ -201,9 +218,15 @@ impl Allocation {
         self.permissions.insert(peer.ip(), permission);
     }
 
-    /// The address it gave is no address to relay from.
-    pub(super) fn refuse(&mut self) {
-        self.end(Some(IceServerProblem::UnusableAddress));
+    /// Takes those of the addresses it gave that can be used, if any.
+    pub(super) fn take(&mut self, addresses: &[SocketAddr]) {
+        let Phase::Active { relayed } = &mut self.phase else { return };
+        for address in addresses {
+            *relayed.of_family(*address) = Some(*address);
+        }
+        if addresses.is_empty() {
+            self.end(Some(IceServerProblem::UnusableAddress));
+        }
     }
 
     /// Whether the allocation can take no more addresses.
@@ -299,8 +322,14 @@ impl Allocation {
                     }
                     self.outputs.push_back(Output::Received(Received { relayed, peer, data }));
                 }
-                (Phase::Allocating { .. } | Phase::Active { .. }, Happened::Allocated(address)) => {
-                    self.allocated(address);
+                (Phase::Allocating { .. }, Happened::Allocated(first)) => {
+                    let mut addresses = vec![first];
+                    while let Some(Happened::Allocated(address)) = self.client.happened.front() {
+                        addresses.push(*address);
+                        self.client.happened.pop_front();
+                    }
+                    self.phase = Phase::Active { relayed: Relayed::default() };
+                    self.outputs.push_back(Output::Allocated(addresses));
                 }
                 (Phase::Allocating { .. }, Happened::Redirected { to, domain }) => {
                     self.end_with(Output::Redirected { to, domain });
@@ -327,16 +356,6 @@ impl Allocation {
         }
     }
 
-    fn allocated(&mut self, address: SocketAddr) {
-        let mut relayed = match self.phase {
-            Phase::Active { relayed } => relayed,
-            _ => Relayed::default(),
-        };
-        *relayed.of_family(address) = Some(address);
-        self.phase = Phase::Active { relayed };
-        self.outputs.push_back(Output::Allocated(address));
-    }
-
     fn granted(&mut self, now: Instant, ip: IpAddr) {
         if let Some(Permission::Asked { waiting: (peer, contents) }) = self.permissions.insert(ip, Permission::Granted)
         {
@@ -349,10 +368,8 @@ impl Allocation {
         /// An unsigned request is answered so, with what is needed to sign it; a signed one with an old nonce too.
         const UNAUTHORIZED: u16 = 401;
         const STALE_NONCE: u16 = 438;
-        /// Of the two families, that is; the client goes on to ask for the other one.
-        const FAMILY: u16 = 440;
         match (&self.phase, code) {
-            (Phase::Allocating { .. }, STALE_NONCE | FAMILY) => self.refused = Some(code),
+            (Phase::Allocating { .. }, STALE_NONCE) => self.refused = Some(code),
             (_, STALE_NONCE) | (Phase::Deleting { .. }, _) => {}
             (Phase::Allocating { .. }, UNAUTHORIZED) if !signed => {}
             (Phase::Allocating { .. }, UNAUTHORIZED | 441) => self.end(Some(IceServerProblem::Unauthorized)),

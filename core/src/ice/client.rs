@@ -102,13 +102,15 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client that asks for an IPv4 address, which nearly every server has and over which any two peers can meet, and, if
-    /// told so, for an IPv6 one beside it (RFC 8656, section 7.1), for peers that have no other.
+    /// A client that asks for addresses of these families (RFC 8656, section 7.1). An IPv4 address is one that nearly every
+    /// server has and over which any two peers can meet; an IPv6 one beside it leads to peers that have no other.
     pub(super) fn new(now: Instant, address: SocketAddr, server: &TurnServer, families: Families) -> Self {
         let credentials = TurnCredentials::new(server.username.expose(), server.credential.expose());
         let mut config = TurnConfig::new(credentials);
-        if families == Families::Both {
-            config.add_address_family(AddressFamily::IPV6);
+        match families {
+            Families::Both => config.add_address_family(AddressFamily::IPV6),
+            Families::Ipv4 => {}
+            Families::Ipv6 => config.set_address_family(AddressFamily::IPV6),
         }
         config.set_request_retransmits(RETRANSMIT, MAX_RETRANSMIT, TRANSMISSIONS, MAX_RETRANSMIT);
         let ip = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };

@@ -142,12 +142,7 @@ impl Gatherer {
                     self.outputs.push_back(Output::SendLink(SendLink { link, contents }))
                 }
                 allocation::Output::Received(received) => self.outputs.push_back(Output::Received(received)),
-                allocation::Output::Allocated(address) if !self.is_usable(address) => {
-                    if let Some(held) = self.allocations.get_mut(&link) {
-                        held.allocation.refuse();
-                    }
-                }
-                allocation::Output::Allocated(address) => self.allocated(now, link, address),
+                allocation::Output::Allocated(addresses) => self.allocated(now, link, addresses),
                 allocation::Output::Redirected { to, domain } => self.redirected(now, link, to, domain),
                 allocation::Output::Ended(problem) => self.ended(now, link, problem),
             }
@@ -164,24 +159,26 @@ impl Gatherer {
             && !self.locals.iter().flatten().any(|local| *local == relayed)
     }
 
-    fn allocated(&mut self, now: Instant, link: LinkId, address: SocketAddr) {
+    fn allocated(&mut self, now: Instant, link: LinkId, mut addresses: Vec<SocketAddr>) {
+        addresses.retain(|address| self.is_usable(*address));
         let Some(held) = self.allocations.get_mut(&link) else { return };
-        let preference = held.preference - u16::from(address.is_ipv6());
-        let candidate = LocalCandidate::Relayed { address, preference };
-        let is_first = held.candidates.is_empty();
-        held.candidates.push(candidate);
+        held.allocation.take(&addresses);
+        if addresses.is_empty() {
+            return;
+        }
+        let preference = |address: &SocketAddr| held.preference - u16::from(address.is_ipv6());
+        let candidates =
+            addresses.iter().map(|at| LocalCandidate::Relayed { address: *at, preference: preference(at) });
+        held.candidates = candidates.collect();
         held.since = now;
-        let retiring = held.retiring;
-        self.relayed.insert(address, link);
-        if is_first {
-            self.counters.allocations = self.counters.allocations.saturating_add(1);
+        self.relayed.extend(addresses.iter().map(|address| (*address, link)));
+        self.counters.allocations = self.counters.allocations.saturating_add(1);
+        if held.retiring.is_none() {
+            self.outputs.extend(held.candidates.iter().map(|candidate| Output::Found(*candidate)));
         }
         if let Some(target) = self.targets.iter_mut().find(|target| target.link() == Some(link)) {
-            tracing::debug!(server = %target.server.url, "a relayed address");
+            tracing::debug!(server = %target.server.url, addresses = addresses.len(), "a relayed address");
             target.state = State::Allocated(link);
-        }
-        if retiring.is_none() {
-            self.outputs.push_back(Output::Found(candidate));
         }
     }
 
@@ -213,10 +210,11 @@ impl Gatherer {
         let Some(index) = self.targets.iter().position(|target| target.link() == Some(link)) else { return };
         let Some(target) = self.targets.get_mut(index) else { return };
         match (&mut target.state, problem) {
-            (State::Trying { attempt, .. }, Some(IceServerProblem::Refused(_))) if held.families == Families::Both => {
-                // Perhaps it does not know of more than one address at a time.
+            (State::Trying { attempt, .. }, Some(IceServerProblem::Refused(code)))
+                if let Some(families) = held.families.after(code) =>
+            {
                 let mut attempt = std::mem::take(attempt);
-                attempt.again(Families::Ipv4);
+                attempt.again(families);
                 self.try_next(now, index, attempt);
             }
             (State::Trying { attempt, .. }, Some(IceServerProblem::Unreachable)) if attempt.has_more() => {

@@ -8,7 +8,7 @@ use turn_client_proto::stun::types::message::{BINDING, Message, MessageWriteVec}
 use turn_client_proto::stun::types::prelude::MessageWrite;
 use turn_client_proto::types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH};
 
-use super::rig::{Asked, Reply, Rig, at, honest, secs};
+use super::rig::{Asked, DATA, Reply, Rig, at, honest, secs};
 use crate::ice::IceServerProblem;
 
 const UDP: &[&str] = &["turn:192.0.2.1"];
@@ -54,7 +54,11 @@ fn a_server_that_knows_one_family_at_a_time_is_asked_for_that() {
         assert_eq!(rig.relayed().len(), 1, "{code}");
         assert_eq!(problems(&rig), []);
     }
-    // Such a server has IPv6 addresses alone.
+    // Such a server would give an IPv6 address alone or an IPv4 one alone: the latter leads to more peers.
+    let mut rig = begun(UDP, but(|asked| asked.dual.then_some(Reply::Refuse(440))));
+    rig.pass(secs(60));
+    assert!(rig.relayed()[0].is_ipv4() && rig.relayed().len() == 1);
+    // Such a one has IPv6 addresses alone.
     let mut rig = begun(UDP, but(|asked| (asked.method == ALLOCATE && !asked.v6).then_some(Reply::Refuse(440))));
     rig.pass(secs(60));
     assert!(rig.relayed()[0].is_ipv6() && rig.relayed().len() == 1);
@@ -147,6 +151,18 @@ fn an_address_that_is_not_the_server_s_to_give_is_refused() {
 }
 
 #[test]
+fn an_address_of_one_family_that_cannot_be_used_does_not_cost_the_other() {
+    for [given, other] in [["0.0.0.0:0", "[2001:db8::9]:9"], ["[::]:0", "192.0.2.9:9"]] {
+        let both = move || Reply::Given(vec![at(given), at(other)], 1800);
+        let mut rig = begun(UDP, but(move |asked| (asked.method == ALLOCATE).then(both)));
+        rig.pass(secs(30));
+        assert_eq!(rig.relayed(), [at(other)]);
+        rig.send(1, at(given), at("203.0.113.1:9"), &[20]);
+        assert_eq!((rig.gatherer.counters().relay_lost, problems(&rig)), (1, vec![]));
+    }
+}
+
+#[test]
 fn addresses_over_one_of_each_family_are_left_out() {
     let many = || (1..200).map(|port| at(&format!("192.0.2.9:{port}"))).collect::<Vec<_>>();
     let mut rig = begun(UDP, but(move |asked| (asked.method == ALLOCATE).then(|| Reply::Given(many(), 1800))));
@@ -190,9 +206,9 @@ fn permissions_and_channels_that_are_refused_are_asked_for_again_half_a_minute_l
     assert_eq!(rig.gatherer.counters().relay_lost, 100, "the first waited and is lost with the refusal");
     *open.borrow_mut() = true;
     rig.pass(secs(30));
-    rig.send(1, local, peer, &[20, 2]);
+    rig.send(1, local, peer, DATA);
     rig.pass(secs(1));
-    assert!(rig.data.iter().any(|(_, bytes)| bytes.ends_with(&[20, 2]) || bytes.windows(2).any(|two| two == [20, 2])));
+    assert_eq!(rig.gone(DATA), 1);
     assert_eq!(problems(&rig), []);
 }
 
@@ -204,10 +220,10 @@ fn streams_may_be_cut_anywhere() {
         rig.begin(&[at("10.0.0.1:5000")]);
         rig.pass(secs(1));
         let local = rig.relayed()[0];
-        rig.send(1, local, at("203.0.113.1:9"), &[20, 7, 7]);
+        rig.send(1, local, at("203.0.113.1:9"), DATA);
         rig.pass(secs(4000));
         assert_eq!((rig.relayed().len(), attempts(&rig)), (2, 1), "{cut}");
-        assert!(rig.data.iter().any(|(_, bytes)| bytes.windows(3).any(|three| three == [20, 7, 7])));
+        assert_eq!(rig.gone(DATA), 1);
     }
 }
 

@@ -7,12 +7,11 @@ use std::time::Duration;
 use turn_client_proto::stun::types::message::Method;
 use turn_client_proto::types::message::{CHANNEL_BIND, CREATE_PERMISSION, REFRESH};
 
-use super::rig::{Asked, Reply, Rig, at, honest, secs};
+use super::rig::{Asked, DATA, Reply, Rig, at, honest, secs};
 use crate::ice::allocation::{MAX_CHANNELS, MAX_PERMISSIONS, MAX_PERMISSIONS_PER_CONNECTION};
 use crate::ice::relays::MAX_ALLOCATIONS;
 
 const CHECK: &[u8] = &[0, 1];
-const DATA: &[u8] = &[20, 1];
 
 /// Connections whose candidates fill an allocation.
 const CONNECTIONS: u32 = 8;
@@ -54,10 +53,6 @@ fn count(rig: &Rig, method: Method) -> usize {
     asked.filter_map(|asked| asked.peer).collect::<BTreeSet<_>>().len()
 }
 
-fn gone(rig: &Rig, bytes: &[u8]) -> usize {
-    rig.data.iter().filter(|(_, data)| data.windows(bytes.len()).any(|part| part == bytes)).count()
-}
-
 #[test]
 fn one_connection_has_its_share_and_no_more() {
     let (mut rig, relayed) = begun();
@@ -95,11 +90,11 @@ fn a_full_allocation_is_replaced_and_goes_once_nothing_uses_it() {
     assert_eq!(rig.gatherer.candidates().len(), 1);
     rig.send(late, new, peer(9000), DATA);
     rig.pass(secs(1));
-    assert_eq!(gone(&rig, DATA), 1);
+    assert_eq!(rig.gone(DATA), 1);
     for n in 0..10 {
         rig.send(1, old, peer(0), DATA);
         rig.pass(secs(30));
-        assert_eq!(gone(&rig, DATA), 2 + n, "still in use");
+        assert_eq!(rig.gone(DATA), 2 + n, "still in use");
     }
     assert_eq!(rig.relayed(), [old, new]);
     rig.pass(secs(61));
@@ -161,6 +156,6 @@ fn without_a_channel_left_datagrams_go_with_the_longer_header() {
         rig.send(1, relayed, peer(n), DATA);
     }
     let in_channels = rig.data.iter().filter(|(_, bytes)| bytes[0] >> 6 == 1).count();
-    assert_eq!((in_channels, gone(&rig, DATA)), (MAX_CHANNELS, MAX_CHANNELS + 20));
+    assert_eq!((in_channels, rig.gone(DATA)), (MAX_CHANNELS, MAX_CHANNELS + 20));
     assert_eq!((rig.gatherer.counters().relay_lost, rig.opened.len()), (0, 1));
 }

@@ -65,13 +65,13 @@ pub(crate) async fn start(network: &Network, more: &[&str]) -> Outcome<Child> {
         command.arg(format!("--user={name}:{word}"));
     }
     for side in Side::BOTH {
-        command.arg(format!("--listening-ip={}", side.middle()));
-        command.arg(format!("--relay-ip={}", side.middle()));
+        command.arg(format!("--listening-ip={}", network.middle_of(side)));
+        command.arg(format!("--relay-ip={}", network.middle_of(side)));
     }
     command.args(more);
     let child = Child::start("coturn", command)?;
     for side in Side::BOTH {
-        child.mention(0, &["listener opened on", &side.middle().to_string(), "UDP"]).await?;
+        child.mention(0, &["listener opened on", &network.middle_of(side).to_string(), "UDP"]).await?;
     }
     Ok(child)
 }
