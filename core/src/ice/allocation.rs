@@ -57,7 +57,8 @@ enum Phase {
 /// Which addresses a server is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Families {
-    /// An IPv4 address and an IPv6 one, of which it may give one alone.
+    /// An IPv4 address and an IPv6 one, of which it may give one alone. So does coturn, to version 4.6 at least: it knows
+    /// the attribute by the number of an earlier draft alone.
     Both,
     /// An IPv4 address, for servers that refuse to be asked for both.
     Ipv4,

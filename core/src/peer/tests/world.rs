@@ -81,6 +81,8 @@ pub(super) struct World {
     pub(super) rename_host: Option<(String, String)>,
     /// If set, every answer of a server's that comes over UDP comes changed as well, before it comes as it is.
     pub(super) garble: Option<fastrand::Rng>,
+    /// If set, what comes over streams comes in pieces of so many bytes.
+    pub(super) cut_streams: Option<usize>,
     /// The names that were asked for.
     pub(super) resolved: BTreeSet<String>,
 }
@@ -149,6 +151,7 @@ impl World {
             behind_nat: false,
             rename_host: None,
             garble: None,
+            cut_streams: None,
             resolved: BTreeSet::new(),
         }
     }
@@ -414,7 +417,13 @@ impl World {
                 let packets = self.relays.receive(self.now, packet);
                 self.carry_all(packets);
             }
-            Delivery::ToLink { node, link, bytes } => self.call(node, |peer, now| peer.link_data(now, link, &bytes)),
+            Delivery::ToLink { node, link, bytes } => {
+                let stream = self.relays.link(node, link).is_some_and(|link| link.stream);
+                let cut = self.cut_streams.filter(|_| stream).unwrap_or(bytes.len());
+                for piece in bytes.chunks(cut.max(1)) {
+                    self.call(node, |peer, now| peer.link_data(now, link, piece));
+                }
+            }
             Delivery::Datagram { local, remote, contents } => {
                 if let Some(node) = (0..self.nodes.len()).find(|node| self.sockets(*node).contains(&local)) {
                     self.nodes[node].received += 1;

@@ -292,5 +292,13 @@ async fn two_families(network: &Network, logs: &mut Logs) -> Outcome {
 
 /// Only an IPv6 address of the relay leads from one who has none to one who has no other, and no server.
 async fn relayed_v6(network: &Network, logs: &mut Logs) -> Outcome {
-    meet(network, logs, false, |side| if side == Side::A { over_either(side) } else { json!([]) }).await
+    let turn = coturn::start_relaying_at(network, &[Side::B], &[]).await?;
+    logs.keep("coturn", &turn);
+    give_servers(network, |side| if side == Side::A { over_either(side) } else { json!([]) })?;
+    let room = Room::open(network, logs, false).await?;
+    room.talks().await?;
+    turn.mention(0, &["IPv6. Local relay addr"]).await?;
+    room.close().await;
+    turn.stop().await;
+    Ok(())
 }
