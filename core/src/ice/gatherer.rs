@@ -110,8 +110,9 @@ impl Gatherer {
     pub(crate) fn set_local_addresses(&mut self, now: Instant, addresses: &[SocketAddr]) {
         if self.policy == IceTransportPolicy::All {
             let former = self.locals.replace(addresses.to_vec());
-            if former.is_some_and(|former| !former.is_empty() && former != addresses) {
+            if former.is_some_and(|former| former != addresses) {
                 self.renew(now, |_| true);
+                self.network_changed(now);
             }
             self.step(now);
         }
@@ -149,6 +150,23 @@ impl Gatherer {
     pub(crate) fn rest(&mut self, now: Instant) {
         if self.began.is_some() && self.idle_since.is_none() {
             self.idle_since = Some(now);
+        }
+    }
+
+    /// The network may be another one: servers that could not be reached are asked again at once.
+    pub(crate) fn network_changed(&mut self, now: Instant) {
+        for target in &mut self.targets {
+            target.hurry(now);
+        }
+        self.resume(now);
+        self.suspect(now);
+    }
+
+    /// More candidates are expected, after gathering had ended.
+    pub(super) fn resume(&mut self, now: Instant) {
+        if std::mem::take(&mut self.finished) {
+            self.began = Some(now);
+            self.outputs.push_back(Output::Resumed);
         }
     }
 

@@ -23,6 +23,7 @@ impl Gatherer {
         for link in self.read_servers() {
             self.retire(now, link);
         }
+        self.resume(now);
         self.step(now);
     }
 

@@ -92,6 +92,8 @@ pub(crate) enum Output {
     Gone(LocalCandidate),
     /// No more candidates are expected.
     Finished,
+    /// After that: more are expected again.
+    Resumed,
     Received(Received),
     Failed(IceServerFailed),
 }

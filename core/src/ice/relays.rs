@@ -106,6 +106,7 @@ impl Gatherer {
 
     /// Replaces those allocations, which go once nothing uses them.
     pub(super) fn renew(&mut self, now: Instant, which: impl Fn(&Held) -> bool) {
+        let mut any = false;
         for target in &mut self.targets {
             if let Some(link) = target.link()
                 && let Some(held) = self.allocations.get_mut(&link).filter(|held| which(held))
@@ -115,7 +116,11 @@ impl Gatherer {
                     target.worked(now.saturating_duration_since(held.since));
                 }
                 target.state = State::Idle;
+                any = true;
             }
+        }
+        if any {
+            self.resume(now);
         }
     }
 

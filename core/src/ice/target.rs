@@ -135,6 +135,13 @@ impl Target {
         }
     }
 
+    /// The wait for the next attempt is over.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        if let State::Waiting { until } = &mut self.state {
+            *until = (*until).min(now);
+        }
+    }
+
     /// Notes a failure. Gives whether it is news. `luck` is 0 to 1.
     pub(super) fn failed(&mut self, now: Instant, problem: IceServerProblem, luck: f64) -> bool {
         self.state = if problem == IceServerProblem::Unauthorized {

@@ -42,9 +42,13 @@ impl MeteredPeer {
         }
         let former = former.unwrap_or_default();
         self.ice.set_local_addresses(now, &addresses);
+        let more = !self.ice.is_finished();
         if self.options.ice_transport_policy == IceTransportPolicy::All {
             for (_, remote) in self.roster.iter_mut() {
                 let connection = &mut remote.connection;
+                if more {
+                    connection.resume_local_addresses();
+                }
                 for address in addresses.iter().filter(|address| !former.contains(address)) {
                     connection.add_local_address(now, *address);
                 }
@@ -58,7 +62,8 @@ impl MeteredPeer {
     }
 
     /// The network may be another one: asks for the sockets anew, by [`Output::BindSockets`], if they were asked for before,
-    /// and looks whether TURN servers are still there.
+    /// looks whether TURN servers are still there or there again, and for connections that have lost their way begins with
+    /// the first ICE restart again, at once. Connections that are up are left alone.
     pub fn network_changed(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Leaving { .. } | Phase::Closed) {
             return;
@@ -66,8 +71,15 @@ impl MeteredPeer {
         if self.asked_for_sockets {
             self.outputs.push_back(Output::BindSockets { loopback: self.options.loopback_candidates });
         }
-        self.ice.suspect(now);
-        self.pump(now);
+        self.ice.network_changed(now);
+        let more = !self.ice.is_finished();
+        for (_, remote) in self.roster.iter_mut() {
+            if more {
+                remote.connection.resume_local_addresses();
+            }
+            remote.connection.network_changed(now);
+        }
+        self.settle_all(now);
     }
 
     /// Feeds one datagram that came from `remote` to the socket bound to `local`.
@@ -164,6 +176,9 @@ impl MeteredPeer {
             }
             ice::Output::Gone(candidate) => {
                 return self.each_connection(now, |connection| connection.remove_local_candidate(now, candidate));
+            }
+            ice::Output::Resumed => {
+                return self.each_connection(now, Connection::resume_local_addresses);
             }
             ice::Output::Finished => {
                 return self.each_connection(now, |connection| connection.finish_local_addresses(now));

@@ -81,6 +81,7 @@ pub(super) struct Rig {
     pub(super) candidates: Vec<LocalCandidate>,
     pub(super) found: usize,
     pub(super) failed: Vec<IceServerFailed>,
+    /// 1 while no more candidates are expected.
     pub(super) finished: usize,
     nonces: u32,
 }
@@ -221,7 +222,14 @@ impl Rig {
                 self.candidates.push(candidate);
             }
             Output::Gone(candidate) => self.candidates.retain(|known| *known != candidate),
-            Output::Finished => self.finished += 1,
+            Output::Finished => {
+                assert_eq!(self.finished, 0);
+                self.finished = 1;
+            }
+            Output::Resumed => {
+                assert_eq!(self.finished, 1);
+                self.finished = 0;
+            }
             Output::Received(_) => {}
             Output::Failed(failed) => self.failed.push(failed),
         }
