@@ -14,7 +14,8 @@ use crate::rtc::{Connection, ConnectionState, LocalCandidate};
 const MAX_ADDRESSES: usize = 64;
 
 /// Names of hosts that are being resolved for all peers together. Further ones are taken for not found: each keeps a
-/// resolver busy, and remote peers choose them.
+/// resolver busy, and remote peers choose them. One that was given up on counts until it is answered, so that peers cannot
+/// keep all of a slow resolver from the names of servers.
 const MAX_HOST_NAMES: usize = 16;
 
 /// A host that a peer has named instead of an address.
@@ -22,7 +23,8 @@ const MAX_HOST_NAMES: usize = 16;
 pub(super) struct HostName {
     peer: PeerId,
     host: String,
-    deadline: Instant,
+    /// `None` once it was given up.
+    deadline: Option<Instant>,
 }
 
 impl MeteredPeer {
@@ -111,8 +113,10 @@ impl MeteredPeer {
     /// Answers [`Output::Resolve`]: the addresses of the name, or none if it could not be resolved. Late answers do no
     /// harm.
     pub fn resolved(&mut self, now: Instant, request: ResolveId, addresses: &[IpAddr]) {
-        if let Some(HostName { peer, host, .. }) = self.host_names.remove(&request) {
-            self.host_resolved(now, &peer, &host, addresses);
+        if let Some(HostName { peer, host, deadline }) = self.host_names.remove(&request) {
+            if deadline.is_some() {
+                self.host_resolved(now, &peer, &host, addresses);
+            }
         } else {
             self.ice.resolved(now, request, addresses);
         }
@@ -219,7 +223,7 @@ impl MeteredPeer {
             return self.host_resolved(now, peer, &host, &[]);
         }
         let request = self.ice.new_request();
-        let deadline = now + RESOLVE_TIMEOUT;
+        let deadline = Some(now + RESOLVE_TIMEOUT);
         self.host_names.insert(request, HostName { peer: peer.clone(), host: host.clone(), deadline });
         self.outputs.push_back(Output::Resolve { request, host });
     }
@@ -233,14 +237,17 @@ impl MeteredPeer {
 
     /// Gives up on names that take too long.
     pub(super) fn expire_host_names(&mut self, now: Instant) {
-        while let Some((request, _)) = self.host_names.iter().find(|(_, name)| name.deadline <= now) {
-            let request = *request;
-            self.resolved(now, request, &[]);
+        let is_due = |name: &&mut HostName| name.deadline.is_some_and(|at| at <= now);
+        while let Some(name) = self.host_names.values_mut().find(is_due) {
+            name.deadline = None;
+            let (peer, host) = (name.peer.clone(), name.host.clone());
+            self.host_resolved(now, &peer, &host, &[]);
         }
+        self.pump(now);
     }
 
     /// When the next name is given up.
     pub(super) fn host_name_deadline(&self) -> Option<Instant> {
-        self.host_names.values().map(|name| name.deadline).min()
+        self.host_names.values().filter_map(|name| name.deadline).min()
     }
 }

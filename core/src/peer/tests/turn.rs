@@ -407,6 +407,34 @@ fn a_host_of_the_local_network_is_found_by_its_name() {
     }
 }
 
+#[test]
+fn peers_that_name_hosts_without_end_keep_a_slow_resolver_from_nothing_else() {
+    let mut world = World::named(5).all_joined();
+    for other in 1..5 {
+        connect_to(&mut world, other);
+    }
+    world.unanswered = Some(Vec::new());
+    let name = |world: &mut World, other: usize| {
+        for n in 0..8 {
+            let candidate = format!("candidate:1 1 udp 1 {other}-{n}.local 9 typ host");
+            let data = serde_json::json!({ "type": "rtc-ice", "candidate": { "candidate": candidate, "sdpMid": "0" } });
+            let from = world.id(other);
+            let frame = serde_json::json!({ "type": "direct", "from": from.as_str(), "data": data });
+            world.inject(0, &frame.to_string());
+        }
+        // The machine waits five seconds for each.
+        world.pass(secs(10));
+        world.unanswered.as_ref().unwrap().len()
+    };
+    assert_eq!([1, 2, 3].map(|other| name(&mut world, other)), [8, 16, 16]);
+    for (node, request) in world.unanswered.replace(Vec::new()).unwrap() {
+        let late = [address(1).ip()];
+        world.call(node, |peer, now| peer.resolved(now, request, &late));
+    }
+    assert_eq!(name(&mut world, 4), 8, "what is answered makes room");
+    assert!((1..5).all(|other| state(&world, 0, other) == Some(ConnectionState::Connected)));
+}
+
 /// Whichever requests to the servers are lost, and whichever ones are dead, two peers meet if one server lives.
 #[test]
 fn peers_always_meet_where_a_server_lives() {

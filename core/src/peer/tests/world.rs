@@ -8,7 +8,7 @@ use super::relays::{Packet, Relays};
 use super::server::Server;
 use super::watch::Watch;
 use crate::Secret;
-use crate::ids::{Channel, LinkId, PeerId, RequestId, SocketId, TokenRequestId};
+use crate::ids::{Channel, LinkId, PeerId, RequestId, ResolveId, SocketId, TokenRequestId};
 use crate::peer::{
     Event, FatalError, JoinError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output, PeerState, RemoteEvent,
 };
@@ -83,6 +83,8 @@ pub(super) struct World {
     pub(super) garble: Option<fastrand::Rng>,
     /// If set, what comes over streams comes in pieces of so many bytes.
     pub(super) cut_streams: Option<usize>,
+    /// If set, names are asked for and not answered: who asked, and by which request.
+    pub(super) unanswered: Option<Vec<(usize, ResolveId)>>,
     /// The names that were asked for.
     pub(super) resolved: BTreeSet<String>,
 }
@@ -152,6 +154,7 @@ impl World {
             rename_host: None,
             garble: None,
             cut_streams: None,
+            unanswered: None,
             resolved: BTreeSet::new(),
         }
     }
@@ -235,6 +238,10 @@ impl World {
                 }
                 Output::Resolve { request, host } => {
                     self.resolved.insert(host.clone());
+                    if let Some(unanswered) = &mut self.unanswered {
+                        unanswered.push((node, request));
+                        continue;
+                    }
                     let addresses = self.relays.names.get(&host).cloned().unwrap_or_default();
                     let now = self.now;
                     self.nodes[node].peer.resolved(now, request, &addresses);
