@@ -67,7 +67,8 @@ fn rounds_and_chains_without_end_and_ways_to_ourselves_are_not_followed() {
     };
     let chain = |asked: &Asked| Reply::Redirect(at(&format!("192.0.2.7:{}", asked.server.port() + 1)), None);
     let to_itself = |asked: &Asked| Reply::Redirect(asked.server, None);
-    let scripts: [(usize, fn(&Asked) -> Reply); 7] = [
+    type Each = (usize, fn(&Asked) -> Reply);
+    let scripts: [Each; 7] = [
         (2, round),
         (4, chain),
         (1, to_itself),

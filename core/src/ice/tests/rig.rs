@@ -66,7 +66,7 @@ type Script = Box<dyn FnMut(&Asked) -> Reply>;
 pub(super) struct Rig {
     pub(super) now: Instant,
     pub(super) gatherer: Gatherer,
-    script: Script,
+    pub(super) script: Script,
     pub(super) links: BTreeMap<LinkId, OpenLink>,
     /// Every link there was, in order.
     pub(super) opened: Vec<OpenLink>,
