@@ -7,4 +7,4 @@ pub mod benchmark;
 pub mod simulation;
 mod wandering;
 
-pub use wandering::Wandering;
+pub use wandering::{Answer, Wandering};

@@ -1,4 +1,4 @@
-//! Tokio on a machine that has the addresses it is told to have.
+//! Tokio on a machine that has the addresses, and knows the names, that it is told.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -8,17 +8,46 @@ use std::time::Instant;
 use metered_realtime_tokio::runtime::{SocketUrl, WebSocketError, WebSocketLimits};
 use metered_realtime_tokio::{Runtime, Tokio};
 
-/// As [`Tokio`], but of the machine's addresses it knows one, which may change.
+/// As [`Tokio`], but of the machine's addresses it knows one, which may change, and names it resolves as it is told.
 #[derive(Debug, Clone)]
 pub struct Wandering {
     tokio: Tokio,
     address: Arc<Mutex<IpAddr>>,
+    names: Arc<Mutex<Names>>,
+}
+
+/// What a resolver makes of every name.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Answer {
+    /// It does not exist.
+    #[default]
+    Nothing,
+    /// It never says.
+    Silence,
+    /// It has this address.
+    Address(IpAddr),
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    answer: Answer,
+    asked: Vec<String>,
 }
 
 impl Wandering {
     /// At this address, and no other.
     pub fn at(address: IpAddr) -> Self {
-        Self { tokio: Tokio::default(), address: Arc::new(Mutex::new(address)) }
+        Self { tokio: Tokio::default(), address: Arc::new(Mutex::new(address)), names: Arc::default() }
+    }
+
+    /// Its resolver makes this of every name from now on; before, no name exists.
+    pub fn resolve_to(&self, answer: Answer) {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).answer = answer;
+    }
+
+    /// The names it was asked for, in order.
+    pub fn asked(&self) -> Vec<String> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).asked.clone()
     }
 
     /// At this address from now on. Its clones move along.
@@ -70,6 +99,15 @@ impl Runtime for Wandering {
     }
 
     fn resolve(&self, host: String) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static {
-        self.tokio.resolve(host)
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.asked.push(host);
+        let answer = names.answer;
+        async move {
+            match answer {
+                Answer::Nothing => Err(io::ErrorKind::NotFound.into()),
+                Answer::Silence => std::future::pending().await,
+                Answer::Address(address) => Ok(vec![address]),
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ use turn_client_proto::types::message::ALLOCATE;
 
 use super::client::{Client, Happened};
 use super::output::Received;
+use super::problem::IceServerProblem;
 use super::servers::TurnServer;
 
 /// How long a link may take to open, and then the server to give an address.
@@ -20,68 +21,76 @@ const DELETE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const MAX_PERMISSIONS: usize = 512;
 
 /// The part of those that one connection may have, so that a peer with many candidates leaves room for the others.
-const MAX_PERMISSIONS_PER_CONNECTION: usize = 64;
+pub(super) const MAX_PERMISSIONS_PER_CONNECTION: usize = 64;
 
 /// Addresses with a channel; datagrams to further ones go with a longer header.
-const MAX_CHANNELS: usize = 256;
+pub(super) const MAX_CHANNELS: usize = 256;
 
 /// How long an address that was refused is not asked for again.
 const REFUSED: Duration = Duration::from_secs(30);
-
-/// How an allocation fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-#[non_exhaustive]
-pub enum IceServerProblem {
-    /// Its name could not be resolved.
-    #[error("its name could not be resolved")]
-    NotResolved,
-    /// It could not be reached, or did not answer.
-    #[error("it does not answer")]
-    Unreachable,
-    /// It refused username and credential.
-    #[error("it refused the credentials")]
-    Unauthorized,
-    /// It has no more addresses for us.
-    #[error("its quota is reached")]
-    QuotaReached,
-    /// It refused with another code.
-    #[error("it refused with code {0}")]
-    Refused(u16),
-    /// What it sent is not TURN.
-    #[error("what it sent is not TURN")]
-    NotTurn,
-    /// The allocation was lost, as when the server restarts.
-    #[error("the allocation was lost")]
-    Lost,
-}
-
-/// A TURN server that is of no use. Told once until it works again, or something else is wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("TURN server {server}: {problem}")]
-pub struct IceServerFailed {
-    /// Its host and port.
-    pub server: String,
-    /// What is wrong with it.
-    pub problem: IceServerProblem,
-}
 
 /// What an allocation does and tells.
 #[derive(Debug)]
 pub(super) enum Output {
     Send(Vec<u8>),
-    Allocated(SocketAddr),
+    /// The addresses the server gave, one of each family at most, of which the usable ones are to be taken.
+    Allocated(Vec<SocketAddr>),
     Received(Received),
     /// It is over, and the link is to be closed: for a reason, or because that was wished.
     Ended(Option<IceServerProblem>),
+    /// It is over before it began: the server sends us to another one.
+    Redirected {
+        to: SocketAddr,
+        domain: Option<String>,
+    },
 }
 
 #[derive(Debug)]
 enum Phase {
     Opening { deadline: Instant },
     Allocating { deadline: Instant },
-    Active { relayed: SocketAddr },
+    Active { relayed: Relayed },
     Deleting { deadline: Instant },
     Ended,
+}
+
+/// Which addresses a server is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Families {
+    /// An IPv4 address and an IPv6 one, of which it may give one alone. So does coturn, to version 4.6 at least: it knows
+    /// the attribute by the number of an earlier draft alone.
+    Both,
+    /// An IPv4 address, for servers that refuse to be asked for both.
+    Ipv4,
+    /// An IPv6 address, for those that have no other.
+    Ipv6,
+}
+
+impl Families {
+    /// What to ask for after a refusal. Many servers refuse both together by the code for a family that they don't have,
+    /// so that says nothing of either.
+    pub(super) fn after(self, code: u16) -> Option<Self> {
+        match (self, code) {
+            (Self::Both, _) => Some(Self::Ipv4),
+            (Self::Ipv4, FAMILY_NOT_SUPPORTED) => Some(Self::Ipv6),
+            _ => None,
+        }
+    }
+}
+
+const FAMILY_NOT_SUPPORTED: u16 = 440;
+
+/// The addresses a server gave: one of each family at most.
+#[derive(Debug, Clone, Copy, Default)]
+struct Relayed {
+    v4: Option<SocketAddr>,
+    v6: Option<SocketAddr>,
+}
+
+impl Relayed {
+    fn of_family(&mut self, address: SocketAddr) -> &mut Option<SocketAddr> {
+        if address.is_ipv4() { &mut self.v4 } else { &mut self.v6 }
+    }
 }
 
 /// Whether a peer's address may send to us, and we to it.
@@ -111,6 +120,8 @@ enum Channel {
 pub(super) struct Allocation {
     client: Client,
     phase: Phase,
+    /// With which code the server refused the last request for addresses, if that was not the end of it.
+    refused: Option<u16>,
     /// At most [`MAX_PERMISSIONS`].
     permissions: BTreeMap<IpAddr, Permission>,
     /// How many of them each connection has asked for.
@@ -126,9 +137,10 @@ pub(super) struct Allocation {
 }
 
 impl Allocation {
-    pub(super) fn new(now: Instant, address: SocketAddr, server: &TurnServer) -> Self {
+    pub(super) fn new(now: Instant, address: SocketAddr, server: &TurnServer, families: Families) -> Self {
         Self {
-            client: Client::new(now, address, server),
+            client: Client::new(now, address, server, families),
+            refused: None,
             phase: Phase::Opening { deadline: now + ALLOCATE_TIMEOUT },
             permissions: BTreeMap::new(),
             shares: BTreeMap::new(),
@@ -140,11 +152,8 @@ impl Allocation {
         }
     }
 
-    pub(super) fn relayed(&self) -> Option<SocketAddr> {
-        match self.phase {
-            Phase::Active { relayed } => Some(relayed),
-            _ => None,
-        }
+    pub(super) fn is_active(&self) -> bool {
+        matches!(self.phase, Phase::Active { .. })
     }
 
     /// The link is open.
@@ -208,6 +217,17 @@ impl Allocation {
             Permission::Refused { until: now + REFUSED }
         };
         self.permissions.insert(peer.ip(), permission);
+    }
+
+    /// Takes those of the addresses it gave that can be used, if any.
+    pub(super) fn take(&mut self, addresses: &[SocketAddr]) {
+        let Phase::Active { relayed } = &mut self.phase else { return };
+        for address in addresses {
+            *relayed.of_family(*address) = Some(*address);
+        }
+        if addresses.is_empty() {
+            self.end(Some(IceServerProblem::UnusableAddress));
+        }
     }
 
     /// Whether the allocation can take no more addresses.
@@ -278,11 +298,15 @@ impl Allocation {
     }
 
     fn end(&mut self, problem: Option<IceServerProblem>) {
+        self.end_with(Output::Ended(problem));
+    }
+
+    fn end_with(&mut self, output: Output) {
         self.phase = Phase::Ended;
         self.permissions.clear();
         self.shares.clear();
         self.channels.clear();
-        self.outputs.push_back(Output::Ended(problem));
+        self.outputs.push_back(output);
     }
 
     /// Handles what the client has put out.
@@ -292,27 +316,39 @@ impl Allocation {
                 (Phase::Ended, _) => {}
                 (_, Happened::Send(bytes)) => self.outputs.push_back(Output::Send(bytes)),
                 (Phase::Active { relayed }, Happened::Received { peer, data }) => {
-                    let relayed = *relayed;
+                    let mut relayed = *relayed;
+                    let Some(relayed) = *relayed.of_family(peer) else { continue };
                     if !is_stun(&data) {
                         self.used_at = now;
                     }
                     self.outputs.push_back(Output::Received(Received { relayed, peer, data }));
                 }
-                (Phase::Allocating { .. }, Happened::Allocated(relayed)) => {
-                    self.phase = Phase::Active { relayed };
-                    self.outputs.push_back(Output::Allocated(relayed));
+                (Phase::Allocating { .. }, Happened::Allocated(first)) => {
+                    let mut addresses = vec![first];
+                    while let Some(Happened::Allocated(address)) = self.client.happened.front() {
+                        addresses.push(*address);
+                        self.client.happened.pop_front();
+                    }
+                    self.phase = Phase::Active { relayed: Relayed::default() };
+                    self.outputs.push_back(Output::Allocated(addresses));
+                }
+                (Phase::Allocating { .. }, Happened::Redirected { to, domain }) => {
+                    self.end_with(Output::Redirected { to, domain });
                 }
                 (_, Happened::NotTurn) => self.end(Some(IceServerProblem::NotTurn)),
                 (Phase::Active { .. }, Happened::PermissionGranted(ip)) => self.granted(now, ip),
                 (Phase::Active { .. }, Happened::PermissionRefused(ip)) => {
-                    self.permissions.insert(ip, Permission::Refused { until: now + REFUSED });
+                    let refused = Permission::Refused { until: now + REFUSED };
+                    if let Some(Permission::Asked { .. }) = self.permissions.insert(ip, refused) {
+                        self.lost = self.lost.saturating_add(1);
+                    }
                 }
                 (Phase::Active { .. }, Happened::ChannelRefused(peer)) => {
                     self.channels.insert(peer, Channel::Refused { until: now + REFUSED });
                 }
                 (_, Happened::Refused { code, method, signed }) => self.refused(code, method == ALLOCATE, signed),
-                (Phase::Allocating { .. }, Happened::AllocateFailed | Happened::Closed) => {
-                    self.end(Some(IceServerProblem::Unreachable));
+                (Phase::Allocating { .. }, Happened::Closed) => {
+                    self.end(Some(self.refused.map_or(IceServerProblem::Unreachable, IceServerProblem::Refused)));
                 }
                 (Phase::Active { .. }, Happened::Closed) => self.end(Some(IceServerProblem::Lost)),
                 (Phase::Deleting { .. }, Happened::Closed) => self.end(None),
@@ -334,6 +370,7 @@ impl Allocation {
         const UNAUTHORIZED: u16 = 401;
         const STALE_NONCE: u16 = 438;
         match (&self.phase, code) {
+            (Phase::Allocating { .. }, STALE_NONCE) => self.refused = Some(code),
             (_, STALE_NONCE) | (Phase::Deleting { .. }, _) => {}
             (Phase::Allocating { .. }, UNAUTHORIZED) if !signed => {}
             (Phase::Allocating { .. }, UNAUTHORIZED | 441) => self.end(Some(IceServerProblem::Unauthorized)),

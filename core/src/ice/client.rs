@@ -10,13 +10,14 @@ use turn_client_proto::client::TurnClient;
 use turn_client_proto::prelude::DelayedTransmitBuild;
 use turn_client_proto::stun::agent::Transmit;
 use turn_client_proto::stun::types::TransportType;
-use turn_client_proto::stun::types::attribute::{ErrorCode, MessageIntegrity};
+use turn_client_proto::stun::types::attribute::{AlternateDomain, AlternateServer, ErrorCode, MessageIntegrity};
 use turn_client_proto::stun::types::message::{Message, MessageClass, Method, TransactionId};
 use turn_client_proto::stun::types::prelude::AttributeStaticType;
 use turn_client_proto::tcp::TurnClientTcp;
-use turn_client_proto::types::TurnCredentials;
+use turn_client_proto::types::{AddressFamily, TurnCredentials};
 use turn_client_proto::udp::TurnClientUdp;
 
+use super::allocation::Families;
 use super::framing::{Framing, pad};
 use super::servers::TurnServer;
 use super::time::Epoch;
@@ -47,7 +48,6 @@ pub(super) enum Happened {
         data: Vec<u8>,
     },
     Allocated(SocketAddr),
-    AllocateFailed,
     PermissionGranted(IpAddr),
     PermissionRefused(IpAddr),
     ChannelRefused(SocketAddr),
@@ -56,6 +56,11 @@ pub(super) enum Happened {
         code: u16,
         method: Method,
         signed: bool,
+    },
+    /// The server sends us to another one (RFC 8489, section 10), whose certificate is for `domain` if that is given.
+    Redirected {
+        to: SocketAddr,
+        domain: Option<String>,
     },
     /// The stream holds no messages of TURN.
     NotTurn,
@@ -97,11 +102,16 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client that asks for an IPv4 address: that is one every server has, and over which any two peers can meet,
-    /// whichever family they reach the server over.
-    pub(super) fn new(now: Instant, address: SocketAddr, server: &TurnServer) -> Self {
+    /// A client that asks for addresses of these families (RFC 8656, section 7.1). An IPv4 address is one that nearly every
+    /// server has and over which any two peers can meet; an IPv6 one beside it leads to peers that have no other.
+    pub(super) fn new(now: Instant, address: SocketAddr, server: &TurnServer, families: Families) -> Self {
         let credentials = TurnCredentials::new(server.username.expose(), server.credential.expose());
         let mut config = TurnConfig::new(credentials);
+        match families {
+            Families::Both => config.add_address_family(AddressFamily::IPV6),
+            Families::Ipv4 => {}
+            Families::Ipv6 => config.set_address_family(AddressFamily::IPV6),
+        }
         config.set_request_retransmits(RETRANSMIT, MAX_RETRANSMIT, TRANSMISSIONS, MAX_RETRANSMIT);
         let ip = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let local = SocketAddr::new(ip, 1);
@@ -171,7 +181,13 @@ impl Client {
             && let Some(request) = self.requests.remove(index)
         {
             let Request { method, signed, .. } = request;
-            self.happened.push_back(Happened::Refused { code: code.code(), method, signed });
+            self.happened.push_back(match message.attribute::<AlternateServer>() {
+                Ok(alternate) if code.code() == ErrorCode::TRY_ALTERNATE => {
+                    let domain = message.attribute::<AlternateDomain>().ok().map(|name| name.domain().to_owned());
+                    Happened::Redirected { to: alternate.server(), domain }
+                }
+                _ => Happened::Refused { code: code.code(), method, signed },
+            });
         }
     }
 
@@ -255,11 +271,14 @@ impl Client {
     fn event(&mut self, event: TurnEvent) {
         self.happened.push_back(match event {
             TurnEvent::AllocationCreated(_, relayed) => Happened::Allocated(relayed),
-            TurnEvent::AllocationCreateFailed(_) => Happened::AllocateFailed,
             TurnEvent::PermissionCreated(_, peer) => Happened::PermissionGranted(peer),
             TurnEvent::PermissionCreateFailed(_, peer) => Happened::PermissionRefused(peer),
             TurnEvent::ChannelCreateFailed(_, peer) => Happened::ChannelRefused(peer),
-            TurnEvent::ChannelCreated(..) | TurnEvent::TcpConnected(_) | TurnEvent::TcpConnectFailed(_) => return,
+            // Where no family is left the client closes.
+            TurnEvent::AllocationCreateFailed(_)
+            | TurnEvent::ChannelCreated(..)
+            | TurnEvent::TcpConnected(_)
+            | TurnEvent::TcpConnectFailed(_) => return,
         });
     }
 

@@ -1,16 +1,16 @@
 //! The machine that gathers: when it asks whom, which candidates there are, and where relayed datagrams go.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::allocation::{Allocation, IceServerProblem};
+use super::allocation::Allocation;
 use super::names::{Answer, Names};
 use super::output::{IceCounters, IceTransportPolicy, Output};
+use super::problem::{IceServerFailed, IceServerProblem};
 use super::reflexive::{Change, Reflexive};
 use super::relays::Held;
-use super::servers::Servers;
-use super::target::{State, Target};
+use super::target::{Attempt, State, Target};
 use super::url::{Host, ServerUrl};
 use crate::ids::{Counter, LinkId, ResolveId};
 use crate::protocol::IceServer;
@@ -35,13 +35,15 @@ const STUN_ADDRESSES: usize = 2;
 pub(crate) struct Gatherer {
     pub(super) policy: IceTransportPolicy,
     pub(super) rng: fastrand::Rng,
-    configured: Vec<IceServer>,
-    listed: Vec<IceServer>,
-    stun: Vec<ServerUrl>,
+    pub(super) configured: Vec<IceServer>,
+    pub(super) listed: Vec<IceServer>,
+    pub(super) stun: Vec<ServerUrl>,
+    /// Servers that are left out for what their URLs say, and whether that was told.
+    pub(super) left_out: Vec<(IceServerFailed, bool)>,
     pub(super) targets: Vec<Target>,
     /// `None` until they are known.
-    locals: Option<Vec<SocketAddr>>,
-    names: Names,
+    pub(super) locals: Option<Vec<SocketAddr>>,
+    pub(super) names: Names,
     reflexive: Reflexive,
     /// At most [`MAX_ALLOCATIONS`](super::relays::MAX_ALLOCATIONS).
     pub(super) allocations: BTreeMap<LinkId, Held>,
@@ -50,7 +52,7 @@ pub(crate) struct Gatherer {
     /// The number of the connection made last.
     pub(super) newest: u32,
     /// Since when connections have needed candidates.
-    began: Option<Instant>,
+    pub(super) began: Option<Instant>,
     finished: bool,
     /// Since when no connection has needed any.
     idle_since: Option<Instant>,
@@ -66,6 +68,7 @@ impl Gatherer {
             configured,
             listed: Vec::new(),
             stun: Vec::new(),
+            left_out: Vec::new(),
             targets: Vec::new(),
             locals: (policy == IceTransportPolicy::Relay).then(Vec::new),
             names: Names::default(),
@@ -80,7 +83,8 @@ impl Gatherer {
             counters: IceCounters::default(),
             outputs: VecDeque::new(),
         };
-        gatherer.read_servers();
+        // There was none to leave.
+        let _none = gatherer.read_servers();
         gatherer
     }
 
@@ -93,9 +97,8 @@ impl Gatherer {
     pub(crate) fn candidates(&self) -> Vec<LocalCandidate> {
         let reflexive = self.reflexive.candidates();
         let reflexive = reflexive.map(|(address, base)| LocalCandidate::ServerReflexive { address, base });
-        let relayed =
-            self.allocations.values().filter(|held| held.retiring.is_none()).filter_map(|held| held.candidate);
-        reflexive.chain(relayed).collect()
+        let current = self.allocations.values().filter(|held| held.retiring.is_none());
+        reflexive.chain(current.flat_map(|held| held.candidates.iter().copied())).collect()
     }
 
     /// Whether no more candidates are expected.
@@ -103,42 +106,13 @@ impl Gatherer {
         self.finished
     }
 
-    /// A `welcome` brought this list. Servers that are in the former with the same credentials go on as they are; others
-    /// begin anew, and what they replace goes once no connection uses it.
-    pub(crate) fn set_servers(&mut self, now: Instant, listed: &[IceServer]) {
-        if self.listed == listed {
-            return;
-        }
-        self.listed = listed.to_vec();
-        self.read_servers();
-        self.step(now);
-    }
-
-    fn read_servers(&mut self) {
-        let servers = Servers::read(self.configured.iter().chain(&self.listed));
-        self.stun = if self.policy == IceTransportPolicy::All { servers.stun } else { Vec::new() };
-        let mut former = std::mem::take(&mut self.targets);
-        for (rank, server) in (0..).zip(servers.turn) {
-            let known = former.iter().position(|target| target.server == server);
-            let mut target = known.map_or_else(|| Target::new(server), |index| former.swap_remove(index));
-            target.rank = rank;
-            self.targets.push(target);
-        }
-        for link in former.iter().filter_map(Target::link) {
-            self.retire(link);
-        }
-        let (targets, stun) = (&self.targets, &self.stun);
-        let mut urls = targets.iter().map(|target| &target.server.url).chain(stun).map(|url| &url.host);
-        let wanted: BTreeSet<&Host> = urls.by_ref().collect();
-        self.names.retain(|name| wanted.iter().any(|host| matches!(host, Host::Name(known) if known == name)));
-    }
-
     /// The addresses of the UDP sockets. Other ones than before mean another way to every server.
     pub(crate) fn set_local_addresses(&mut self, now: Instant, addresses: &[SocketAddr]) {
         if self.policy == IceTransportPolicy::All {
             let former = self.locals.replace(addresses.to_vec());
-            if former.is_some_and(|former| !former.is_empty() && former != addresses) {
-                self.renew(|_| true);
+            if former.is_some_and(|former| former != addresses) {
+                self.renew(now, |_| true);
+                self.network_changed(now);
             }
             self.step(now);
         }
@@ -179,10 +153,27 @@ impl Gatherer {
         }
     }
 
+    /// The network may be another one: servers that could not be reached are asked again at once.
+    pub(crate) fn network_changed(&mut self, now: Instant) {
+        for target in &mut self.targets {
+            target.hurry(now);
+        }
+        self.resume(now);
+        self.suspect(now);
+    }
+
+    /// More candidates are expected, after gathering had ended.
+    pub(super) fn resume(&mut self, now: Instant) {
+        if std::mem::take(&mut self.finished) {
+            self.began = Some(now);
+            self.outputs.push_back(Output::Resumed);
+        }
+    }
+
     /// A connection has lost its way. Allocations on servers that have been silent are replaced, since one that has
     /// started anew knows nothing of them.
     pub(crate) fn suspect(&mut self, now: Instant) {
-        self.renew(|held| {
+        self.renew(now, |held| {
             now.saturating_duration_since(held.allocation.heard_at) > TRUSTED
                 && now.saturating_duration_since(held.since) > SETTLED
         });
@@ -253,7 +244,7 @@ impl Gatherer {
             full = allocation.is_full();
         });
         if full {
-            self.renew(|held| held.allocation.is_full() && now.saturating_duration_since(held.since) > LINGER);
+            self.renew(now, |held| held.allocation.is_full() && now.saturating_duration_since(held.since) > LINGER);
             self.step(now);
         }
         None
@@ -300,6 +291,9 @@ impl Gatherer {
 
     /// Begins what is to begin.
     pub(super) fn step(&mut self, now: Instant) {
+        if self.began.is_some() {
+            self.tell_left_out();
+        }
         if self.began.is_some() && self.locals.is_some() {
             self.ask_stun(now);
             for index in 0..self.targets.len() {
@@ -351,7 +345,7 @@ impl Gatherer {
             Answer::Failed => self.failed(now, index, IceServerProblem::NotResolved),
             Answer::Known(addresses) => {
                 let port = url.port;
-                self.try_next(now, index, addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect());
+                self.try_next(now, index, Attempt::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, port))));
             }
         }
     }
@@ -368,7 +362,7 @@ impl Gatherer {
         }
         let links: Vec<LinkId> = self.allocations.keys().copied().collect();
         for link in links {
-            self.retire(link);
+            self.retire(now, link);
             self.with(now, link, |allocation| allocation.delete(now));
         }
         self.reflexive.retain(&[], &[]);

@@ -9,19 +9,23 @@ mod allocation;
 mod client;
 mod framing;
 mod gatherer;
+mod listed;
 mod names;
 mod output;
+mod problem;
 mod reflexive;
 mod relays;
 mod servers;
 mod target;
+#[cfg(test)]
+mod tests;
 mod time;
 mod url;
 
-pub use allocation::{IceServerFailed, IceServerProblem};
 pub(crate) use gatherer::Gatherer;
 pub(crate) use names::RESOLVE_TIMEOUT;
 pub use output::{IceCounters, IceTransportPolicy, OpenLink, SendLink};
 pub(crate) use output::{Output, Received};
+pub use problem::{IceServerFailed, IceServerProblem};
 pub(crate) use servers::check;
 pub use url::LinkTransport;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::allocation::IceServerFailed;
+use super::problem::IceServerFailed;
 use super::url::LinkTransport;
 use crate::ids::{LinkId, ResolveId};
 use crate::rtc::{LocalCandidate, Transmit};
@@ -92,6 +92,8 @@ pub(crate) enum Output {
     Gone(LocalCandidate),
     /// No more candidates are expected.
     Finished,
+    /// After that: more are expected again.
+    Resumed,
     Received(Received),
     Failed(IceServerFailed),
 }

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::allocation::{self, Allocation, IceServerFailed, IceServerProblem};
+use super::allocation::{self, Allocation, Families};
 use super::gatherer::Gatherer;
 use super::output::{OpenLink, Output, SendLink};
-use super::target::State;
+use super::problem::{IceServerFailed, IceServerProblem, TRY_ALTERNATE};
+use super::target::{Attempt, State};
 use super::url::{Host, LinkTransport};
 use crate::ids::LinkId;
 use crate::rtc::LocalCandidate;
@@ -14,14 +15,16 @@ use crate::rtc::LocalCandidate;
 /// Allocations at a time. At the bound the longest unused of those that were replaced goes.
 pub(super) const MAX_ALLOCATIONS: usize = 24;
 
-/// How long an allocation that was replaced is kept after the last datagram that went through it, other than ICE's: a
-/// connection that goes over it and is idle for so long finds another way.
+/// How long an allocation that was replaced is kept after that, and after the last datagram that went through it, other than
+/// ICE's: a connection that goes over it and is idle for so long finds another way.
 const RETIREMENT: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) allocation: Allocation,
-    pub(super) candidate: Option<LocalCandidate>,
+    /// One for each address that the server gave: one of each family at most.
+    pub(super) candidates: Vec<LocalCandidate>,
+    families: Families,
     preference: u16,
     pub(super) since: Instant,
     /// It was replaced, and goes once nothing uses it. Connections with a larger number than this never knew it.
@@ -31,25 +34,27 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn due(&self) -> Option<Instant> {
         let unused = self.retiring.map(|_| self.allocation.used_at + RETIREMENT);
-        [self.allocation.poll_timeout(), unused.filter(|_| self.allocation.relayed().is_some())]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.allocation.poll_timeout(), unused.filter(|_| self.allocation.is_active())].into_iter().flatten().min()
+    }
+
+    /// Another one takes its place. Connections that go over it have time to change over, idle ones too.
+    fn retire(&mut self, now: Instant, newest: u32) {
+        self.retiring = Some(newest);
+        self.allocation.used_at = now;
     }
 
     pub(super) fn is_unused(&self, now: Instant) -> bool {
-        self.retiring.is_some() && self.allocation.relayed().is_some() && self.allocation.used_at + RETIREMENT <= now
+        self.retiring.is_some() && self.allocation.is_active() && self.allocation.used_at + RETIREMENT <= now
     }
 }
 
 impl Gatherer {
-    /// Asks for an allocation at the first of these addresses.
-    pub(super) fn try_next(&mut self, now: Instant, index: usize, mut addresses: Vec<SocketAddr>) {
+    /// Asks for an allocation the first of these ways.
+    pub(super) fn try_next(&mut self, now: Instant, index: usize, mut attempt: Attempt) {
         let Some(target) = self.targets.get_mut(index) else { return };
-        if addresses.is_empty() {
+        let Some(way) = attempt.next() else {
             return self.failed(now, index, IceServerProblem::Unreachable);
-        }
-        let address = addresses.remove(0);
+        };
         let link = LinkId(self.links.next());
         let transport = target.server.url.transport;
         let better = match transport {
@@ -58,20 +63,23 @@ impl Gatherer {
             LinkTransport::Tls => 1,
         };
         let held = Held {
-            allocation: Allocation::new(now, address, &target.server),
-            candidate: None,
-            preference: (better << 8) - target.rank,
+            allocation: Allocation::new(now, way.address, &target.server, way.families),
+            candidates: Vec::new(),
+            families: way.families,
+            preference: (better << 8) - 2 * target.rank,
             since: now,
             retiring: None,
         };
-        let server_name = match &target.server.url.host {
-            Host::Name(name) => name.clone(),
-            Host::Address(address) => address.to_string(),
+        let server_name = match (way.domain, &target.server.url.host) {
+            (Some(domain), _) => domain,
+            (None, Host::Name(name)) => name.clone(),
+            (None, Host::Address(address)) => address.to_string(),
         };
-        target.state = State::Trying { link, more: addresses };
+        target.state = State::Trying { link, attempt };
         self.make_room(now);
         self.allocations.insert(link, held);
-        self.outputs.push_back(Output::OpenLink(OpenLink { link, remote: address, transport, server_name }));
+        let open = OpenLink { link, remote: way.address, transport, server_name };
+        self.outputs.push_back(Output::OpenLink(open));
     }
 
     fn make_room(&mut self, now: Instant) {
@@ -97,20 +105,28 @@ impl Gatherer {
     }
 
     /// Replaces those allocations, which go once nothing uses them.
-    pub(super) fn renew(&mut self, which: impl Fn(&Held) -> bool) {
+    pub(super) fn renew(&mut self, now: Instant, which: impl Fn(&Held) -> bool) {
+        let mut any = false;
         for target in &mut self.targets {
             if let Some(link) = target.link()
                 && let Some(held) = self.allocations.get_mut(&link).filter(|held| which(held))
             {
-                held.retiring = Some(self.newest);
+                held.retire(now, self.newest);
+                if !held.candidates.is_empty() {
+                    target.worked(now.saturating_duration_since(held.since));
+                }
                 target.state = State::Idle;
+                any = true;
             }
+        }
+        if any {
+            self.resume(now);
         }
     }
 
-    pub(super) fn retire(&mut self, link: LinkId) {
+    pub(super) fn retire(&mut self, now: Instant, link: LinkId) {
         if let Some(held) = self.allocations.get_mut(&link) {
-            held.retiring = Some(self.newest);
+            held.retire(now, self.newest);
         }
     }
 
@@ -131,42 +147,91 @@ impl Gatherer {
                     self.outputs.push_back(Output::SendLink(SendLink { link, contents }))
                 }
                 allocation::Output::Received(received) => self.outputs.push_back(Output::Received(received)),
-                allocation::Output::Allocated(address) => {
-                    let candidate = LocalCandidate::Relayed { address, preference: held.preference };
-                    held.candidate = Some(candidate);
-                    held.since = now;
-                    let retiring = held.retiring;
-                    self.relayed.insert(address, link);
-                    self.counters.allocations = self.counters.allocations.saturating_add(1);
-                    if let Some(target) = self.targets.iter_mut().find(|target| target.link() == Some(link)) {
-                        tracing::debug!(server = %target.server.url, "a relayed address");
-                        target.allocated(link);
-                    }
-                    if retiring.is_none() {
-                        self.outputs.push_back(Output::Found(candidate));
-                    }
-                }
+                allocation::Output::Allocated(addresses) => self.allocated(now, link, addresses),
+                allocation::Output::Redirected { to, domain } => self.redirected(now, link, to, domain),
                 allocation::Output::Ended(problem) => self.ended(now, link, problem),
             }
         }
     }
 
-    fn ended(&mut self, now: Instant, link: LinkId, problem: Option<IceServerProblem>) {
-        let Some(held) = self.allocations.remove(&link) else { return };
+    /// Whether a server may relay from there. What is one of our own sockets', or another server's, is not its to give, and
+    /// what we send from there would take the wrong way.
+    fn is_usable(&self, relayed: SocketAddr) -> bool {
+        relayed.port() != 0
+            && !relayed.ip().is_unspecified()
+            && !relayed.ip().is_multicast()
+            && !self.relayed.contains_key(&relayed)
+            && !self.locals.iter().flatten().any(|local| *local == relayed)
+    }
+
+    fn allocated(&mut self, now: Instant, link: LinkId, mut addresses: Vec<SocketAddr>) {
+        addresses.retain(|address| self.is_usable(*address));
+        let Some(held) = self.allocations.get_mut(&link) else { return };
+        held.allocation.take(&addresses);
+        if addresses.is_empty() {
+            return;
+        }
+        let preference = |address: &SocketAddr| held.preference - u16::from(address.is_ipv6());
+        let candidates =
+            addresses.iter().map(|at| LocalCandidate::Relayed { address: *at, preference: preference(at) });
+        held.candidates = candidates.collect();
+        held.since = now;
+        self.relayed.extend(addresses.iter().map(|address| (*address, link)));
+        self.counters.allocations = self.counters.allocations.saturating_add(1);
+        if held.retiring.is_none() {
+            self.outputs.extend(held.candidates.iter().map(|candidate| Output::Found(*candidate)));
+        }
+        if let Some(target) = self.targets.iter_mut().find(|target| target.link() == Some(link)) {
+            tracing::debug!(server = %target.server.url, addresses = addresses.len(), "a relayed address");
+            target.state = State::Allocated(link);
+        }
+    }
+
+    /// The server sends us to another one, which takes the same credentials (RFC 8489, section 10).
+    fn redirected(&mut self, now: Instant, link: LinkId, to: SocketAddr, domain: Option<String>) {
+        self.drop_link(link);
+        let Some(index) = self.targets.iter().position(|target| target.link() == Some(link)) else { return };
+        let Some(State::Trying { attempt, .. }) = self.targets.get_mut(index).map(|target| &mut target.state) else {
+            return;
+        };
+        let mut attempt = std::mem::take(attempt);
+        if attempt.redirect(to, domain) {
+            return self.try_next(now, index, attempt);
+        }
+        self.failed(now, index, IceServerProblem::Refused(TRY_ALTERNATE));
+    }
+
+    fn drop_link(&mut self, link: LinkId) -> Option<Held> {
+        let held = self.allocations.remove(&link)?;
         self.counters.relay_lost = self.counters.relay_lost.saturating_add(held.allocation.lost);
         self.outputs.push_back(Output::CloseLink { link });
-        if let Some(candidate) = held.candidate {
-            self.relayed.retain(|_, other| *other != link);
-            self.outputs.push_back(Output::Gone(candidate));
-        }
+        self.relayed.retain(|_, other| *other != link);
+        self.outputs.extend(held.candidates.iter().map(|candidate| Output::Gone(*candidate)));
+        Some(held)
+    }
+
+    fn ended(&mut self, now: Instant, link: LinkId, problem: Option<IceServerProblem>) {
+        let Some(held) = self.drop_link(link) else { return };
         let Some(index) = self.targets.iter().position(|target| target.link() == Some(link)) else { return };
         let Some(target) = self.targets.get_mut(index) else { return };
         match (&mut target.state, problem) {
-            (State::Trying { more, .. }, Some(IceServerProblem::Unreachable)) if !more.is_empty() => {
-                let more = std::mem::take(more);
-                self.try_next(now, index, more);
+            (State::Trying { attempt, .. }, Some(IceServerProblem::Refused(code)))
+                if let Some(families) = held.families.after(code) =>
+            {
+                let mut attempt = std::mem::take(attempt);
+                attempt.again(families);
+                self.try_next(now, index, attempt);
             }
-            (_, Some(problem)) => self.failed(now, index, problem),
+            (State::Trying { attempt, .. }, Some(IceServerProblem::Unreachable)) if attempt.has_more() => {
+                let attempt = std::mem::take(attempt);
+                self.try_next(now, index, attempt);
+            }
+            (_, Some(problem)) => {
+                if !held.candidates.is_empty() {
+                    target.worked(now.saturating_duration_since(held.since));
+                }
+                self.failed(now, index, problem);
+            }
             (_, None) => target.state = State::Idle,
         }
     }

@@ -1,5 +1,6 @@
 //! What the list of ICE servers asks for: STUN servers, and TURN servers with their credentials.
 
+use super::problem::{IceServerFailed, IceServerProblem};
 use super::url::{LinkTransport, ServerUrl, Service, UrlProblem};
 use crate::Secret;
 use crate::protocol::{IceServer, limits};
@@ -19,11 +20,16 @@ pub(super) struct TurnServer {
     pub(super) credential: Secret,
 }
 
+/// Servers left out that are told of, each once; further ones are not.
+const MAX_LEFT_OUT: usize = 16;
+
 /// The servers of a list, each once, in the list's order.
 #[derive(Debug, Default)]
 pub(super) struct Servers {
     pub(super) stun: Vec<ServerUrl>,
     pub(super) turn: Vec<TurnServer>,
+    /// Those that are not used, and why. At most [`MAX_LEFT_OUT`].
+    pub(super) left_out: Vec<IceServerFailed>,
 }
 
 impl Servers {
@@ -36,8 +42,8 @@ impl Servers {
                     Ok(Usable::Stun(url)) => servers.add_stun(url),
                     Ok(Usable::Turn(turn)) if servers.turn.contains(&turn) => {}
                     Ok(Usable::Turn(turn)) if servers.turn.len() < MAX_TURN_SERVERS => servers.turn.push(turn),
-                    Ok(Usable::Turn(turn)) => tracing::warn!(server = %turn.url, "a TURN server too many is left out"),
-                    Err(problem) => tracing::warn!(%problem, "an ICE server is left out"),
+                    Ok(Usable::Turn(_)) => servers.leave_out(nameable(url), IceServerProblem::TooMany),
+                    Err(problem) => servers.leave_out(nameable(url), problem.into()),
                 }
             }
         }
@@ -53,14 +59,35 @@ impl Servers {
 
     fn add_stun(&mut self, url: ServerUrl) {
         if url.transport != LinkTransport::Udp {
-            // What a server sees of a TCP connection is of no use to candidates over UDP.
-            tracing::debug!(server = %url, "a STUN server that is not asked over UDP is left out");
+            self.leave_out(format!("stuns:{url}"), IceServerProblem::StunOverTls);
         } else if self.stun.contains(&url) {
         } else if self.stun.len() < MAX_STUN_SERVERS {
             self.stun.push(url);
         } else {
-            tracing::warn!(server = %url, "a STUN server too many is left out");
+            self.leave_out(format!("stun:{url}"), IceServerProblem::TooMany);
         }
+    }
+
+    fn leave_out(&mut self, server: String, problem: IceServerProblem) {
+        let failed = IceServerFailed { server, problem };
+        if self.left_out.len() < MAX_LEFT_OUT && !self.left_out.contains(&failed) {
+            self.left_out.push(failed);
+        }
+    }
+}
+
+/// What may be said of a URL that is not used: scheme, host and port if it has those, else the scheme, since the rest may be
+/// anything, a credential too.
+fn nameable(url: &str) -> String {
+    let (scheme, rest) = url.split_once(':').unwrap_or_default();
+    let scheme = scheme.to_ascii_lowercase();
+    if !["stun", "stuns", "turn", "turns"].contains(&scheme.as_str()) {
+        return "of an unknown scheme".to_owned();
+    }
+    let without_query = rest.split('?').next().unwrap_or_default();
+    match ServerUrl::parse(&format!("{scheme}:{without_query}")) {
+        Ok(read) => format!("{scheme}:{read}"),
+        Err(_) => format!("{scheme}:***"),
     }
 }
 
@@ -75,6 +102,16 @@ enum Problem {
     Url(#[from] UrlProblem),
     #[error("a TURN server needs a username and a credential")]
     NoCredentials,
+}
+
+impl From<Problem> for IceServerProblem {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::Url(UrlProblem::Dtls) => Self::TurnOverDtls,
+            Problem::Url(_) => Self::InvalidUrl,
+            Problem::NoCredentials => Self::NoCredentials,
+        }
+    }
 }
 
 fn usable(server: &IceServer, url: &str) -> Result<Usable, Problem> {
@@ -159,6 +196,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_out_is_said_without_a_credential() {
+        let list = [
+            server(&["stuns:a", "STUNS:a:5349", "turns:B?transport=udp", "turns:b:443?transport=UDP"], true),
+            server(&["turn:u-secret@a", "turn:a:c-secret", "stun:a?c-secret", "turn:a?c-secret=1"], true),
+            server(&["turn:c:80", "http:c-secret", "c-secret"], false),
+        ];
+        let left_out: Vec<_> = Servers::read(list.iter()).left_out.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            left_out,
+            [
+                "ICE server stuns:a:5349: STUN over TLS is not supported",
+                "ICE server turns:b:5349: TURN over DTLS is not supported",
+                "ICE server turns:b:443: TURN over DTLS is not supported",
+                "ICE server turn:***: its URL cannot be read",
+                "ICE server stun:a:3478: its URL cannot be read",
+                "ICE server turn:a:3478: its URL cannot be read",
+                "ICE server turn:c:80: it has no username and credential",
+                "ICE server of an unknown scheme: its URL cannot be read",
+            ]
+        );
+    }
+
+    #[test]
     fn turn_servers_over_udp_serve_for_stun_where_there_is_none() {
         let (stun, _) = read(&[server(&["turn:b?transport=tcp", "turn:c", "turn:d"], true)]);
         assert_eq!(stun, ["c:3478", "d:3478"]);
@@ -170,7 +230,11 @@ mod tests {
         let stun = server(&urls.iter().map(String::as_str).collect::<Vec<_>>(), false);
         let urls: Vec<String> = (0..20).map(|n| format!("turn:{n}.example")).collect();
         let turn = server(&urls.iter().map(String::as_str).collect::<Vec<_>>(), true);
-        let (stun, turn) = read(&[stun, turn]);
+        let list = [stun, turn];
+        let left_out = Servers::read(list.iter()).left_out;
+        assert_eq!(left_out.len(), MAX_LEFT_OUT);
+        assert!(left_out.iter().all(|failed| failed.problem == IceServerProblem::TooMany));
+        let (stun, turn) = read(&list);
         assert_eq!((stun.len(), turn.len()), (MAX_STUN_SERVERS, MAX_TURN_SERVERS));
     }
 

@@ -1,9 +1,11 @@
 //! One TURN server and one way to it: which attempt is under way, and when the next is due.
 
-use std::net::SocketAddr;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::allocation::IceServerProblem;
+use super::allocation::Families;
+use super::problem::IceServerProblem;
 use super::servers::TurnServer;
 use crate::ids::LinkId;
 
@@ -13,14 +15,82 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait.
 const LAST_WAIT: Duration = Duration::from_secs(60);
 
+/// How long it must have worked for a failure to count as the first one, so that a server that gives addresses and takes
+/// them back at once is left alone more and more.
+const LASTING: Duration = Duration::from_secs(60);
+
+/// Redirections followed in one attempt (RFC 8489, section 10, has no number).
+const MAX_REDIRECTIONS: usize = 3;
+
+/// Where to ask for an allocation, and for what.
+#[derive(Debug, Clone)]
+pub(super) struct Way {
+    pub(super) address: SocketAddr,
+    /// The name in the server's certificate, if another one than that of the URL.
+    pub(super) domain: Option<String>,
+    pub(super) families: Families,
+}
+
+/// The ways to a server that are tried one after the other: as many as its name has addresses, and a few redirections.
+#[derive(Debug, Default)]
+pub(super) struct Attempt {
+    next: VecDeque<Way>,
+    /// The way under way comes last.
+    tried: Vec<Way>,
+    redirections: usize,
+}
+
+impl Attempt {
+    pub(super) fn new(addresses: impl Iterator<Item = SocketAddr>) -> Self {
+        let next = addresses.map(|address| Way { address, domain: None, families: Families::Both });
+        Self { next: next.collect(), ..Self::default() }
+    }
+
+    pub(super) fn next(&mut self) -> Option<Way> {
+        let way = self.next.pop_front()?;
+        self.tried.push(way.clone());
+        Some(way)
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        !self.next.is_empty()
+    }
+
+    /// The way under way is to be tried once more, for these.
+    pub(super) fn again(&mut self, families: Families) {
+        if let Some(way) = self.tried.pop() {
+            self.next.push_front(Way { families, ..way });
+        }
+    }
+
+    /// The server under way wishes us to ask another one. Gives whether we do: not if that one was asked already, nor if it
+    /// is this machine, on which a server elsewhere has no say.
+    pub(super) fn redirect(&mut self, to: SocketAddr, domain: Option<String>) -> bool {
+        let Some(from) = self.tried.last() else { return false };
+        let is_usable = to.port() != 0
+            && !to.ip().is_unspecified()
+            && !to.ip().is_multicast()
+            && (!to.ip().is_loopback() || from.address.ip().is_loopback())
+            && !matches!(to.ip(), IpAddr::V6(ip) if ip.is_unicast_link_local());
+        let is_known = self.tried.iter().any(|way| way.address == to);
+        if !is_usable || is_known || self.redirections >= MAX_REDIRECTIONS {
+            return false;
+        }
+        self.redirections += 1;
+        let domain = domain.or_else(|| from.domain.clone());
+        self.next.push_front(Way { address: to, domain, families: from.families });
+        true
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum State {
     /// Not wanted so far.
     Idle,
     /// Its name is being resolved.
     Resolving,
-    /// An allocation is asked for over this link; further addresses are tried if that fails.
-    Trying { link: LinkId, more: Vec<SocketAddr> },
+    /// An allocation is asked for over this link; further ways are tried if that fails.
+    Trying { link: LinkId, attempt: Attempt },
     /// There is an allocation.
     Allocated(LinkId),
     /// It failed, and is tried again.
@@ -57,10 +127,19 @@ impl Target {
         }
     }
 
-    pub(super) fn allocated(&mut self, link: LinkId) {
-        self.failures = 0;
-        self.told = None;
-        self.state = State::Allocated(link);
+    /// There was an allocation for so long.
+    pub(super) fn worked(&mut self, lived: Duration) {
+        if lived >= LASTING {
+            self.failures = 0;
+            self.told = None;
+        }
+    }
+
+    /// The wait for the next attempt is over.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        if let State::Waiting { until } = &mut self.state {
+            *until = (*until).min(now);
+        }
     }
 
     /// Notes a failure. Gives whether it is news. `luck` is 0 to 1.

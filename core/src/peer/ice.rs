@@ -14,7 +14,8 @@ use crate::rtc::{Connection, ConnectionState, LocalCandidate};
 const MAX_ADDRESSES: usize = 64;
 
 /// Names of hosts that are being resolved for all peers together. Further ones are taken for not found: each keeps a
-/// resolver busy, and remote peers choose them.
+/// resolver busy, and remote peers choose them. One that was given up on counts until it is answered, so that peers cannot
+/// keep all of a slow resolver from the names of servers.
 const MAX_HOST_NAMES: usize = 16;
 
 /// A host that a peer has named instead of an address.
@@ -22,7 +23,8 @@ const MAX_HOST_NAMES: usize = 16;
 pub(super) struct HostName {
     peer: PeerId,
     host: String,
-    deadline: Instant,
+    /// `None` once it was given up.
+    deadline: Option<Instant>,
 }
 
 impl MeteredPeer {
@@ -42,9 +44,13 @@ impl MeteredPeer {
         }
         let former = former.unwrap_or_default();
         self.ice.set_local_addresses(now, &addresses);
+        let more = !self.ice.is_finished();
         if self.options.ice_transport_policy == IceTransportPolicy::All {
             for (_, remote) in self.roster.iter_mut() {
                 let connection = &mut remote.connection;
+                if more {
+                    connection.resume_local_addresses();
+                }
                 for address in addresses.iter().filter(|address| !former.contains(address)) {
                     connection.add_local_address(now, *address);
                 }
@@ -58,7 +64,8 @@ impl MeteredPeer {
     }
 
     /// The network may be another one: asks for the sockets anew, by [`Output::BindSockets`], if they were asked for before,
-    /// and looks whether TURN servers are still there.
+    /// looks whether TURN servers are still there or there again, and for connections that have lost their way begins with
+    /// the first ICE restart again, at once. Connections that are up are left alone.
     pub fn network_changed(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Leaving { .. } | Phase::Closed) {
             return;
@@ -66,8 +73,15 @@ impl MeteredPeer {
         if self.asked_for_sockets {
             self.outputs.push_back(Output::BindSockets { loopback: self.options.loopback_candidates });
         }
-        self.ice.suspect(now);
-        self.pump(now);
+        self.ice.network_changed(now);
+        let more = !self.ice.is_finished();
+        for (_, remote) in self.roster.iter_mut() {
+            if more {
+                remote.connection.resume_local_addresses();
+            }
+            remote.connection.network_changed(now);
+        }
+        self.settle_all(now);
     }
 
     /// Feeds one datagram that came from `remote` to the socket bound to `local`.
@@ -99,8 +113,10 @@ impl MeteredPeer {
     /// Answers [`Output::Resolve`]: the addresses of the name, or none if it could not be resolved. Late answers do no
     /// harm.
     pub fn resolved(&mut self, now: Instant, request: ResolveId, addresses: &[IpAddr]) {
-        if let Some(HostName { peer, host, .. }) = self.host_names.remove(&request) {
-            self.host_resolved(now, &peer, &host, addresses);
+        if let Some(HostName { peer, host, deadline }) = self.host_names.remove(&request) {
+            if deadline.is_some() {
+                self.host_resolved(now, &peer, &host, addresses);
+            }
         } else {
             self.ice.resolved(now, request, addresses);
         }
@@ -165,6 +181,9 @@ impl MeteredPeer {
             ice::Output::Gone(candidate) => {
                 return self.each_connection(now, |connection| connection.remove_local_candidate(now, candidate));
             }
+            ice::Output::Resumed => {
+                return self.each_connection(now, Connection::resume_local_addresses);
+            }
             ice::Output::Finished => {
                 return self.each_connection(now, |connection| connection.finish_local_addresses(now));
             }
@@ -204,7 +223,7 @@ impl MeteredPeer {
             return self.host_resolved(now, peer, &host, &[]);
         }
         let request = self.ice.new_request();
-        let deadline = now + RESOLVE_TIMEOUT;
+        let deadline = Some(now + RESOLVE_TIMEOUT);
         self.host_names.insert(request, HostName { peer: peer.clone(), host: host.clone(), deadline });
         self.outputs.push_back(Output::Resolve { request, host });
     }
@@ -218,14 +237,17 @@ impl MeteredPeer {
 
     /// Gives up on names that take too long.
     pub(super) fn expire_host_names(&mut self, now: Instant) {
-        while let Some((request, _)) = self.host_names.iter().find(|(_, name)| name.deadline <= now) {
-            let request = *request;
-            self.resolved(now, request, &[]);
+        let is_due = |name: &&mut HostName| name.deadline.is_some_and(|at| at <= now);
+        while let Some(name) = self.host_names.values_mut().find(is_due) {
+            name.deadline = None;
+            let (peer, host) = (name.peer.clone(), name.host.clone());
+            self.host_resolved(now, &peer, &host, &[]);
         }
+        self.pump(now);
     }
 
     /// When the next name is given up.
     pub(super) fn host_name_deadline(&self) -> Option<Instant> {
-        self.host_names.values().map(|name| name.deadline).min()
+        self.host_names.values().filter_map(|name| name.deadline).min()
     }
 }

@@ -26,7 +26,8 @@ pub enum Output {
     },
     /// Send one datagram.
     Transmit(Transmit),
-    /// Find the addresses of a name, and tell them with [`resolved`](super::MeteredPeer::resolved).
+    /// Find the addresses of a name, and tell them with [`resolved`](super::MeteredPeer::resolved), however late, or that
+    /// there are none.
     Resolve {
         /// The question.
         request: ResolveId,

@@ -241,9 +241,12 @@ fn at(text: &str, address: IpAddr) -> String {
     words.join(" ")
 }
 
-/// A candidate that can be tried: over UDP, at an address that can be one host's.
+/// A candidate that can be tried: over UDP, at an address that can be one host's. A link-local one of IPv6 means nothing
+/// without an interface of ours, which a candidate cannot name (RFC 4007, section 6).
 fn read(text: &str) -> Option<Candidate> {
-    Candidate::from_sdp_string(text).ok().filter(is_usable)
+    let link_local = |address: IpAddr| matches!(address, IpAddr::V6(ip) if ip.is_unicast_link_local());
+    let candidate = Candidate::from_sdp_string(text).ok().filter(is_usable)?;
+    (!link_local(candidate.addr().ip())).then_some(candidate)
 }
 
 fn is_usable(candidate: &Candidate) -> bool {
@@ -347,12 +350,13 @@ mod tests {
             "candidate:1 1 udp 1 0.0.0.0 9 typ host",
             "candidate:1 1 udp 1 10.0.0.1 0 typ host",
             "candidate:1 1 udp 1 239.0.0.1 9 typ host",
+            "candidate:1 1 udp 1 fe80::1 9 typ host",
             "garbage",
         ] {
             let candidate = RemoteCandidate { candidate: text.into(), ..candidate(0, None) };
             assert_eq!(remote.candidate(candidate, false, &mut counters), Verdict::Nothing);
         }
-        assert_eq!(counters.unsupported_candidates, 8);
+        assert_eq!(counters.unsupported_candidates, 9);
         assert_eq!(counters.dropped_candidates, 0);
     }
 
@@ -369,13 +373,13 @@ mod tests {
         let asked = remote.candidate(named("3F1A-77.local", 9), false, &mut counters);
         assert_eq!(asked, Verdict::Resolve("3f1a-77.local".into()));
         assert_eq!(remote.candidate(named("3f1a-77.local", 10), false, &mut counters), Verdict::Nothing);
-        let addresses = ["192.168.1.7".parse().unwrap(), "fe80::1".parse().unwrap()];
+        let addresses = ["192.168.1.7", "fe80::1", "fd00::1"].map(|address| address.parse().unwrap());
         let tried: Vec<_> = remote.resolved("3f1a-77.local", &addresses, &mut counters);
         let tried = tried.into_iter().map(|verdict| match verdict {
             Verdict::Try(candidate) => candidate.addr().to_string(),
             other => panic!("{other:?}"),
         });
-        let expected = ["192.168.1.7:9", "[fe80::1]:9", "192.168.1.7:10", "[fe80::1]:10"];
+        let expected = ["192.168.1.7:9", "[fd00::1]:9", "192.168.1.7:10", "[fd00::1]:10"];
         assert_eq!(tried.collect::<Vec<_>>(), expected);
         assert_eq!(remote.resolved("3f1a-77.local", &addresses, &mut counters), [], "an answer counts once");
         assert_eq!(counters, Counters::default());

@@ -234,8 +234,10 @@ impl<R> MeteredPeer<R> {
     }
 
     /// Tells that the network may be another one, for example after waking from sleep or on a system event: the addresses of
-    /// this machine are listed at once, and connections that went over one that is gone look for another way. Without it
-    /// that happens within five seconds. Cancellation safe; does nothing before the first join and once closed.
+    /// this machine are listed at once, and connections that went over one that is gone look for another way; without it
+    /// that happens within five seconds, and without any UDP socket, as where relays alone are offered, once ICE notices.
+    /// Servers that could not be reached are asked again, and lost connections begin with the first ICE restart again.
+    /// Cancellation safe; does nothing before the first join and once closed.
     pub async fn network_changed(&self) {
         let _already_closed = self.commands.send(Command::NetworkChanged).await;
     }

@@ -1,9 +1,11 @@
 //! Local addresses that come and go.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::world::{World, address, secs};
-use crate::peer::{Output, RemoteEvent};
+use crate::ice::{IceTransportPolicy, LinkTransport};
+use crate::peer::{MeteredPeerOptions, Output, RemoteEvent};
 use crate::rtc::{ChannelMessage, ConnectionState, DataChannelOptions};
 
 fn elsewhere() -> SocketAddr {
@@ -144,4 +146,102 @@ fn the_number_of_addresses_is_bounded() {
     world.call(0, |peer, now| peer.open_channel(now, &far, DataChannelOptions::default())).unwrap();
     let candidates = world.nodes[0].sent.iter().map(|text| text.matches("typ host").count()).sum::<usize>();
     assert_eq!(candidates, 64);
+}
+
+/// How often each ICE generation's candidates ended, in what a peer sent.
+fn ends(world: &World, node: usize) -> Vec<usize> {
+    let mut ends: Vec<(String, usize)> = Vec::new();
+    for text in &world.nodes[node].sent {
+        let Ok(frame) = serde_json::from_str::<serde_json::Value>(text) else { continue };
+        let data = &frame["data"];
+        match (data["type"].as_str(), data["description"]["sdp"].as_str()) {
+            (Some("rtc-description"), Some(sdp)) => {
+                let ufrag = sdp.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).unwrap();
+                if ends.last().is_none_or(|(last, _)| last != ufrag) {
+                    ends.push((ufrag.to_owned(), 0));
+                }
+            }
+            (Some("rtc-ice"), _) if data["candidate"].is_null() => ends.last_mut().unwrap().1 += 1,
+            _ => {}
+        }
+    }
+    ends.into_iter().map(|(_, times)| times).collect()
+}
+
+/// Two peers with a TURN server for the first, connected.
+fn with_relay(policy: IceTransportPolicy) -> World {
+    let options = MeteredPeerOptions { ice_transport_policy: policy, ..MeteredPeerOptions::token_provider() };
+    let mut world = World::of(vec![options; 2]);
+    world.relays.add(LinkTransport::Udp, &[("user", "word")]);
+    let server = r#"{"urls":["stun:192.0.2.1","turn:192.0.2.1"],"username":"user","credential":"word"}"#;
+    world.server.welcome_metadata = Some(format!(r#"{{"iceServers":[{server}]}}"#));
+    let mut world = world.all_joined();
+    let far = world.id(1);
+    world.call(0, |peer, now| peer.open_channel(now, &far, DataChannelOptions::default())).unwrap();
+    world.until("connected", |world| (0..2).all(|node| state(world, node) == Some(ConnectionState::Connected)));
+    world.pass(secs(10));
+    world
+}
+
+#[test]
+fn the_end_of_candidates_is_told_once_they_have_ended_and_again_after_a_restart() {
+    let mut world = with_relay(IceTransportPolicy::All);
+    assert_eq!([ends(&world, 0), ends(&world, 1)], [[1], [1]]);
+    for host in 2..6 {
+        let elsewhere = SocketAddr::from(([172, 16, 0, host], 6000));
+        moved(&mut world, 0, &[elsewhere]);
+        world.until("connected", |world| (0..2).all(|node| state(world, node) == Some(ConnectionState::Connected)));
+        world.pass(secs(100));
+    }
+    for ends in [ends(&world, 0), ends(&world, 1)] {
+        assert!(ends.len() >= 3 && ends.iter().all(|times| *times == 1), "{ends:?}");
+    }
+}
+
+#[test]
+fn the_end_of_candidates_waits_for_servers_that_are_asked_anew_and_not_for_dead_ones() {
+    let mut world = with_relay(IceTransportPolicy::All);
+    world.relays.servers[0].up = false;
+    moved(&mut world, 0, &[elsewhere()]);
+    world.until("connected", |world| (0..2).all(|node| state(world, node) == Some(ConnectionState::Connected)));
+    assert_eq!(ends(&world, 0), [1, 0], "a server is asked");
+    world.pass(secs(9));
+    assert_eq!(ends(&world, 0), [1, 1]);
+}
+
+#[test]
+fn addresses_may_change_while_candidates_are_gathered() {
+    let mut world = World::named(2);
+    world.relays.add(LinkTransport::Udp, &[("user", "word")]);
+    let server = r#"{"urls":["stun:192.0.2.1","turn:192.0.2.1"],"username":"user","credential":"word"}"#;
+    world.server.welcome_metadata = Some(format!(r#"{{"iceServers":[{server}]}}"#));
+    let mut world = world.all_joined();
+    let far = world.id(1);
+    let channel = world.call(0, |peer, now| peer.open_channel(now, &far, DataChannelOptions::default())).unwrap();
+    for host in 0..20 {
+        moved(&mut world, 0, &[SocketAddr::from(([172, 16, 0, host], 6000))]);
+        world.pass(Duration::from_millis(7));
+    }
+    world.until("connected", |world| (0..2).all(|node| state(world, node) == Some(ConnectionState::Connected)));
+    talks(&mut world, channel);
+    world.pass(secs(100));
+    assert_eq!(world.relays.servers[0].active(), 2, "what was given to former addresses is given back");
+    assert_eq!(ends(&world, 0).last(), Some(&1));
+    assert!(world.nodes[0].comings_and_goings().len() == 1, "{:?}", world.nodes[0].comings_and_goings());
+}
+
+#[test]
+fn a_network_that_is_back_brings_relayed_connections_back_at_once() {
+    let mut world = with_relay(IceTransportPolicy::Relay);
+    world.relays.servers[0].up = false;
+    // Long enough for all attempts to fail, and for the waits between questions to the server to have grown.
+    world.pass(secs(600));
+    assert!((0..2).all(|node| state(&world, node) == Some(ConnectionState::Reconnecting)));
+    world.relays.servers[0].up = true;
+    let before = world.now;
+    for node in 0..2 {
+        world.call(node, |peer, now| peer.network_changed(now));
+    }
+    world.until("connected", |world| (0..2).all(|node| state(world, node) == Some(ConnectionState::Connected)));
+    assert!(world.now - before < secs(2), "{:?}", world.now - before);
 }

@@ -8,6 +8,7 @@ use turn_server_proto::api::{SocketAllocateError, Transmit, TurnServerApi, TurnS
 use turn_server_proto::server::TurnServer;
 use turn_server_proto::stun;
 use turn_server_proto::stun::types::TransportType;
+use turn_server_proto::types::AddressFamily;
 
 use crate::ice::LinkTransport;
 use crate::ids::LinkId;
@@ -30,6 +31,8 @@ pub(super) struct Relay {
     pub(super) up: bool,
     /// Whether it gives no more addresses.
     pub(super) full: bool,
+    /// Whether it gives IPv6 addresses too.
+    pub(super) dual: bool,
     relayed: BTreeSet<SocketAddr>,
     next_port: u16,
     wake_at: Option<Instant>,
@@ -71,6 +74,7 @@ impl Relay {
             transport,
             up: true,
             full: false,
+            dual: false,
             relayed: BTreeSet::new(),
             next_port: 20_000,
             wake_at: None,
@@ -245,10 +249,17 @@ impl Relays {
                 } => {
                     let given = if relay.full {
                         Err(SocketAllocateError::InsufficientCapacity)
+                    } else if family == AddressFamily::IPV6 && !relay.dual {
+                        Err(SocketAllocateError::AddressFamilyNotSupported)
                     } else {
+                        let ip = if family == AddressFamily::IPV6 {
+                            IpAddr::from([0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1])
+                        } else {
+                            relay.allocations += 1;
+                            relay.address.ip()
+                        };
                         relay.next_port += 1;
-                        relay.allocations += 1;
-                        let given = SocketAddr::new(relay.address.ip(), relay.next_port);
+                        let given = SocketAddr::new(ip, relay.next_port);
                         relay.relayed.insert(given);
                         Ok(given)
                     };

@@ -407,6 +407,34 @@ fn a_host_of_the_local_network_is_found_by_its_name() {
     }
 }
 
+#[test]
+fn peers_that_name_hosts_without_end_keep_a_slow_resolver_from_nothing_else() {
+    let mut world = World::named(5).all_joined();
+    for other in 1..5 {
+        connect_to(&mut world, other);
+    }
+    world.unanswered = Some(Vec::new());
+    let name = |world: &mut World, other: usize| {
+        for n in 0..8 {
+            let candidate = format!("candidate:1 1 udp 1 {other}-{n}.local 9 typ host");
+            let data = serde_json::json!({ "type": "rtc-ice", "candidate": { "candidate": candidate, "sdpMid": "0" } });
+            let from = world.id(other);
+            let frame = serde_json::json!({ "type": "direct", "from": from.as_str(), "data": data });
+            world.inject(0, &frame.to_string());
+        }
+        // The machine waits five seconds for each.
+        world.pass(secs(10));
+        world.unanswered.as_ref().unwrap().len()
+    };
+    assert_eq!([1, 2, 3].map(|other| name(&mut world, other)), [8, 16, 16]);
+    for (node, request) in world.unanswered.replace(Vec::new()).unwrap() {
+        let late = [address(1).ip()];
+        world.call(node, |peer, now| peer.resolved(now, request, &late));
+    }
+    assert_eq!(name(&mut world, 4), 8, "what is answered makes room");
+    assert!((1..5).all(|other| state(&world, 0, other) == Some(ConnectionState::Connected)));
+}
+
 /// Whichever requests to the servers are lost, and whichever ones are dead, two peers meet if one server lives.
 #[test]
 fn peers_always_meet_where_a_server_lives() {
@@ -432,4 +460,78 @@ fn peers_always_meet_where_a_server_lives() {
         Ok(())
     });
     result.unwrap();
+}
+
+#[test]
+fn a_host_with_ipv6_alone_and_no_server_is_met_from_the_other_s_relayed_ipv6_address() {
+    let mut world = World::named(2);
+    let url = add(&mut world, LinkTransport::Udp);
+    server(&mut world, 0).dual = true;
+    world.nodes[1].sockets = Some(vec!["[2001:db8::2]:5000".parse().unwrap()]);
+    world.join(1).unwrap();
+    world.server.welcome_metadata = list(&[&url], "pass-word");
+    world.join(0).unwrap();
+    world.until("they see each other", |world| world.nodes.iter().all(|node| node.peer.remote_peers().count() == 1));
+    let channel = connect(&mut world);
+    for _ in 0..4 {
+        talk(&mut world, channel);
+        world.pass(secs(1800));
+        assert!(are_connected(&world));
+    }
+    assert_eq!((world.relays.servers[0].allocations, world.relays.servers[0].active()), (1, 2));
+    world.call(1, |peer, now| peer.close(now, None));
+    world.pass(secs(70));
+    assert_eq!(world.relays.servers[0].active(), 0, "both are given back");
+}
+
+#[test]
+fn servers_left_out_for_what_their_urls_say_are_told_of_once_they_are_wanted_and_the_rest_goes_on() {
+    let mut world = World::of(vec![relay_only(); 2]);
+    let good = add(&mut world, LinkTransport::Udp);
+    let servers = serde_json::json!({ "iceServers": [
+        { "urls": ["stuns:stun.example.org", "turns:turn.example.org?transport=udp", "turn:pass-word@a"],
+          "username": "user", "credential": "pass-word" },
+        { "urls": "turn:nobody.example.org", "username": "user" },
+        { "urls": good, "username": "user", "credential": "pass-word" },
+    ]});
+    world.server.welcome_metadata = Some(servers.to_string());
+    let mut world = world.all_joined();
+    assert_eq!(problems(&world, 0), [], "nothing is wanted of them so far");
+    let channel = connect(&mut world);
+    talk(&mut world, channel);
+    let told = |world: &World| {
+        let events = world.nodes[0].events.iter();
+        let failed = events.filter_map(|event| match event {
+            Event::IceServerFailed(failed) => Some(failed.to_string()),
+            _ => None,
+        });
+        failed.collect::<Vec<_>>()
+    };
+    let expected = [
+        "ICE server stuns:stun.example.org:5349: STUN over TLS is not supported",
+        "ICE server turns:turn.example.org:5349: TURN over DTLS is not supported",
+        "ICE server turn:***: its URL cannot be read",
+        "ICE server turn:nobody.example.org:3478: it has no username and credential",
+    ];
+    assert_eq!(told(&world), expected);
+    // The same list again, and another one with one of them, are no news.
+    let lists = [None, list(&[&good, "stuns:stun.example.org"], "pass-word")];
+    for list in lists {
+        world.server.welcome_metadata = list.or(world.server.welcome_metadata);
+        world.drop_socket(0);
+        world.until("it is noticed", |world| !are_connected(world));
+        world.until("it is back", |world| world.nodes[0].peer.state() == PeerState::Joined);
+        connect(&mut world);
+        assert_eq!(told(&world), expected);
+    }
+}
+
+#[test]
+fn streams_that_come_byte_by_byte_or_many_messages_at_once_lead_to_the_peer() {
+    for cut in [1, 3, 1000] {
+        let mut world = room_with(2, &relay_only(), &[LinkTransport::Tcp]);
+        world.cut_streams = Some(cut);
+        let channel = connect(&mut world);
+        talk(&mut world, channel);
+    }
 }

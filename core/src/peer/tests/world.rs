@@ -8,7 +8,7 @@ use super::relays::{Packet, Relays};
 use super::server::Server;
 use super::watch::Watch;
 use crate::Secret;
-use crate::ids::{Channel, LinkId, PeerId, RequestId, SocketId, TokenRequestId};
+use crate::ids::{Channel, LinkId, PeerId, RequestId, ResolveId, SocketId, TokenRequestId};
 use crate::peer::{
     Event, FatalError, JoinError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output, PeerState, RemoteEvent,
 };
@@ -81,6 +81,10 @@ pub(super) struct World {
     pub(super) rename_host: Option<(String, String)>,
     /// If set, every answer of a server's that comes over UDP comes changed as well, before it comes as it is.
     pub(super) garble: Option<fastrand::Rng>,
+    /// If set, what comes over streams comes in pieces of so many bytes.
+    pub(super) cut_streams: Option<usize>,
+    /// If set, names are asked for and not answered: who asked, and by which request.
+    pub(super) unanswered: Option<Vec<(usize, ResolveId)>>,
     /// The names that were asked for.
     pub(super) resolved: BTreeSet<String>,
 }
@@ -149,6 +153,8 @@ impl World {
             behind_nat: false,
             rename_host: None,
             garble: None,
+            cut_streams: None,
+            unanswered: None,
             resolved: BTreeSet::new(),
         }
     }
@@ -232,6 +238,10 @@ impl World {
                 }
                 Output::Resolve { request, host } => {
                     self.resolved.insert(host.clone());
+                    if let Some(unanswered) = &mut self.unanswered {
+                        unanswered.push((node, request));
+                        continue;
+                    }
                     let addresses = self.relays.names.get(&host).cloned().unwrap_or_default();
                     let now = self.now;
                     self.nodes[node].peer.resolved(now, request, &addresses);
@@ -414,7 +424,13 @@ impl World {
                 let packets = self.relays.receive(self.now, packet);
                 self.carry_all(packets);
             }
-            Delivery::ToLink { node, link, bytes } => self.call(node, |peer, now| peer.link_data(now, link, &bytes)),
+            Delivery::ToLink { node, link, bytes } => {
+                let stream = self.relays.link(node, link).is_some_and(|link| link.stream);
+                let cut = self.cut_streams.filter(|_| stream).unwrap_or(bytes.len());
+                for piece in bytes.chunks(cut.max(1)) {
+                    self.call(node, |peer, now| peer.link_data(now, link, piece));
+                }
+            }
             Delivery::Datagram { local, remote, contents } => {
                 if let Some(node) = (0..self.nodes.len()).find(|node| self.sockets(*node).contains(&local)) {
                     self.nodes[node].received += 1;

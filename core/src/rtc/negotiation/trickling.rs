@@ -70,6 +70,12 @@ impl Connection {
         self.tell_end_of_candidates();
     }
 
+    /// More local candidates are expected after all: a network that changed has other ones. The other side is told of their
+    /// end again once ICE restarts, and not before they have ended.
+    pub(crate) fn resume_local_addresses(&mut self) {
+        self.negotiation.candidates_finished = false;
+    }
+
     pub(super) fn tell_end_of_candidates(&mut self) {
         let negotiation = &mut self.negotiation;
         if !negotiation.candidates_finished || negotiation.first_mid.is_none() {

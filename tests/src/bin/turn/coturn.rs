@@ -52,6 +52,11 @@ pub(crate) fn authority(network: &Network) -> Outcome<String> {
 
 /// Starts it on both sides, over UDP and TCP at 3478 and over TLS at 5349.
 pub(crate) async fn start(network: &Network, more: &[&str]) -> Outcome<Child> {
+    start_relaying_at(network, &Side::BOTH, more).await
+}
+
+/// The same, with addresses to relay from on these sides alone.
+pub(crate) async fn start_relaying_at(network: &Network, relays: &[Side], more: &[&str]) -> Outcome<Child> {
     authority(network)?;
     let mut command = network.command(&network.middle(), "turnserver");
     command.args(["-n", "--verbose", "--lt-cred-mech", "--realm=turn.test", "--no-cli", "--no-dtls"]);
@@ -65,13 +70,15 @@ pub(crate) async fn start(network: &Network, more: &[&str]) -> Outcome<Child> {
         command.arg(format!("--user={name}:{word}"));
     }
     for side in Side::BOTH {
-        command.arg(format!("--listening-ip={}", side.middle()));
-        command.arg(format!("--relay-ip={}", side.middle()));
+        command.arg(format!("--listening-ip={}", network.middle_of(side)));
+    }
+    for side in relays {
+        command.arg(format!("--relay-ip={}", network.middle_of(*side)));
     }
     command.args(more);
     let child = Child::start("coturn", command)?;
     for side in Side::BOTH {
-        child.mention(0, &["listener opened on", &side.middle().to_string(), "UDP"]).await?;
+        child.mention(0, &["listener opened on", &network.middle_of(side).to_string(), "UDP"]).await?;
     }
     Ok(child)
 }

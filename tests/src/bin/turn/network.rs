@@ -1,7 +1,7 @@
 //! Network namespaces: two for peers, and one in the middle that both reach.
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -15,6 +15,8 @@ pub(crate) const TURN_NAME: &str = "turn.test";
 pub(crate) enum Kind {
     /// No way but over a server in the middle.
     Apart,
+    /// The same, where side A has IPv4 alone and side B IPv6 alone.
+    TwoFamilies,
     /// A NAT before each that keeps a port for one address of ours, whoever it talks to.
     BehindNats,
     /// A NAT before each that gives every connection another port.
@@ -55,6 +57,15 @@ impl Side {
         Ipv4Addr::new(10, 77, self.subnet(), 1)
     }
 
+    /// The same where this side has IPv6 alone.
+    pub(crate) fn middle_v6(self) -> Ipv6Addr {
+        Ipv6Addr::new(0xfd77, 0, 0, self.subnet().into(), 0, 0, 0, 1)
+    }
+
+    fn own_v6(self) -> Ipv6Addr {
+        Ipv6Addr::new(0xfd77, 0, 0, self.subnet().into(), 0, 0, 0, 2)
+    }
+
     /// The address of the peer, or of its NAT.
     pub(crate) fn own(self) -> Ipv4Addr {
         Ipv4Addr::new(10, 77, self.subnet(), 2)
@@ -63,6 +74,7 @@ impl Side {
 
 /// The namespaces, and a directory for files. Both are removed when this is dropped.
 pub(crate) struct Network {
+    kind: Kind,
     prefix: String,
     directory: PathBuf,
 }
@@ -70,7 +82,7 @@ pub(crate) struct Network {
 impl Network {
     pub(crate) fn set_up(kind: Kind) -> Outcome<Self> {
         let prefix = format!("mrt{}", std::process::id());
-        let network = Self { directory: std::env::temp_dir().join(&prefix), prefix };
+        let network = Self { kind, directory: std::env::temp_dir().join(&prefix), prefix };
         fs::create_dir_all(&network.directory)?;
         let middle = network.middle();
         network.add(&middle)?;
@@ -80,16 +92,17 @@ impl Network {
             // What a namespace is to see instead of /etc/hosts.
             let etc = Path::new("/etc/netns").join(&name);
             fs::create_dir_all(&etc)?;
-            fs::write(etc.join("hosts"), format!("127.0.0.1 localhost\n{} {TURN_NAME}\n", side.middle()))?;
+            fs::write(etc.join("hosts"), format!("127.0.0.1 localhost\n{} {TURN_NAME}\n", network.middle_of(side)))?;
             fs::write(etc.join("nsswitch.conf"), "hosts: files\n")?;
-            if kind == Kind::Apart {
-                network.connect((&name, side.own()), (&middle, side.middle()), side.letter())?;
+            if matches!(kind, Kind::Apart | Kind::TwoFamilies) {
+                network.connect((&name, network.own_of(side)), (&middle, network.middle_of(side)), side.letter())?;
                 continue;
             }
             let nat = network.nat(side);
             network.add(&nat)?;
-            network.connect((&name, side.inner(2)), (&nat, side.inner(1)), side.letter())?;
-            network.connect((&nat, side.own()), (&middle, side.middle()), side.letter().to_ascii_uppercase())?;
+            network.connect((&name, side.inner(2).into()), (&nat, side.inner(1).into()), side.letter())?;
+            let (own, there) = (side.own().into(), side.middle().into());
+            network.connect((&nat, own), (&middle, there), side.letter().to_ascii_uppercase())?;
             network.ip_in(&name, &["route", "add", "default", "via", &side.inner(1).to_string()])?;
             network.ip_in(&nat, &["route", "add", "default", "via", &side.middle().to_string()])?;
             network.forward(&nat)?;
@@ -104,7 +117,7 @@ impl Network {
             );
             run(network.command(&nat, "nft").arg(rules))?;
         }
-        if kind != Kind::Apart {
+        if matches!(kind, Kind::BehindNats | Kind::BehindSymmetricNats) {
             network.forward(&middle)?;
             // What leads nowhere is lost, as in the internet; coturn ends a session that sends where there is no route.
             network.ip_in(&middle, &["link", "add", "nowhere", "type", "veth", "peer", "name", "end"])?;
@@ -121,11 +134,17 @@ impl Network {
     }
 
     /// A cable between two namespaces.
-    fn connect(&self, near: (&str, Ipv4Addr), far: (&str, Ipv4Addr), letter: char) -> Outcome {
+    fn connect(&self, near: (&str, IpAddr), far: (&str, IpAddr), letter: char) -> Outcome {
         let name = format!("{}{letter}", self.prefix);
         ip(&["link", "add", &name, "netns", near.0, "type", "veth", "peer", "name", &name, "netns", far.0])?;
         for (namespace, address) in [near, far] {
-            self.ip_in(namespace, &["addr", "add", &format!("{address}/24"), "dev", &name])?;
+            match address {
+                IpAddr::V4(ip) => self.ip_in(namespace, &["addr", "add", &format!("{ip}/24"), "dev", &name])?,
+                // Usable at once, without looking whether somebody has it.
+                IpAddr::V6(ip) => {
+                    self.ip_in(namespace, &["addr", "add", &format!("{ip}/64"), "dev", &name, "nodad"])?
+                }
+            }
             self.ip_in(namespace, &["link", "set", &name, "up"])?;
         }
         Ok(())
@@ -141,6 +160,19 @@ impl Network {
 
     fn nat(&self, side: Side) -> String {
         format!("{}n{}", self.prefix, side.letter())
+    }
+
+    fn is_v6(&self, side: Side) -> bool {
+        self.kind == Kind::TwoFamilies && side == Side::B
+    }
+
+    /// The address of the middle that a side reaches.
+    pub(crate) fn middle_of(&self, side: Side) -> IpAddr {
+        if self.is_v6(side) { side.middle_v6().into() } else { side.middle().into() }
+    }
+
+    fn own_of(&self, side: Side) -> IpAddr {
+        if self.is_v6(side) { side.own_v6().into() } else { side.own().into() }
     }
 
     pub(crate) fn middle(&self) -> String {

@@ -65,7 +65,7 @@ impl Room {
         let port: u16 = port.parse()?;
         let start = |side: Side, name, asks| -> Outcome<Child> {
             let orders = Orders {
-                signalling: SocketAddr::from((side.middle(), port)),
+                signalling: SocketAddr::from((network.middle_of(side), port)),
                 token: token_file(network, side),
                 relay_only,
                 asks,

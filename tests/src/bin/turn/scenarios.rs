@@ -1,6 +1,7 @@
 //! What is tried.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ pub(crate) const ALL: &[(Kind, &[(&str, Scenario)])] = &[
     (
         Kind::Apart,
         scenarios! {
-        "relay only, over UDP": over_udp,
+            "relay only, over UDP": over_udp,
             "relay only, over TCP": over_tcp,
             "relay only, over TLS, by name": over_tls,
             "all candidates, where only the relay leads to the other": all_candidates,
@@ -34,6 +35,15 @@ pub(crate) const ALL: &[(Kind, &[(&str, Scenario)])] = &[
             "a server that starts after the peers": late_server,
             "credentials renewed by a reconnect": renewed_credentials,
             "a certificate for another name, then one for the right one": wrong_name,
+            "a server that sends to another one": redirected,
+            "URLs that are not supported, beside one that is": unsupported,
+        },
+    ),
+    (
+        Kind::TwoFamilies,
+        scenarios! {
+            "IPv4 alone and IPv6 alone, over relays": two_families,
+            "IPv6 alone, at its own address, from a relay": relayed_v6,
         },
     ),
     (
@@ -119,9 +129,9 @@ async fn wrong_credentials(network: &Network, logs: &mut Logs) -> Outcome {
     let room = Room::open(network, logs, true).await?;
     room.talks().await?;
     for (peer, side) in [(&room.near, Side::A), (&room.far, Side::B)] {
-        let expected = format!("failed TURN server {}:3478: it refused the credentials", side.middle());
+        let expected = format!("failed ICE server {}:3478: it refused the credentials", side.middle());
         peer.line(0, &expected).await?;
-        peer.line(0, &format!("failed TURN server {TURN_NAME}:5349: it refused the credentials")).await?;
+        peer.line(0, &format!("failed ICE server {TURN_NAME}:5349: it refused the credentials")).await?;
         let said = peer.said().join("\n");
         if ["not-the-word", "word-of-the-first"].iter().any(|word| said.contains(word)) {
             return Err("a credential is said".into());
@@ -213,7 +223,81 @@ async fn wrong_name(network: &Network, logs: &mut Logs) -> Outcome {
     })?;
     let room = Room::open(network, logs, true).await?;
     room.talks().await?;
-    room.near.line(0, &format!("failed TURN server {}:5349: it does not answer", Side::A.middle())).await?;
+    room.near.line(0, &format!("failed ICE server {}:5349: it does not answer", Side::A.middle())).await?;
+    room.close().await;
+    turn.stop().await;
+    Ok(())
+}
+
+async fn redirected(network: &Network, logs: &mut Logs) -> Outcome {
+    let [first, second] = [3478_u16, 3479].map(|port| SocketAddr::from((Side::A.middle(), port)));
+    let turn = coturn::start(network, &[&format!("--alternate-server={second}")]).await?;
+    logs.keep("coturn", &turn);
+    let file = |name: &str| network.file(name).to_string_lossy().into_owned();
+    let more = ["--listening-port=3479".to_owned(), "--tls-listening-port=5350".to_owned()];
+    let files = [format!("--pidfile={}", file("other.pid")), format!("--userdb={}", file("other.db"))];
+    let more: Vec<&str> = more.iter().chain(&files).map(String::as_str).collect();
+    let other = coturn::start(network, &more).await?;
+    logs.keep("the other coturn", &other);
+    give_servers(network, |side| match side {
+        Side::A => json!([server(format!("turn:{first}"), FIRST)]),
+        Side::B => json!([server(format!("turn:{}:3479", side.middle()), FIRST)]),
+    })?;
+    let room = Room::open(network, logs, true).await?;
+    room.talks().await?;
+    if turn.said().iter().any(|line| line.contains("ALLOCATE processed, success")) {
+        return Err("the first server gave an address".into());
+    }
+    room.close().await;
+    other.stop().await;
+    turn.stop().await;
+    Ok(())
+}
+
+async fn unsupported(network: &Network, logs: &mut Logs) -> Outcome {
+    let turn = coturn::start(network, &[]).await?;
+    logs.keep("coturn", &turn);
+    give_servers(network, |side| {
+        json!([
+            server(format!("turns:{TURN_NAME}?transport=udp"), FIRST),
+            { "urls": format!("stuns:{TURN_NAME}") },
+            { "urls": format!("turn:{}", side.middle()), "username": "first" },
+            server(format!("turn:{}", side.middle()), FIRST),
+        ])
+    })?;
+    let room = Room::open(network, logs, true).await?;
+    room.talks().await?;
+    for line in [
+        format!("turns:{TURN_NAME}:5349: TURN over DTLS is not supported"),
+        format!("stuns:{TURN_NAME}:5349: STUN over TLS is not supported"),
+        format!("turn:{}:3478: it has no username and credential", Side::A.middle()),
+    ] {
+        room.near.line(0, &format!("failed ICE server {line}")).await?;
+    }
+    room.close().await;
+    turn.stop().await;
+    Ok(())
+}
+
+fn over_either(side: Side) -> Value {
+    match side {
+        Side::A => json!([server(format!("turn:{}", side.middle()), FIRST)]),
+        Side::B => json!([server(format!("turn:[{}]", side.middle_v6()), FIRST)]),
+    }
+}
+
+async fn two_families(network: &Network, logs: &mut Logs) -> Outcome {
+    meet(network, logs, true, over_either).await
+}
+
+/// Only an IPv6 address of the relay leads from one who has none to one who has no other, and no server.
+async fn relayed_v6(network: &Network, logs: &mut Logs) -> Outcome {
+    let turn = coturn::start_relaying_at(network, &[Side::B], &[]).await?;
+    logs.keep("coturn", &turn);
+    give_servers(network, |side| if side == Side::A { over_either(side) } else { json!([]) })?;
+    let room = Room::open(network, logs, false).await?;
+    room.talks().await?;
+    turn.mention(0, &["IPv6. Local relay addr"]).await?;
     room.close().await;
     turn.stop().await;
     Ok(())

@@ -1,7 +1,7 @@
 //! The signalling server, as a process of its own in the middle.
 
 use std::error::Error;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 
 use metered_realtime_server::{Server, ServerConfig, SigningSecret, TokenClaims, mint_token};
 use serde_json::Value;
@@ -28,7 +28,7 @@ pub(crate) fn token(name: &str, metadata: Value) -> Outcome<String> {
 /// Serves until its input ends. `drop` on a line cuts every socket.
 pub(crate) async fn run() -> Outcome {
     let server =
-        Server::bind(ServerConfig::new().secret(secret()), SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))).await?;
+        Server::bind(ServerConfig::new().secret(secret()), SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).await?;
     say(&format!("listening {}", server.local_addr().port()));
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(line)) = lines.next_line().await {

@@ -1,0 +1,60 @@
+//! What can be wrong with a STUN or TURN server.
+
+/// The code by which a server sends us to another one (RFC 8489, section 10).
+pub(super) const TRY_ALTERNATE: u16 = 300;
+
+/// Why a server is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[non_exhaustive]
+pub enum IceServerProblem {
+    /// Its name could not be resolved.
+    #[error("its name could not be resolved")]
+    NotResolved,
+    /// It could not be reached, or did not answer.
+    #[error("it does not answer")]
+    Unreachable,
+    /// It refused username and credential.
+    #[error("it refused the credentials")]
+    Unauthorized,
+    /// It has no more addresses for us.
+    #[error("its quota is reached")]
+    QuotaReached,
+    /// Its URL begins with `stuns:`. What a server sees of a TLS connection is of no use to candidates over UDP.
+    #[error("STUN over TLS is not supported")]
+    StunOverTls,
+    /// Its URL asks for TLS over UDP, by `turns:` and `transport=udp` (RFC 7350).
+    #[error("TURN over DTLS is not supported")]
+    TurnOverDtls,
+    /// Its URL cannot be read.
+    #[error("its URL cannot be read")]
+    InvalidUrl,
+    /// It is a TURN server without username or credential.
+    #[error("it has no username and credential")]
+    NoCredentials,
+    /// More servers are listed than are used.
+    #[error("there are too many servers")]
+    TooMany,
+    /// The address it gave is no address to relay from.
+    #[error("the address it gave cannot be used")]
+    UnusableAddress,
+    /// It refused with another code.
+    #[error("it refused with code {0}")]
+    Refused(u16),
+    /// What it sent is not TURN.
+    #[error("what it sent is not TURN")]
+    NotTurn,
+    /// The allocation was lost, as when the server restarts.
+    #[error("the allocation was lost")]
+    Lost,
+}
+
+/// A STUN or TURN server that is of no use. Told once until it has worked for a minute, or something else is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("ICE server {server}: {problem}")]
+pub struct IceServerFailed {
+    /// Its host and port. For one that is left out for what its URL says, also the scheme before those, or the scheme alone
+    /// if the rest cannot be read.
+    pub server: String,
+    /// What is wrong with it.
+    pub problem: IceServerProblem,
+}

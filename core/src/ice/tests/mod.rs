@@ -1,0 +1,7 @@
+//! The gatherer against servers that answer whatever a test wants.
+
+mod hostile;
+mod redirection;
+mod reflexive;
+mod rig;
+mod rotation;
