@@ -71,11 +71,15 @@ pub(super) struct Channels {
     closing: Vec<Closing>,
     bootstraps: u16,
     remote_max: Option<usize>,
+    /// The transport has been up, so that `str0m` gives a stream at once to a channel that has no agreed one. Before, it
+    /// would give it the first free one later, maybe that of a channel which was to have that very one.
+    up: bool,
 }
 
 impl Channels {
     pub(super) fn new(serial: u32) -> Self {
-        Self { serial, count: 0, channels: BTreeMap::new(), closing: Vec::new(), bootstraps: 0, remote_max: None }
+        let (channels, closing) = (BTreeMap::new(), Vec::new());
+        Self { serial, count: 0, channels, closing, bootstraps: 0, remote_max: None, up: false }
     }
 
     pub(super) fn info(&self, channel: DataChannelId) -> Option<&ChannelInfo> {
@@ -283,7 +287,8 @@ impl Channels {
         counters: &mut Counters,
         out: &mut VecDeque<Output>,
     ) -> bool {
-        if ready && let Some(key) = self.find(|channel| channel.state == State::Wanted) {
+        self.up |= rtc.is_connected();
+        if ready && let Some(key) = self.next_wanted() {
             return self.create(rtc, key, out);
         }
         for closing in self.closing.iter_mut().filter(|closing| !closing.asked) {
@@ -334,8 +339,11 @@ impl Channels {
         self.channels.values().map(|channel| &channel.outbox).chain(closing).map(Outbox::buffered).sum()
     }
 
-    fn find(&self, is: impl Fn(&Channel) -> bool) -> Option<DataChannelId> {
-        self.channels.values().find(|channel| is(channel)).map(|channel| channel.info.channel)
+    /// The channel that `str0m` is to know next: those with an agreed stream first.
+    fn next_wanted(&self) -> Option<DataChannelId> {
+        let wanted = || self.channels.values().filter(|channel| channel.state == State::Wanted);
+        let agreed = wanted().find(|channel| channel.info.negotiated.is_some());
+        agreed.or_else(|| wanted().next().filter(|_| self.up)).map(|channel| channel.info.channel)
     }
 
     fn create(&mut self, rtc: &mut Rtc, key: DataChannelId, out: &mut VecDeque<Output>) -> bool {

@@ -90,6 +90,30 @@ fn an_agreed_id_that_the_other_channel_got_is_refused() {
     assert_eq!(refused.len(), 1);
 }
 
+/// The numbers that both sides agreed on are not for those to whom the transport gives one, however early those were opened.
+#[test]
+fn channels_with_and_without_an_agreed_id_do_not_get_in_each_others_way() {
+    for after in [0, 45, 90, 110, 130, 150, 170, 200, 300] {
+        let mut pair = Pair::new();
+        let free = open(&mut pair, A, named("free"));
+        pair.run_for(Duration::from_millis(after));
+        let now = pair.now;
+        let mut agreed = Vec::new();
+        for id in 0..4 {
+            let options = DataChannelOptions { negotiated: Some(id), ..named("agreed") };
+            match pair.connection(A).open_channel(now, options) {
+                Ok(channel) => agreed.push(channel),
+                Err(error) => assert!(error == OpenChannelError::IdInUse { id } && after >= 100, "{error} at {after}"),
+            }
+        }
+        pair.run_for(Duration::from_secs(5));
+        let opened: Vec<_> = pair.sides[A].opened().iter().map(|info| info.channel).collect();
+        assert!(agreed.len() >= 3 && agreed.iter().all(|channel| opened.contains(channel)), "after {after} ms");
+        assert!(opened.contains(&free), "after {after} ms");
+        assert_eq!(pair.sides[A].closed_channels(), [], "after {after} ms");
+    }
+}
+
 #[test]
 fn an_agreed_channel_that_only_one_side_opens_first_still_opens() {
     let (mut pair, ..) = opened(named("first"));
