@@ -41,6 +41,16 @@ struct Echo {
     until: Instant,
 }
 
+/// The last answer that was accepted, which may come again when another offer is out.
+#[derive(Debug)]
+struct Accepted {
+    hash: u64,
+    /// How often at most.
+    again: u32,
+    /// Its offer was sent more than once, so that it is likely to.
+    repeated: bool,
+}
+
 /// Where the two sides are in agreeing.
 #[derive(Debug)]
 pub(super) struct Negotiation {
@@ -50,6 +60,7 @@ pub(super) struct Negotiation {
     stalled: bool,
     offer: Option<LocalOffer>,
     echo: Option<Echo>,
+    accepted: Option<Accepted>,
     /// The offer that the last answer of ours was for, by its hash, and that answer, until something else is agreed on.
     answered: Option<(u64, String)>,
     /// We answered the first offer, as the DTLS server, and have not been connected since: should the other side never get
@@ -93,6 +104,7 @@ impl Negotiation {
             stalled: false,
             offer: None,
             echo: None,
+            accepted: None,
             answered: None,
             dtls_server: false,
             restart: false,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Echo;
+use super::{Accepted, Echo, Negotiation};
 use crate::protocol::DescriptionKind;
 use crate::rtc::connection::Connection;
 use crate::rtc::error::NegotiationError;
@@ -13,6 +13,30 @@ const MAX_ECHO: Duration = Duration::from_secs(30);
 
 /// How often an unanswered offer is sent while the connection is up. Each time takes twice as long as the one before.
 const MAX_COPIES: u32 = 6;
+
+impl Negotiation {
+    /// An answer is accepted whose offer was sent so often.
+    pub(super) fn accepted(&mut self, hash: u64, copies: u32) {
+        let repeated = copies > 1;
+        let again = copies.saturating_sub(1).max(1);
+        self.accepted = Some(Accepted { hash, again, repeated });
+    }
+
+    /// Something else is agreed on than by an answer. An answer to an offer of ours may then be the same as the last.
+    pub(super) fn agreed_otherwise(&mut self) {
+        self.accepted = self.accepted.take().filter(|accepted| accepted.repeated);
+    }
+
+    /// Whether an answer is the last one once more, and not for the offer that is out.
+    pub(super) fn is_heard_again(&mut self, hash: u64) -> bool {
+        let Some(accepted) = self.accepted.as_mut().filter(|accepted| accepted.hash == hash) else { return false };
+        accepted.again -= 1;
+        if accepted.again == 0 {
+            self.accepted = None;
+        }
+        true
+    }
+}
 
 impl Connection {
     /// When there is something to do here.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::pair::{A, B, Pair, text};
+use super::pair::{A, B, Pair, sending, text};
 use crate::media::MediaKind;
 use crate::protocol::{DescriptionKind, Signal};
 use crate::rtc::sdp::SectionKind;
@@ -92,6 +92,24 @@ fn changes_while_an_offer_is_out_go_into_the_next() {
     assert_eq!(pair.sides[A].offers(), 2);
     assert_eq!(pair.sides[B].track_changes(), ["+one", "+two", "+three"]);
     assert_eq!(pair.sides[B].opened().len(), 1);
+}
+
+#[test]
+fn an_answer_that_comes_twice_is_not_taken_for_that_to_the_next_offer() {
+    let mut pair = sending();
+    let first = pair.sides[B].descriptions(DescriptionKind::Answer).next().unwrap().to_owned();
+    pair.detach(A, "mic");
+    pair.drain();
+    let stale = pair.sides[A].connection.counters().stale_answers;
+    pair.signal(A, Signal::Description { kind: DescriptionKind::Answer, sdp: first });
+    assert_eq!(pair.sides[A].connection.counters().stale_answers, stale + 1);
+    assert!(pair.sides[A].connection.is_offering_for_tests());
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.sides[B].track_changes(), ["+mic", "+cam", "-mic"]);
+    pair.attach(A, "mic", Some("stream"), MediaKind::Audio);
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.sides[B].track_changes(), ["+mic", "+cam", "-mic", "+mic"], "though that answer is like the first");
+    assert_eq!(pair.sides[A].errors(), []);
 }
 
 #[test]
