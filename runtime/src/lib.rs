@@ -52,7 +52,8 @@ pub use metered_realtime_core::protocol::{CloseCode, ErrorCode, IceServer, Metad
 pub use metered_realtime_core::rtc::{
     BandwidthEstimation, CandidatePair, ChannelInfo, ChannelMessage, ConnectionState, ConnectionStats,
     DataChannelError, DataChannelOptions, DataChannelStats, InboundTrackStats, NegotiationError, OpenChannelError,
-    OutboundTrackStats, Reliability, RequestKeyframeError,
+    OutboundTrackStats, Reliability, ReplaceTrackError as ConnectionReplaceTrackError, RequestKeyframeError,
+    RestartIceError, SdpProblem,
 };
 pub use metered_realtime_core::signalling::{
     CloseReason, ConnectError, Event as SignallingEvent, InvalidOption, PeerInfo, ReconnectOptions, RequestError,

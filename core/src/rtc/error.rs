@@ -59,6 +59,17 @@ pub enum RequestKeyframeError {
     NotSupported,
 }
 
+/// Why ICE was not restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RestartIceError {
+    /// The connection is closed.
+    #[error("the connection is closed")]
+    Closed,
+    /// Nothing has been negotiated with the other side, so that there is nothing to restart.
+    #[error("there is no connection yet")]
+    Idle,
+}
+
 /// Why a data channel was not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenChannelError {

@@ -30,8 +30,8 @@ mod tests;
 pub use bandwidth::BandwidthEstimation;
 pub use connection::Connection;
 pub use error::{
-    DataChannelError, NegotiationError, OpenChannelError, ReplaceTrackError, RequestKeyframeError, SdpProblem,
-    WriteFrameError,
+    DataChannelError, NegotiationError, OpenChannelError, ReplaceTrackError, RequestKeyframeError, RestartIceError,
+    SdpProblem, WriteFrameError,
 };
 pub use options::{Config, DataChannelOptions, Measurements, Reliability};
 pub use output::{

@@ -3,7 +3,7 @@
 use metered_realtime_core::peer::{JoinError, JoinOptions, ReplaceTrackError, SendError, TrackError};
 use metered_realtime_core::protocol::{Metadata, Payload};
 use metered_realtime_core::rtc::{
-    ChannelMessage, DataChannelError, DataChannelOptions, OpenChannelError, RequestKeyframeError,
+    ChannelMessage, DataChannelError, DataChannelOptions, OpenChannelError, RequestKeyframeError, RestartIceError,
 };
 use metered_realtime_core::{Channel, DataChannelId, PeerId, StreamId, TrackId};
 
@@ -68,6 +68,10 @@ pub(crate) enum Command {
         peer: PeerId,
         track: TrackId,
         reply: Reply<Result<(), RequestKeyframeError>>,
+    },
+    RestartIce {
+        remote: RemotePeer,
+        reply: Reply<Result<(), RestartIceError>>,
     },
     OpenChannel {
         remote: RemotePeer,

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use async_channel::{Sender, WeakSender};
 use metered_realtime_core::peer::{self as core, MeteredPeerOptions, Output, ReplaceTrackError};
-use metered_realtime_core::rtc::{ChannelInfo, ConnectionState, DataChannelOptions, OpenChannelError};
+use metered_realtime_core::rtc::{ChannelInfo, ConnectionState, DataChannelOptions, OpenChannelError, RestartIceError};
 use metered_realtime_core::signalling::InvalidOption;
 use metered_realtime_core::{DataChannelId, LinkId, ResolveId, StreamId, TrackId};
 
@@ -108,14 +108,18 @@ impl Driven {
         result
     }
 
+    /// Whether the handle is of the present stay of a peer, who may have been here before.
+    fn is_present(&self, remote: &RemotePeer) -> bool {
+        self.shared.remote_peer(remote.id().as_str()).as_ref() == Some(remote)
+    }
+
     fn open_channel(
         &mut self,
         now: Instant,
         remote: &RemotePeer,
         options: DataChannelOptions,
     ) -> Result<DataChannel, OpenChannelError> {
-        // The handle may be of a former stay of a peer who is back.
-        if self.shared.remote_peer(remote.id().as_str()).as_ref() != Some(remote) {
+        if !self.is_present(remote) {
             return Err(OpenChannelError::Closed);
         }
         let channel = self.core.open_channel(now, remote.id(), options.clone())?;
@@ -291,6 +295,14 @@ impl Machine for Driven {
             Command::StreamMetadata { stream, reply } => answer(reply, self.core.stream_metadata(&stream).cloned()),
             Command::RequestKeyframe { peer, track, reply } => {
                 answer(reply, self.core.request_keyframe(now, &peer, &track));
+            }
+            Command::RestartIce { remote, reply } => {
+                let result = if self.is_present(&remote) {
+                    self.core.restart_ice(now, remote.id())
+                } else {
+                    Err(RestartIceError::Closed)
+                };
+                answer(reply, result);
             }
             Command::OpenChannel { remote, options, reply } => {
                 let result = self.open_channel(now, &remote, options);

@@ -8,6 +8,7 @@ use metered_realtime_core::peer::RemoteTrackInfo;
 use metered_realtime_core::protocol::Metadata;
 use metered_realtime_core::rtc::{
     ChannelInfo, ConnectionState, ConnectionStats, DataChannelOptions, NegotiationError, OpenChannelError,
+    RestartIceError,
 };
 use metered_realtime_core::{DataChannelId, PeerId, StreamId, TrackId};
 
@@ -116,6 +117,22 @@ impl RemotePeer {
         ask_weak(&self.0.commands, |reply| Command::OpenChannel { remote, options, reply })
             .await
             .unwrap_or(Err(OpenChannelError::Closed))
+    }
+
+    /// Looks for a way to it anew, as `restartIce` of a browser's `RTCPeerConnection` does: for one that may be better, or
+    /// because the present one is known to be of no use. A connection that is up stays up meanwhile; one that is lost is
+    /// looked for at once, with all attempts. Done once that has begun. While the connection to the server is lost nothing is
+    /// done, for the reconnect brings a new connection anyway.
+    ///
+    /// Cancellation: ICE may be restarted.
+    ///
+    /// # Errors
+    /// [`RestartIceError`], if there is nothing to restart.
+    pub async fn restart_ice(&self) -> Result<(), RestartIceError> {
+        let remote = self.clone();
+        ask_weak(&self.0.commands, |reply| Command::RestartIce { remote, reply })
+            .await
+            .unwrap_or(Err(RestartIceError::Closed))
     }
 
     /// Everything that happens with it, in order, after the streams, tracks and data channels that are there.

@@ -68,6 +68,8 @@ pub(super) struct Negotiation {
     dtls_server: bool,
     /// ICE is to be restarted, and no offer that does it is concluded.
     restart: bool,
+    /// The same, because the user wants it: even if the connection is up.
+    restart_wanted: bool,
     /// The sections of the last description in force.
     sections: Vec<Section>,
     /// The tracks that the other side was invited to send, by the section that it has for them.
@@ -108,6 +110,7 @@ impl Negotiation {
             answered: None,
             dtls_server: false,
             restart: false,
+            restart_wanted: false,
             sections: Vec::new(),
             invited: BTreeMap::new(),
             has_application: false,

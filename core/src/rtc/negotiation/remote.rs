@@ -144,7 +144,7 @@ impl Connection {
             return self.refuse(NegotiationError::BadAnswer(SdpProblem::NotApplicable));
         }
         if is_restart {
-            self.negotiation.restart = false;
+            self.negotiation.restarted();
         }
         self.in_force(&description, |slot, _| {
             let mid = slot.place.mid()?;
@@ -219,7 +219,7 @@ impl Connection {
         }
         negotiation.hold_application(self.now, description, self.config.polite);
         if restarted {
-            negotiation.restart = false;
+            negotiation.restarted();
             self.outputs.push_back(Output::Event(Event::IceRestarted));
         }
         self.ladder.agreed(self.now, restarted, self.state == ConnectionState::Connected);

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use super::{Accepted, Echo, Negotiation};
 use crate::protocol::DescriptionKind;
 use crate::rtc::connection::Connection;
-use crate::rtc::error::NegotiationError;
+use crate::rtc::error::{NegotiationError, RestartIceError};
 use crate::rtc::options::RESTART_ANSWER_TIMEOUT;
+use crate::rtc::output::ConnectionState;
 
 /// How long answers to copies of an offer may take at most after the first answer; less if that took less.
 const MAX_ECHO: Duration = Duration::from_secs(30);
@@ -25,6 +26,16 @@ impl Negotiation {
     /// Something else is agreed on than by an answer. An answer to an offer of ours may then be the same as the last.
     pub(super) fn agreed_otherwise(&mut self) {
         self.accepted = self.accepted.take().filter(|accepted| accepted.repeated);
+    }
+
+    pub(super) fn is_restart_due(&self) -> bool {
+        self.restart || self.restart_wanted
+    }
+
+    /// Both sides have agreed to a restart.
+    pub(super) fn restarted(&mut self) {
+        self.restart = false;
+        self.restart_wanted = false;
     }
 
     /// Whether an answer is the last one once more, and not for the offer that is out.
@@ -106,6 +117,28 @@ impl Connection {
             None => self.negotiation.restart = true,
         }
         self.negotiation.changed();
+    }
+
+    /// Looks for a way to the other side anew (RFC 8445, section 9), for example because a better one may be there. While the
+    /// connection is up it stays up. One that is lost is looked for at once, with all attempts; on the first connection
+    /// nothing has to be done. [`Event::IceRestarted`](crate::rtc::Event::IceRestarted) tells that both sides have agreed.
+    ///
+    /// # Errors
+    /// [`RestartIceError`], if there is nothing to restart.
+    pub fn restart_ice(&mut self, now: Instant) -> Result<(), RestartIceError> {
+        match self.state() {
+            ConnectionState::Closed => return Err(RestartIceError::Closed),
+            ConnectionState::Idle => return Err(RestartIceError::Idle),
+            ConnectionState::Connecting | ConnectionState::Connected | ConnectionState::Reconnecting => {}
+        }
+        if !self.negotiation.sections.is_empty() {
+            self.negotiation.restart_wanted = true;
+            self.negotiation.changed();
+        }
+        if self.ladder.is_between_attempts() {
+            self.network_changed(now);
+        }
+        Ok(())
     }
 
     #[cfg(test)]
