@@ -55,8 +55,13 @@ impl MeteredPeer {
     ) -> Result<(), TrackError> {
         self.not_leaving(method)?;
         for track in tracks {
-            if self.tracks.get(&track.id).is_some_and(|tracked| tracked.stream.as_ref() != stream) {
-                return Err(TrackError::TrackAlreadyAttached { track: track.id.clone() });
+            if let Some(tracked) = self.tracks.get(&track.id) {
+                if tracked.stream.as_ref() != stream {
+                    return Err(TrackError::TrackAlreadyAttached { track: track.id.clone() });
+                }
+                if tracked.track.kind != track.kind {
+                    return Err(TrackError::KindChanged { track: track.id.clone() });
+                }
             }
             self.check_metadata_size(&track.id, metadata.as_ref())?;
         }

@@ -24,6 +24,10 @@ const FIRST_BOOTSTRAP_STREAM: u16 = 65_534;
 /// How often data channels may be offered in vain, because the offer collided with one of the other side's.
 const MAX_BOOTSTRAPS: u16 = 256;
 
+/// Bytes that the labels and protocols of the channels that the other side opened may have together. One more channel is
+/// closed at once, and counted. Each may have 128 KiB.
+const MAX_REMOTE_NAME_BYTES: usize = 1024 * 1024;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// `str0m` doesn't know it yet.
@@ -223,7 +227,9 @@ impl Channels {
         if config.negotiated.is_some() {
             return; // A bootstrap channel.
         }
-        if self.channels.len().saturating_add(self.closing.len()) >= MAX_CHANNELS {
+        let names = self.remote_name_bytes().saturating_add(config.label.len()).saturating_add(config.protocol.len());
+        let count = self.channels.len().saturating_add(self.closing.len());
+        if count >= MAX_CHANNELS || names > MAX_REMOTE_NAME_BYTES {
             bump(&mut counters.refused_channels);
             self.closing.push(Closing { id, negotiated: None, asked: false, outbox: None });
             return;
@@ -239,6 +245,11 @@ impl Channels {
         };
         out.push_back(Output::Event(Event::ChannelOpened(info.clone())));
         self.insert(info, State::Open(id), limits(&DataChannelOptions::default()));
+    }
+
+    fn remote_name_bytes(&self) -> usize {
+        let theirs = self.channels.values().map(|channel| &channel.info).filter(|info| info.opened_by_remote);
+        theirs.map(|info| info.label.len().saturating_add(info.protocol.len())).sum()
     }
 
     pub(super) fn closed(&mut self, id: ChannelId, out: &mut VecDeque<Output>) {

@@ -98,6 +98,15 @@ fn adding_a_track_again_with_the_same_stream_does_nothing() {
 }
 
 #[test]
+fn a_track_does_not_become_one_of_another_kind() {
+    let mut world = sending(2);
+    let picture = LocalTrack { kind: MediaKind::Video, ..track("old") };
+    let error = world.call(0, |peer, now| peer.add_track(now, &picture, None, None)).unwrap_err();
+    assert_eq!(error, TrackError::KindChanged { track: picture.id });
+    assert_eq!(error.name(), "track_already_attached");
+}
+
+#[test]
 fn a_stream_is_added_whole_or_not_at_all() {
     let mut world = World::new(1);
     let [one, two] = ["one", "two"].map(|id| StreamId::new(id).unwrap());

@@ -14,6 +14,7 @@ use str0m::change::SdpPendingOffer;
 
 use super::candidates::RemoteCandidates;
 use super::connection::Connection;
+use super::error::NegotiationError;
 use super::output::{ConnectionState, Output};
 use super::sdp::{Description, Section, Sources};
 use super::tracks::OutboundTracks;
@@ -197,9 +198,24 @@ impl Connection {
     }
 
     fn send_description(&mut self, kind: DescriptionKind, sdp: String) {
+        let (size, max) = (json_bytes(&sdp), self.config.max_description_size);
+        if size > max {
+            return self.error(NegotiationError::DescriptionTooLarge { size, max });
+        }
         self.outputs.push_back(Output::Signal(Signal::Description { kind, sdp }));
     }
 }
+
+/// How long a description is as a JSON string.
+fn json_bytes(text: &str) -> usize {
+    let escaped = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | b'\r' | b'\n' | b'\t' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    });
+    2 + escaped.sum::<usize>()
+}
+
 /// What a media section of ours is called.
 fn published<'a>(tracks: &'a OutboundTracks, mid: &str) -> Option<(Option<&'a str>, &'a str)> {
     let track = &tracks.by_mid(mid)?.published;

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use str0m::channel::ChannelConfig;
 
 use super::pair::{A, B, Pair, any_instant, text};
 use crate::media::MediaKind;
@@ -36,6 +37,27 @@ fn real_offer() -> String {
     pair.connection(A).open_channel(now, DataChannelOptions::default()).unwrap();
     pair.drain();
     pair.sides[A].descriptions(DescriptionKind::Offer).next().unwrap().to_owned()
+}
+
+/// More than one packet has room for, and than we let users of ours choose.
+#[test]
+fn channels_with_long_names_are_taken_up_to_a_limit_over_all() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    pair.connection(A).open_channel(now, DataChannelOptions::default()).unwrap();
+    pair.connect();
+    pair.run_for(Duration::from_secs(2));
+    // `str0m` writes no longer ones than this.
+    let (label, protocol) = ("l".repeat(1000), "p".repeat(480));
+    for _ in 0..900 {
+        let config = ChannelConfig { label: label.clone(), protocol: protocol.clone(), ..ChannelConfig::default() };
+        pair.connection(A).change(|rtc| rtc.direct_api().create_data_channel(config));
+    }
+    pair.run_for(Duration::from_secs(30));
+    let side = &pair.sides[B];
+    let taken = (1024 * 1024 / 1480) as usize;
+    assert_eq!(side.opened().len(), 1 + taken);
+    assert_eq!(side.connection.counters().refused_channels, 900 - taken as u64);
 }
 
 #[test]
