@@ -91,6 +91,9 @@ pub(super) struct Remote {
     revivals: u32,
     pub(super) allowance: Allowance,
     track_metadata: TrackMetadata,
+    /// Tracks of ours that it was told metadata of and has not been told that there is none, oldest first. At most
+    /// [`TRACK_METADATA_ENTRIES`]: it remembers no more itself.
+    told: VecDeque<TrackId>,
     /// The tracks it sends; the connection bounds their number.
     tracks: BTreeMap<TrackId, Option<StreamId>>,
 }
@@ -106,6 +109,7 @@ impl Remote {
             revivals: 0,
             allowance: Allowance::default(),
             track_metadata: TrackMetadata::default(),
+            told: VecDeque::new(),
             tracks: BTreeMap::new(),
         }
     }
@@ -122,6 +126,21 @@ impl Remote {
 
     pub(super) fn track_metadata(&mut self, message: TrackMetadataMessage) {
         self.track_metadata.apply(message);
+    }
+
+    /// It is told the metadata of a track of ours, or that there is none.
+    pub(super) fn told_metadata_of(&mut self, track: &TrackId, any: bool) {
+        self.told.retain(|told| told != track);
+        if any {
+            if self.told.len() >= TRACK_METADATA_ENTRIES {
+                self.told.pop_front();
+            }
+            self.told.push_back(track.clone());
+        }
+    }
+
+    pub(super) fn may_know_metadata_of(&self, track: &TrackId) -> bool {
+        self.told.contains(track)
     }
 
     /// The signalling connection dropped: whatever the connection does now, it will be replaced. A peer that was never
