@@ -20,6 +20,7 @@ mod outbox;
 mod output;
 mod sdp;
 mod stats;
+mod streams;
 mod tracks;
 mod transport;
 mod window;

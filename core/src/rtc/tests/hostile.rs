@@ -61,6 +61,26 @@ fn channels_with_long_names_are_taken_up_to_a_limit_over_all() {
 }
 
 #[test]
+fn data_on_streams_of_any_number_is_not_taken() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    let channel = pair.connection(A).open_channel(now, DataChannelOptions::default()).unwrap();
+    pair.connect();
+    pair.run_for(Duration::from_secs(2));
+    let mut left = |stream| {
+        let config = ChannelConfig { negotiated: Some(stream), ..ChannelConfig::default() };
+        let id = pair.connection(A).change(|rtc| rtc.direct_api().create_data_channel(config)).unwrap();
+        pair.run_for(Duration::from_secs(1));
+        pair.connection(A).change(|rtc| rtc.channel(id).unwrap().write(true, &[1; 9])).unwrap().unwrap();
+        pair.run_for(Duration::from_secs(2));
+        pair.connection(A).change(|rtc| rtc.channel(id).unwrap().buffered_amount()).unwrap()
+    };
+    assert_eq!([4095, 4096, 60_000].map(&mut left), [0, 9, 9]);
+    pair.send(A, 1, channel, text("goes on"));
+    pair.run_until(|pair| pair.sides[B].messages() == [text("goes on")]);
+}
+
+#[test]
 fn garbage_is_counted_and_the_connection_comes_up_all_the_same() {
     let mut pair = Pair::new();
     let now = pair.now;
