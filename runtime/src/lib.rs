@@ -54,7 +54,8 @@ pub use metered_realtime_core::protocol::{
 pub use metered_realtime_core::rtc::{
     BandwidthEstimation, CandidatePair, ChannelInfo, ChannelMessage, ConnectionState, ConnectionStats,
     Counters as ConnectionCounters, DataChannelError, DataChannelOptions, DataChannelStats, InboundTrackStats,
-    NegotiationError, OpenChannelError, OutboundTrackStats, Reliability, RequestKeyframeError, SdpProblem,
+    NegotiationError, OpenChannelError, OutboundTrackStats, Reliability,
+    ReplaceTrackError as ConnectionReplaceTrackError, RequestKeyframeError, RestartIceError, SdpProblem,
 };
 pub use metered_realtime_core::signalling::{
     CloseReason, ConnectError, Counters as SignallingCounters, Credentials, Event as SignallingEvent, InvalidOption,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 
@@ -23,6 +24,24 @@ impl Bounds {
     }
 }
 
+/// Bytes that several queues may hold together, until they are read or the queue is gone. A queue that would exceed it drops
+/// what it has, except that each may hold a single item.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    max: usize,
+    held: AtomicUsize,
+}
+
+impl Budget {
+    pub(crate) fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { max, held: AtomicUsize::new(0) })
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        self.held.load(Ordering::Relaxed).saturating_add(bytes) <= self.max
+    }
+}
+
 /// What a reader takes out.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Taken<T> {
@@ -37,6 +56,7 @@ pub(crate) struct Queue<T>(Arc<Mutex<State<T>>>);
 struct State<T> {
     items: VecDeque<(T, usize)>,
     bounds: Bounds,
+    budget: Arc<Budget>,
     bytes: usize,
     missed: u64,
     missed_in_all: u64,
@@ -56,11 +76,44 @@ impl<T> fmt::Debug for Queue<T> {
     }
 }
 
+impl<T> State<T> {
+    fn has_room(&self, bytes: usize) -> bool {
+        self.items.len() < self.bounds.items
+            && self.bytes.saturating_add(bytes) <= self.bounds.bytes
+            && self.budget.has_room(bytes)
+    }
+
+    fn push(&mut self, item: T, bytes: usize) {
+        self.items.push_back((item, bytes));
+        self.bytes += bytes;
+        self.budget.held.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        let (item, bytes) = self.items.pop_front()?;
+        self.bytes -= bytes;
+        self.budget.held.fetch_sub(bytes, Ordering::Relaxed);
+        Some(item)
+    }
+}
+
+impl<T> Drop for State<T> {
+    fn drop(&mut self) {
+        self.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 impl<T> Queue<T> {
     pub(crate) fn new(bounds: Bounds) -> Self {
+        Self::within(Budget::new(usize::MAX), bounds)
+    }
+
+    /// One of several that share a budget.
+    pub(crate) fn within(budget: Arc<Budget>, bounds: Bounds) -> Self {
         Self(Arc::new(Mutex::new(State {
             items: VecDeque::new(),
             bounds,
+            budget,
             bytes: 0,
             missed: 0,
             missed_in_all: 0,
@@ -76,14 +129,11 @@ impl<T> Queue<T> {
         if state.closed {
             return;
         }
-        while state.items.len() >= state.bounds.items || state.bytes.saturating_add(bytes) > state.bounds.bytes {
-            let Some((_, freed)) = state.items.pop_front() else { break };
-            state.bytes -= freed;
+        while !state.has_room(bytes) && state.pop().is_some() {
             state.missed = state.missed.saturating_add(1);
             state.missed_in_all = state.missed_in_all.saturating_add(1);
         }
-        state.items.push_back((item, bytes));
-        state.bytes += bytes;
+        state.push(item, bytes);
         state.wakers.wake();
     }
 
@@ -105,8 +155,7 @@ impl<T> Queue<T> {
         if state.missed > 0 {
             return Poll::Ready(Some(Taken::Missed(std::mem::take(&mut state.missed))));
         }
-        if let Some((item, bytes)) = state.items.pop_front() {
-            state.bytes -= bytes;
+        if let Some(item) = state.pop() {
             return Poll::Ready(Some(Taken::Item(item)));
         }
         if state.closed {
@@ -155,6 +204,29 @@ mod tests {
         assert_eq!(take(&queue), Poll::Ready(Some(Taken::Item(4))));
         assert_eq!(take(&queue), Poll::Ready(None));
         assert_eq!(queue.missed_in_all(), 2);
+    }
+
+    #[test]
+    fn queues_that_share_a_budget_keep_it_and_give_it_back() {
+        let budget = Budget::new(10);
+        let held = || budget.held.load(Ordering::Relaxed);
+        let [one, two, three] = [(); 3].map(|()| Queue::within(budget.clone(), Bounds { items: 100, bytes: 8 }));
+        (0..5).for_each(|_| one.push("a", 2));
+        assert_eq!(held(), 8, "its own bound");
+        two.push("b", 2);
+        two.push("c", 2);
+        assert_eq!((held(), two.missed_in_all()), (10, 1));
+        three.push("one is always taken", 4);
+        three.push("d", 4);
+        assert_eq!((held(), three.missed_in_all()), (14, 1));
+        assert_eq!(take(&two), Poll::Ready(Some(Taken::Missed(1))));
+        assert_eq!(take(&two), Poll::Ready(Some(Taken::Item("c"))));
+        drop(one);
+        assert_eq!(held(), 4);
+        three.close();
+        assert_eq!(held(), 4, "it can still be read");
+        drop(three);
+        assert_eq!(held(), 0);
     }
 
     #[test]

@@ -9,7 +9,9 @@ use super::tracks::{LocalTrack, Tracked};
 use crate::ids::{DataChannelId, PeerId, RequestId, StreamId, TrackId};
 use crate::media::EncodedFrame;
 use crate::protocol::{Metadata, TrackMetadataMessage};
-use crate::rtc::{ChannelMessage, DataChannelError, DataChannelOptions, OpenChannelError, RequestKeyframeError};
+use crate::rtc::{
+    ChannelMessage, DataChannelError, DataChannelOptions, OpenChannelError, RequestKeyframeError, RestartIceError,
+};
 use crate::signalling::StateError;
 
 impl MeteredPeer {
@@ -53,8 +55,13 @@ impl MeteredPeer {
     ) -> Result<(), TrackError> {
         self.not_leaving(method)?;
         for track in tracks {
-            if self.tracks.get(&track.id).is_some_and(|tracked| tracked.stream.as_ref() != stream) {
-                return Err(TrackError::TrackAlreadyAttached { track: track.id.clone() });
+            if let Some(tracked) = self.tracks.get(&track.id) {
+                if tracked.stream.as_ref() != stream {
+                    return Err(TrackError::TrackAlreadyAttached { track: track.id.clone() });
+                }
+                if tracked.track.kind != track.kind {
+                    return Err(TrackError::KindChanged { track: track.id.clone() });
+                }
             }
             self.check_metadata_size(&track.id, metadata.as_ref())?;
         }
@@ -223,6 +230,23 @@ impl MeteredPeer {
     ) -> Result<(), RequestKeyframeError> {
         let remote = self.roster.get_mut(peer).ok_or(RequestKeyframeError::NoSuchTrack)?;
         let result = remote.connection.request_keyframe(now, track);
+        self.touched(now, peer);
+        result
+    }
+
+    /// Looks for a way to a peer anew, as `restartIce` of a browser's `RTCPeerConnection` does: a connection that is up stays
+    /// up, one that is lost is looked for at once, with all attempts. While the connection to the server is lost it does
+    /// nothing, for the reconnect brings a new connection to the peer anyway.
+    ///
+    /// # Errors
+    /// [`RestartIceError`], [`Closed`](RestartIceError::Closed) also if the peer is not in the room.
+    pub fn restart_ice(&mut self, now: Instant, peer: &PeerId) -> Result<(), RestartIceError> {
+        let reconnecting = matches!(self.phase, Phase::Reconnecting { .. });
+        let remote = self.roster.get_mut(peer).ok_or(RestartIceError::Closed)?;
+        if reconnecting {
+            return Ok(());
+        }
+        let result = remote.connection.restart_ice(now);
         self.touched(now, peer);
         result
     }

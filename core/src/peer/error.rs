@@ -133,6 +133,12 @@ pub enum TrackError {
         /// The track.
         track: TrackId,
     },
+    /// The track is tracked already, as one of another kind.
+    #[error("track {track} is attached as one of another kind already")]
+    KindChanged {
+        /// The track.
+        track: TrackId,
+    },
     /// The metadata message would be larger than the server takes.
     #[error("the track metadata has {size} bytes; at most {cap} are allowed")]
     MetadataTooLarge {
@@ -148,7 +154,7 @@ impl TrackError {
     pub fn name(&self) -> &'static str {
         match self {
             Self::InvalidState(error) => error.name(),
-            Self::TrackAlreadyAttached { .. } => "track_already_attached",
+            Self::TrackAlreadyAttached { .. } | Self::KindChanged { .. } => "track_already_attached",
             Self::MetadataTooLarge { .. } => "oversized",
         }
     }

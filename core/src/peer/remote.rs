@@ -12,6 +12,9 @@ use crate::rtc::{Connection, ConnectionState, Event};
 /// Track metadata kept of one peer; one more entry pushes the oldest out.
 const TRACK_METADATA_ENTRIES: usize = 512;
 
+/// … and the bytes of them, keys and all.
+const TRACK_METADATA_BYTES: usize = 1024 * 1024;
+
 /// How long after the other side has closed the connection, or it broke for good, a new one is made: a peer that leaves is
 /// gone from the room by then, and one that has begun anew has made its own offer, if it has anything to offer. Twice as
 /// long after each that did not come up.
@@ -24,27 +27,44 @@ const MAX_REVIVALS: u32 = 9;
 
 /// What a remote peer said of its tracks, oldest first.
 #[derive(Debug, Default)]
-struct TrackMetadata(VecDeque<(String, Metadata)>);
+struct TrackMetadata {
+    entries: VecDeque<(TrackId, Metadata)>,
+    bytes: usize,
+}
 
 impl TrackMetadata {
     fn apply(&mut self, message: TrackMetadataMessage) {
-        let TrackMetadataMessage { track_id, metadata } = message;
-        match (self.0.iter_mut().find(|(id, _)| *id == track_id), metadata) {
-            (Some((_, entry)), Some(metadata)) => *entry = metadata,
-            (Some(_), None) => self.0.retain(|(id, _)| *id != track_id),
+        // One that cannot be a track's is of no use.
+        let Ok(track) = TrackId::new(message.track_id) else { return };
+        match (self.entries.iter_mut().find(|(id, _)| *id == track), message.metadata) {
+            (Some((_, entry)), Some(metadata)) => {
+                self.bytes = self.bytes.saturating_sub(entry.get().len()).saturating_add(metadata.get().len());
+                *entry = metadata;
+            }
+            (Some(_), None) => {
+                self.entries.retain(|(id, _)| *id != track);
+                self.bytes = self.entries.iter().map(size).sum();
+            }
             (None, Some(metadata)) => {
-                if self.0.len() >= TRACK_METADATA_ENTRIES {
-                    self.0.pop_front();
-                }
-                self.0.push_back((track_id, metadata));
+                let entry = (track, metadata);
+                self.bytes = self.bytes.saturating_add(size(&entry));
+                self.entries.push_back(entry);
             }
             (None, None) => {}
+        }
+        while self.entries.len() > TRACK_METADATA_ENTRIES || self.bytes > TRACK_METADATA_BYTES {
+            let Some(oldest) = self.entries.pop_front() else { return };
+            self.bytes = self.bytes.saturating_sub(size(&oldest));
         }
     }
 
     fn get(&self, track: &TrackId) -> Option<&Metadata> {
-        self.0.iter().find(|(id, _)| id == track.as_str()).map(|(_, metadata)| metadata)
+        self.entries.iter().find(|(id, _)| id == track).map(|(_, metadata)| metadata)
     }
+}
+
+fn size((track, metadata): &(TrackId, Metadata)) -> usize {
+    track.as_str().len().saturating_add(metadata.get().len())
 }
 
 /// How the connection's state is shown to the user.
@@ -71,6 +91,9 @@ pub(super) struct Remote {
     revivals: u32,
     pub(super) allowance: Allowance,
     track_metadata: TrackMetadata,
+    /// Tracks of ours that it was told metadata of and has not been told that there is none, oldest first. At most
+    /// [`TRACK_METADATA_ENTRIES`]: it remembers no more itself.
+    told: VecDeque<TrackId>,
     /// The tracks it sends; the connection bounds their number.
     tracks: BTreeMap<TrackId, Option<StreamId>>,
 }
@@ -86,6 +109,7 @@ impl Remote {
             revivals: 0,
             allowance: Allowance::default(),
             track_metadata: TrackMetadata::default(),
+            told: VecDeque::new(),
             tracks: BTreeMap::new(),
         }
     }
@@ -97,11 +121,26 @@ impl Remote {
 
     #[cfg(test)]
     pub(super) fn track_metadata_entries_for_tests(&self) -> usize {
-        self.track_metadata.0.len()
+        self.track_metadata.entries.len()
     }
 
     pub(super) fn track_metadata(&mut self, message: TrackMetadataMessage) {
         self.track_metadata.apply(message);
+    }
+
+    /// It is told the metadata of a track of ours, or that there is none.
+    pub(super) fn told_metadata_of(&mut self, track: &TrackId, any: bool) {
+        self.told.retain(|told| told != track);
+        if any {
+            if self.told.len() >= TRACK_METADATA_ENTRIES {
+                self.told.pop_front();
+            }
+            self.told.push_back(track.clone());
+        }
+    }
+
+    pub(super) fn may_know_metadata_of(&self, track: &TrackId) -> bool {
+        self.told.contains(track)
     }
 
     /// The signalling connection dropped: whatever the connection does now, it will be replaced. A peer that was never
@@ -251,11 +290,31 @@ mod tests {
         for id in 0..=TRACK_METADATA_ENTRIES {
             cache.apply(message(id, Some("{}")));
         }
-        assert_eq!(cache.0.len(), TRACK_METADATA_ENTRIES);
+        assert_eq!(cache.entries.len(), TRACK_METADATA_ENTRIES);
         assert_eq!(cache.get(&TrackId::new("t0").unwrap()), None);
         assert!(cache.get(&TrackId::new("t1").unwrap()).is_some());
         cache.apply(message(1, None));
         assert_eq!(cache.get(&TrackId::new("t1").unwrap()), None);
+    }
+
+    #[test]
+    fn track_metadata_is_bounded_in_bytes_too() {
+        let mut cache = TrackMetadata::default();
+        let large = format!(r#"{{"x":"{}"}}"#, "y".repeat(60_000));
+        for id in 0..40 {
+            cache.apply(message(id, Some(&large)));
+            cache.apply(TrackMetadataMessage {
+                track_id: "x".repeat(60_000),
+                metadata: message(0, Some("{}")).metadata,
+            });
+        }
+        assert_eq!(cache.entries.len(), TRACK_METADATA_BYTES / 60_010);
+        assert!(cache.get(&TrackId::new("t39").unwrap()).is_some());
+        for id in 0..40 {
+            cache.apply(message(id, Some("{}")));
+            cache.apply(message(id, None));
+        }
+        assert_eq!((cache.entries.len(), cache.bytes), (0, 0));
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl MeteredPeer {
         }
     }
 
-    /// Tells a peer the metadata of a track, if there is any.
+    /// Tells a peer the metadata of a track, if there is any, or if it may know some from an earlier time.
     pub(super) fn send_track_metadata(
         &mut self,
         now: Instant,
@@ -77,7 +77,8 @@ impl MeteredPeer {
         track: &TrackId,
         metadata: Option<Metadata>,
     ) {
-        if metadata.is_some() {
+        let may_know = self.roster.get(peer).is_some_and(|remote| remote.may_know_metadata_of(track));
+        if metadata.is_some() || may_know {
             self.send_track_metadata_message(now, peer, track, metadata);
         }
     }
@@ -90,6 +91,9 @@ impl MeteredPeer {
         track: &TrackId,
         metadata: Option<Metadata>,
     ) {
+        if let Some(remote) = self.roster.get_mut(peer) {
+            remote.told_metadata_of(track, metadata.is_some());
+        }
         match (TrackMetadataMessage { track_id: track.as_str().to_owned(), metadata }).encode() {
             Ok(payload) => self.send_internal(now, peer, &payload),
             Err(error) => tracing::error!(%error, "track metadata not encodable"),

@@ -24,6 +24,10 @@ const FIRST_BOOTSTRAP_STREAM: u16 = 65_534;
 /// How often data channels may be offered in vain, because the offer collided with one of the other side's.
 const MAX_BOOTSTRAPS: u16 = 256;
 
+/// Bytes that the labels and protocols of the channels that the other side opened may have together. One more channel is
+/// closed at once, and counted. Each may have 128 KiB.
+const MAX_REMOTE_NAME_BYTES: usize = 1024 * 1024;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// `str0m` doesn't know it yet.
@@ -71,11 +75,15 @@ pub(super) struct Channels {
     closing: Vec<Closing>,
     bootstraps: u16,
     remote_max: Option<usize>,
+    /// The transport has been up, so that `str0m` gives a stream at once to a channel that has no agreed one. Before, it
+    /// would give it the first free one later, maybe that of a channel which was to have that very one.
+    up: bool,
 }
 
 impl Channels {
     pub(super) fn new(serial: u32) -> Self {
-        Self { serial, count: 0, channels: BTreeMap::new(), closing: Vec::new(), bootstraps: 0, remote_max: None }
+        let (channels, closing) = (BTreeMap::new(), Vec::new());
+        Self { serial, count: 0, channels, closing, bootstraps: 0, remote_max: None, up: false }
     }
 
     pub(super) fn info(&self, channel: DataChannelId) -> Option<&ChannelInfo> {
@@ -219,7 +227,9 @@ impl Channels {
         if config.negotiated.is_some() {
             return; // A bootstrap channel.
         }
-        if self.channels.len().saturating_add(self.closing.len()) >= MAX_CHANNELS {
+        let names = self.remote_name_bytes().saturating_add(config.label.len()).saturating_add(config.protocol.len());
+        let count = self.channels.len().saturating_add(self.closing.len());
+        if count >= MAX_CHANNELS || names > MAX_REMOTE_NAME_BYTES {
             bump(&mut counters.refused_channels);
             self.closing.push(Closing { id, negotiated: None, asked: false, outbox: None });
             return;
@@ -235,6 +245,11 @@ impl Channels {
         };
         out.push_back(Output::Event(Event::ChannelOpened(info.clone())));
         self.insert(info, State::Open(id), limits(&DataChannelOptions::default()));
+    }
+
+    fn remote_name_bytes(&self) -> usize {
+        let theirs = self.channels.values().map(|channel| &channel.info).filter(|info| info.opened_by_remote);
+        theirs.map(|info| info.label.len().saturating_add(info.protocol.len())).sum()
     }
 
     pub(super) fn closed(&mut self, id: ChannelId, out: &mut VecDeque<Output>) {
@@ -283,7 +298,8 @@ impl Channels {
         counters: &mut Counters,
         out: &mut VecDeque<Output>,
     ) -> bool {
-        if ready && let Some(key) = self.find(|channel| channel.state == State::Wanted) {
+        self.up |= rtc.is_connected();
+        if ready && let Some(key) = self.next_wanted() {
             return self.create(rtc, key, out);
         }
         for closing in self.closing.iter_mut().filter(|closing| !closing.asked) {
@@ -334,8 +350,11 @@ impl Channels {
         self.channels.values().map(|channel| &channel.outbox).chain(closing).map(Outbox::buffered).sum()
     }
 
-    fn find(&self, is: impl Fn(&Channel) -> bool) -> Option<DataChannelId> {
-        self.channels.values().find(|channel| is(channel)).map(|channel| channel.info.channel)
+    /// The channel that `str0m` is to know next: those with an agreed stream first.
+    fn next_wanted(&self) -> Option<DataChannelId> {
+        let wanted = || self.channels.values().filter(|channel| channel.state == State::Wanted);
+        let agreed = wanted().find(|channel| channel.info.negotiated.is_some());
+        agreed.or_else(|| wanted().next().filter(|_| self.up)).map(|channel| channel.info.channel)
     }
 
     fn create(&mut self, rtc: &mut Rtc, key: DataChannelId, out: &mut VecDeque<Output>) -> bool {

@@ -2,6 +2,8 @@
 //!
 //! `str0m` begins the handshake as soon as the two sides agree, which may be minutes before ICE finds a way. Left to its
 //! defaults, the handshake would have failed by then, and the connection with it, while ICE restarts are still to come.
+//!
+//! It is also where the packets of SCTP can be seen.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use str0m::crypto::dtls::{
     DtlsCert, DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, DtlsVersion, ProtocolVersion,
 };
 use str0m::crypto::{CryptoError, CryptoProvider};
+
+use super::streams;
 
 /// How long a message of the handshake may stay unanswered at first before it is sent again; twice as long each time.
 const FIRST_RETRANSMIT: Duration = Duration::from_millis(200);
@@ -79,7 +83,13 @@ impl DtlsInstance for Instance {
     }
 
     fn poll_output<'a>(&mut self, buffer: &'a mut [u8]) -> DtlsOutput<'a> {
-        self.0.poll_output(buffer)
+        match self.0.poll_output(buffer) {
+            DtlsOutput::ApplicationData(packet) if streams::is_out_of_range(packet) => {
+                tracing::debug!("data on a stream of too large a number dropped");
+                DtlsOutput::ApplicationData(&[])
+            }
+            output => output,
+        }
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {

@@ -59,6 +59,17 @@ pub enum RequestKeyframeError {
     NotSupported,
 }
 
+/// Why ICE was not restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RestartIceError {
+    /// The connection is closed.
+    #[error("the connection is closed")]
+    Closed,
+    /// Nothing has been negotiated with the other side, so that there is nothing to restart.
+    #[error("there is no connection yet")]
+    Idle,
+}
+
 /// Why a data channel was not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenChannelError {
@@ -168,6 +179,15 @@ pub enum NegotiationError {
     /// again when it is removed and added.
     #[error("too many tracks for one description")]
     TooManyTracks,
+    /// An offer or answer of ours is larger than a signal may be, and was not sent. The other side has sent an offer with too
+    /// many media sections to be answered; what it would have changed stays as it is there.
+    #[error("a description has {size} bytes; at most {max} can be sent")]
+    DescriptionTooLarge {
+        /// Its size in bytes, as JSON.
+        size: usize,
+        /// The largest size in bytes.
+        max: usize,
+    },
     /// An offer was sent again and again, and the other side answers none. What it would have changed stays as it is, until
     /// the other side answers after all or makes an offer of its own.
     #[error("the other side does not answer")]

@@ -106,6 +106,11 @@ impl Ladder {
         self.state == State::Quiet
     }
 
+    /// Whether the connection is lost and nothing is done about it at the moment.
+    pub(super) fn is_between_attempts(&self) -> bool {
+        matches!(self.state, State::Waiting { .. } | State::Exhausted)
+    }
+
     /// The network is another one: what was lost is looked for at once, with all attempts.
     pub(super) fn again(&mut self, now: Instant) {
         if !matches!(self.state, State::Quiet | State::First { .. }) {

@@ -20,6 +20,7 @@ mod outbox;
 mod output;
 mod sdp;
 mod stats;
+mod streams;
 mod tracks;
 mod transport;
 mod window;
@@ -30,8 +31,8 @@ mod tests;
 pub use bandwidth::BandwidthEstimation;
 pub use connection::Connection;
 pub use error::{
-    DataChannelError, NegotiationError, OpenChannelError, ReplaceTrackError, RequestKeyframeError, SdpProblem,
-    WriteFrameError,
+    DataChannelError, NegotiationError, OpenChannelError, ReplaceTrackError, RequestKeyframeError, RestartIceError,
+    SdpProblem, WriteFrameError,
 };
 pub use options::{Config, DataChannelOptions, Measurements, Reliability};
 pub use output::{

@@ -296,7 +296,7 @@ pub struct Counters {
     pub refused_datagrams: u64,
     /// Text messages that were no UTF-8.
     pub malformed_messages: u64,
-    /// Data channels of the other side's over the limit, closed at once.
+    /// Data channels of the other side's over the limit in number, or in the length of their names, closed at once.
     pub refused_channels: u64,
     /// Frames of tracks nobody knows, or in a codec nobody knows.
     pub unknown_frames: u64,

@@ -76,6 +76,7 @@ impl OutboundTracks {
             slot.source = Some(track.id);
             return !std::mem::replace(&mut slot.wanted, true);
         }
+        self.give_up_silent(track.kind);
         let source = Some(track.id.clone());
         if let Some(slot) = self.spare(track.kind) {
             (slot.published, slot.source, slot.wanted) = (track, source, true);
@@ -84,6 +85,19 @@ impl OutboundTracks {
             self.slots.push(Slot { first, published: track, source, wanted: true, announced: false, place });
         }
         true
+    }
+
+    /// Sections whose track was replaced by none wait for nobody: those beyond a few are stopped with the negotiation to come,
+    /// and may be used for other tracks afterwards.
+    fn give_up_silent(&mut self, kind: MediaKind) {
+        let is_silent = |slot: &Slot| slot.published.kind == kind && slot.wanted && slot.source.is_none();
+        while self.slots.iter().filter(|slot| is_silent(slot)).count() >= IDLE_SECTIONS_PER_KIND {
+            let Some(at) = self.slots.iter().position(is_silent) else { return };
+            let mut slot = self.slots.remove(at);
+            slot.wanted = false;
+            self.slots.push(slot);
+        }
+        self.forget_unwanted();
     }
 
     /// A section whose track has not been sent for the longest time, if there are enough of them.

@@ -17,7 +17,7 @@ use sink::Outgoing;
 
 use crate::events::{Events, Hub, Missed};
 use crate::peer::Command;
-use crate::queue::{Bounds, Queue, Taken};
+use crate::queue::{Bounds, Budget, Queue, Taken};
 use crate::reply::ask_weak;
 use crate::wakers::lock;
 use crate::watch::Watch;
@@ -25,6 +25,10 @@ use crate::watch::Watch;
 /// Messages that wait for the reader. At the bound the oldest are dropped and the reader is told how many, in their
 /// place: the layer beneath has acknowledged them by then, so nothing could make the sender wait.
 const MESSAGES: Bounds = Bounds { items: 16_384, bytes: 16 * 1024 * 1024 };
+
+/// Bytes of messages of all the data channels to one remote peer that wait for readers: a peer opens as many as it likes. At
+/// the bound it is as above, for the channel that the message comes on.
+pub(crate) const MESSAGE_BYTES_PER_PEER: usize = 64 * 1024 * 1024;
 
 /// Notices of the low mark that wait for one reader; one says as much as many.
 const LOW_NOTICES: usize = 8;
@@ -48,7 +52,8 @@ pub struct ChannelClosed;
 /// A data channel to one remote peer, without the server between.
 ///
 /// Clones are the same channel and share its messages: each message goes to one reader. Up to 16 MiB or 16 384 messages
-/// wait for a reader that is slow; beyond, the oldest are lost and `Err(`[`Missed`]`)` says how many, on a reliable channel too.
+/// wait for a reader that is slow, and 64 MiB over all the channels to the same peer; beyond, the oldest are lost and
+/// `Err(`[`Missed`]`)` says how many, on a reliable channel too.
 ///
 /// It is a [`Stream`] of the messages that come and a [`Sink`](futures_util::Sink) of those to send, and, by
 /// [`byte_stream`](Self::byte_stream), a stream of bytes.
@@ -82,13 +87,14 @@ impl DataChannel {
         info: ChannelInfo,
         state: ChannelState,
         commands: async_channel::WeakSender<Command>,
+        budget: Arc<Budget>,
     ) -> Self {
         Self::of(Arc::new(Inner {
             peer,
             id: info.channel,
             info: Mutex::new(info),
             state: Watch::new(state),
-            messages: Queue::new(MESSAGES),
+            messages: Queue::within(budget, MESSAGES),
             low: Hub::new(LOW_NOTICES),
             commands,
         }))

@@ -10,7 +10,7 @@ use futures_channel::oneshot;
 use futures_util::Sink;
 use metered_realtime_core::rtc::{ChannelMessage, DataChannelError};
 
-use super::{DataChannel, Inner, OutboundMessage};
+use super::{ChannelState, DataChannel, Inner, OutboundMessage};
 use crate::peer::Command;
 
 /// Messages of one handle that may be on their way to the transport before the next has to wait: enough that a sender
@@ -72,6 +72,9 @@ impl Outgoing {
     }
 
     fn send(&mut self, channel: &Inner, message: ChannelMessage) -> Result<(), DataChannelError> {
+        if self.closing || channel.state.get() == ChannelState::Closed {
+            return Err(DataChannelError::Closed);
+        }
         let (reply, answer) = oneshot::channel();
         let (peer, id) = (channel.peer.clone(), channel.id);
         self.command(channel, Command::ChannelSend { peer, channel: id, message, reply })?;

@@ -4,7 +4,7 @@ use metered_realtime_core::peer::{JoinError, JoinOptions, ReplaceTrackError, Sen
 use metered_realtime_core::protocol::{Metadata, Payload};
 use metered_realtime_core::rtc::{
     ChannelMessage, Counters as ConnectionCounters, DataChannelError, DataChannelOptions, OpenChannelError,
-    RequestKeyframeError,
+    RequestKeyframeError, RestartIceError,
 };
 use metered_realtime_core::{Channel, DataChannelId, PeerId, StreamId, TrackId};
 
@@ -76,6 +76,10 @@ pub(crate) enum Command {
         peer: PeerId,
         track: TrackId,
         reply: Reply<Result<(), RequestKeyframeError>>,
+    },
+    RestartIce {
+        remote: RemotePeer,
+        reply: Reply<Result<(), RestartIceError>>,
     },
     OpenChannel {
         remote: RemotePeer,

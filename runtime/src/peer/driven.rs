@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use async_channel::{Sender, WeakSender};
 use metered_realtime_core::peer::{self as core, MeteredPeerOptions, Output, ReplaceTrackError};
-use metered_realtime_core::rtc::{ChannelInfo, ConnectionState, DataChannelOptions, OpenChannelError};
+use metered_realtime_core::rtc::{
+    ChannelInfo, ConnectionState, DataChannelError, DataChannelOptions, OpenChannelError, RestartIceError,
+};
 use metered_realtime_core::signalling::InvalidOption;
 use metered_realtime_core::{DataChannelId, LinkId, ResolveId, StreamId, TrackId};
 
@@ -26,7 +28,7 @@ pub(crate) struct Driven {
     tracks: BTreeMap<TrackId, Attached>,
     joins: Waiting<core::JoinError>,
     sends: Waiting<core::SendError>,
-    channel_sends: Waiting<metered_realtime_core::rtc::DataChannelError>,
+    channel_sends: Waiting<DataChannelError>,
     closes: Vec<Reply<()>>,
     /// What came last was a datagram or a frame, neither of which changes what `shared` shows of the machine.
     as_seen: bool,
@@ -63,17 +65,17 @@ impl Driven {
     }
 
     fn attach(&mut self, track: LocalTrack, stream: Option<StreamId>) {
-        track.attach(&self.frames);
         let id = track.id().clone();
         let former = self.tracks.insert(id, Attached { track: track.clone(), stream });
-        if let Some(former) = former.filter(|former| !former.track.same(&track)) {
-            former.track.detach(&self.frames);
-        }
+        // Another handle for the same track: whoever receives it goes on doing so.
+        let former = former.filter(|former| !former.track.same(&track));
+        let receivers = former.map(|former| former.track.detach(&self.frames)).unwrap_or_default();
+        track.attach(&self.frames, receivers);
     }
 
     fn detach(&mut self, track: &TrackId) -> Option<Attached> {
         let attached = self.tracks.remove(track)?;
-        attached.track.detach(&self.frames);
+        let _receivers = attached.track.detach(&self.frames);
         Some(attached)
     }
 
@@ -82,7 +84,7 @@ impl Driven {
         self.tracks.retain(|_, attached| {
             let goes = attached.stream.as_ref() == Some(stream);
             if goes {
-                attached.track.detach(frames);
+                let _receivers = attached.track.detach(frames);
             }
             !goes
         });
@@ -108,14 +110,18 @@ impl Driven {
         result
     }
 
+    /// Whether the handle is of the present stay of a peer, who may have been here before.
+    fn is_present(&self, remote: &RemotePeer) -> bool {
+        self.shared.remote_peer(remote.id().as_str()).as_ref() == Some(remote)
+    }
+
     fn open_channel(
         &mut self,
         now: Instant,
         remote: &RemotePeer,
         options: DataChannelOptions,
     ) -> Result<DataChannel, OpenChannelError> {
-        // The handle may be of a former stay of a peer who is back.
-        if self.shared.remote_peer(remote.id().as_str()).as_ref() != Some(remote) {
+        if !self.is_present(remote) {
             return Err(OpenChannelError::Closed);
         }
         let channel = self.core.open_channel(now, remote.id(), options.clone())?;
@@ -215,7 +221,7 @@ impl Driven {
 
     fn finished(&mut self) {
         for attached in std::mem::take(&mut self.tracks).into_values() {
-            attached.track.detach(&self.frames);
+            let _receivers = attached.track.detach(&self.frames);
         }
         self.shared.end();
         self.closes.drain(..).for_each(|reply| answer(reply, ()));
@@ -297,6 +303,14 @@ impl Machine for Driven {
             Command::RequestKeyframe { peer, track, reply } => {
                 answer(reply, self.core.request_keyframe(now, &peer, &track));
             }
+            Command::RestartIce { remote, reply } => {
+                let result = if self.is_present(&remote) {
+                    self.core.restart_ice(now, remote.id())
+                } else {
+                    Err(RestartIceError::Closed)
+                };
+                answer(reply, result);
+            }
             Command::OpenChannel { remote, options, reply } => {
                 let result = self.open_channel(now, &remote, options);
                 if let Err(Ok(unwanted)) = reply.send(result) {
@@ -304,7 +318,11 @@ impl Machine for Driven {
                 }
             }
             Command::ChannelSend { peer, channel, message, reply } => {
-                let begun = self.core.channel_send(now, &peer, channel, message);
+                // Whoever has a handle once had the channel.
+                let begun = self.core.channel_send(now, &peer, channel, message).map_err(|error| match error {
+                    DataChannelError::NoSuchChannel => DataChannelError::Closed,
+                    error => error,
+                });
                 self.channel_sends.begun(reply, begun);
             }
             Command::BufferedAmount { peer, channel, reply } => {

@@ -8,15 +8,16 @@ use metered_realtime_core::peer::RemoteTrackInfo;
 use metered_realtime_core::protocol::Metadata;
 use metered_realtime_core::rtc::{
     ChannelInfo, ConnectionState, ConnectionStats, Counters as ConnectionCounters, DataChannelOptions,
-    NegotiationError, OpenChannelError,
+    NegotiationError, OpenChannelError, RestartIceError,
 };
 use metered_realtime_core::{DataChannelId, PeerId, StreamId, TrackId};
 
 use super::{Command, RemoteEvent, RemoteStream};
-use crate::data_channel::{ChannelState, DataChannel};
+use crate::data_channel::{ChannelState, DataChannel, MESSAGE_BYTES_PER_PEER};
 use crate::events::{Events, Hub, StateChange};
+use crate::queue::Budget;
 use crate::reply::ask_weak;
-use crate::track::RemoteTrack;
+use crate::track::{FRAME_BYTES_PER_PEER, RemoteTrack};
 use crate::wakers::lock;
 
 /// Another peer in the room, from when it came until it leaves, whatever reconnects lie between.
@@ -38,6 +39,8 @@ struct Inner {
     /// change and its event or neither.
     present: Mutex<Present>,
     commands: WeakSender<Command>,
+    messages: Arc<Budget>,
+    frames: Arc<Budget>,
 }
 
 struct Present {
@@ -60,7 +63,9 @@ impl RemotePeer {
     ) -> Self {
         let (tracks, streams, channels) = (Vec::new(), Vec::new(), Vec::new());
         let present = Present { state, metadata, tracks, streams, channels, bandwidth: None, stats: None };
-        Self(Arc::new(Inner { id, hub: Hub::new(event_capacity), present: Mutex::new(present), commands }))
+        let (hub, present) = (Hub::new(event_capacity), Mutex::new(present));
+        let (messages, frames) = (Budget::new(MESSAGE_BYTES_PER_PEER), Budget::new(FRAME_BYTES_PER_PEER));
+        Self(Arc::new(Inner { id, hub, present, commands, messages, frames }))
     }
 
     /// Its id, as the server says.
@@ -124,6 +129,22 @@ impl RemotePeer {
         ask_weak(&self.0.commands, |reply| Command::OpenChannel { remote, options, reply })
             .await
             .unwrap_or(Err(OpenChannelError::Closed))
+    }
+
+    /// Looks for a way to it anew, as `restartIce` of a browser's `RTCPeerConnection` does: for one that may be better, or
+    /// because the present one is known to be of no use. A connection that is up stays up meanwhile; one that is lost is
+    /// looked for at once, with all attempts. Done once that has begun. While the connection to the server is lost nothing is
+    /// done, for the reconnect brings a new connection anyway.
+    ///
+    /// Cancellation: ICE may be restarted.
+    ///
+    /// # Errors
+    /// [`RestartIceError`], if there is nothing to restart.
+    pub async fn restart_ice(&self) -> Result<(), RestartIceError> {
+        let remote = self.clone();
+        ask_weak(&self.0.commands, |reply| Command::RestartIce { remote, reply })
+            .await
+            .unwrap_or(Err(RestartIceError::Closed))
     }
 
     /// Everything that happens with it, in order, after the streams, tracks and data channels that are there.
@@ -235,7 +256,7 @@ impl RemotePeer {
     }
 
     pub(crate) fn add_track(&self, info: RemoteTrackInfo) -> RemoteEvent {
-        let track = RemoteTrack::new(self.0.id.clone(), info, self.0.commands.clone());
+        let track = RemoteTrack::new(self.0.id.clone(), info, self.0.commands.clone(), self.0.frames.clone());
         let mut present = lock(&self.0.present);
         // A track that comes anew takes the former one's place.
         present.take_track(track.id());
@@ -329,7 +350,7 @@ impl RemotePeer {
     }
 
     fn make_channel(&self, info: ChannelInfo, state: ChannelState) -> DataChannel {
-        DataChannel::new(self.0.id.clone(), info, state, self.0.commands.clone())
+        DataChannel::new(self.0.id.clone(), info, state, self.0.commands.clone(), self.0.messages.clone())
     }
 
     fn publish(&self, event: RemoteEvent) -> RemoteEvent {
@@ -383,14 +404,16 @@ impl fmt::Debug for RemotePeer {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use futures_executor::block_on;
-    use metered_realtime_core::media::MediaKind;
+    use metered_realtime_core::media::{Codec, MediaKind, ReceivedFrame};
 
     use super::*;
 
     fn remote() -> RemotePeer {
         let (commands, _) = async_channel::bounded(1);
-        RemotePeer::new(PeerId::new("ben").unwrap(), ConnectionState::Idle, None, 1, commands.downgrade())
+        RemotePeer::new(PeerId::new("ben").unwrap(), ConnectionState::Idle, None, 100, commands.downgrade())
     }
 
     fn info(track: &str) -> RemoteTrackInfo {
@@ -417,6 +440,44 @@ mod tests {
             }
             assert_eq!(tracks.next().await, None);
         });
+    }
+
+    /// The peer sends track after track, and nobody reads.
+    #[test]
+    fn what_waits_over_all_tracks_is_bounded() {
+        let remote = remote();
+        let mut events = remote.on_track().lossy();
+        let data: Arc<[u8]> = vec![0; 1024 * 1024].into();
+        for n in 0..100 {
+            let _event = remote.add_track(info(&format!("t{n}")));
+            let track = remote.track(&TrackId::new(format!("t{n}")).unwrap()).unwrap();
+            for _ in 0..4 {
+                track.push(ReceivedFrame {
+                    codec: Codec::Opus,
+                    timestamp: Duration::ZERO,
+                    keyframe: true,
+                    contiguous: true,
+                    received_at: Instant::now(),
+                    data: data.clone(),
+                });
+            }
+        }
+        remote.end();
+        let (mut frames, mut dropped) = (0, 0);
+        block_on(async {
+            let mut tracks = Vec::new();
+            while let Some(track) = events.next().await {
+                tracks.push(track);
+            }
+            for track in tracks {
+                dropped += track.dropped_frames();
+                while track.recv().await.is_some() {
+                    frames += 1;
+                }
+            }
+        });
+        // 16 tracks in full, and of each of the others one frame.
+        assert_eq!((frames, dropped), (64 + 84, 400 - 64 - 84));
     }
 
     #[test]

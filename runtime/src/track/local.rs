@@ -73,9 +73,11 @@ struct Inner {
 /// A room the track was added to.
 struct Room {
     frames: Sender<OutboundFrame>,
-    /// Who receives it there, and the bandwidth to each; the core bounds the number of peers.
-    receivers: BTreeMap<PeerId, Option<u64>>,
+    receivers: Receivers,
 }
+
+/// Who receives a track in one room, and the bandwidth to each; the core bounds the number of peers.
+pub(crate) type Receivers = BTreeMap<PeerId, Option<u64>>;
 
 impl LocalTrack {
     /// A track of sound, with a random id.
@@ -190,15 +192,24 @@ impl LocalTrack {
         self.0.keyframe_requests.publish(by);
     }
 
-    pub(crate) fn attach(&self, room: &Sender<OutboundFrame>) {
-        let mut rooms = lock(&self.0.rooms);
-        if !rooms.iter().any(|known| known.frames.same_channel(room)) {
-            rooms.push(Room { frames: room.clone(), receivers: BTreeMap::new() });
-        }
+    /// It is to be sent in a room, where these receive it by another handle so far.
+    pub(crate) fn attach(&self, room: &Sender<OutboundFrame>, receivers: Receivers) {
+        self.change(|rooms| {
+            if !rooms.iter().any(|known| known.frames.same_channel(room)) {
+                rooms.push(Room { frames: room.clone(), receivers });
+            }
+        });
     }
 
-    pub(crate) fn detach(&self, room: &Sender<OutboundFrame>) {
-        self.change(|rooms| rooms.retain(|known| !known.frames.same_channel(room)));
+    /// It is not to be sent in a room any more. Gives who received it.
+    pub(crate) fn detach(&self, room: &Sender<OutboundFrame>) -> Receivers {
+        let mut receivers = Receivers::new();
+        self.change(|rooms| {
+            if let Some(at) = rooms.iter().position(|known| known.frames.same_channel(room)) {
+                receivers = rooms.remove(at).receivers;
+            }
+        });
+        receivers
     }
 
     pub(crate) fn for_core(&self) -> peer::LocalTrack {
@@ -249,18 +260,21 @@ mod tests {
             (receivers, bandwidth)
         };
         assert_eq!(next(), (0, None));
-        track.attach(&one);
-        track.attach(&two);
+        track.attach(&one, Receivers::new());
+        track.attach(&two, Receivers::new());
         track.receiver(&one, &ada, Receiver::Begins(None));
         track.receiver(&one, &ada, Receiver::Begins(None));
         track.receiver(&two, &ben, Receiver::Begins(Some(300)));
         track.receiver(&two, &ada, Receiver::Estimated(Some(1)));
         track.receiver(&one, &ada, Receiver::Estimated(Some(200)));
         track.receiver(&one, &ada, Receiver::Ceases);
-        track.detach(&two);
+        let receivers = track.detach(&two);
         for expected in [(1, None), (2, Some(300)), (2, Some(200)), (1, Some(300)), (0, None)] {
             assert_eq!(next(), expected);
         }
         assert_eq!(track.demand(), Demand::default());
+        let other = LocalTrack::video();
+        other.attach(&two, receivers);
+        assert_eq!(other.demand(), Demand { receivers: 1, bandwidth: Some(300) }, "another handle takes them over");
     }
 }

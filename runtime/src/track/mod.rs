@@ -6,5 +6,6 @@ mod stream;
 
 pub use local::{Demand, LocalTrack};
 pub(crate) use local::{OUTBOUND_FRAMES, OutboundFrame, Receiver};
+pub(crate) use remote::FRAME_BYTES_PER_PEER;
 pub use remote::RemoteTrack;
 pub use stream::LocalStream;

@@ -15,12 +15,16 @@ use metered_realtime_core::{PeerId, StreamId, TrackId};
 
 use crate::events::{Events, Hub};
 use crate::peer::Command;
-use crate::queue::{Bounds, Queue, Taken};
+use crate::queue::{Bounds, Budget, Queue, Taken};
 use crate::reply::ask_weak;
 
 /// Frames that wait for the reader: some seconds of sound or picture. At the bound the oldest are dropped, for a late
 /// picture is worth less than the newest.
 const FRAMES: Bounds = Bounds { items: 256, bytes: 4 * 1024 * 1024 };
+
+/// Bytes of frames of all the tracks of one remote peer that wait for readers: a peer sends as many tracks as it likes. At the
+/// bound it is as above, for the track that the frame is of.
+pub(crate) const FRAME_BYTES_PER_PEER: usize = 64 * 1024 * 1024;
 
 /// Changes between paused and not that wait for one reader.
 const PAUSES: usize = 16;
@@ -28,7 +32,7 @@ const PAUSES: usize = 16;
 /// A track a remote peer sends: encoded frames are read from it.
 ///
 /// Clones are the same track and share its frames: each frame goes to one reader. A reader that is slow loses the oldest
-/// frames, beyond 256 frames or 4 MiB; the next frame it gets says so in
+/// frames, beyond 256 frames or 4 MiB, or 64 MiB over all the tracks of the peer; the next frame it gets says so in
 /// [`contiguous`](ReceivedFrame::contiguous), [`dropped_frames`](Self::dropped_frames) counts them, and of video a key frame
 /// is asked for at once, from where a decoder can go on. The stream ends when the peer removes the track, when it leaves, and when its connection is replaced after a reconnect: then the track
 /// comes anew in [`RemotePeer::on_track`](crate::RemotePeer::on_track).
@@ -46,11 +50,16 @@ struct Inner {
 }
 
 impl RemoteTrack {
-    pub(crate) fn new(peer: PeerId, info: RemoteTrackInfo, commands: async_channel::WeakSender<Command>) -> Self {
+    pub(crate) fn new(
+        peer: PeerId,
+        info: RemoteTrackInfo,
+        commands: async_channel::WeakSender<Command>,
+        budget: Arc<Budget>,
+    ) -> Self {
         Self(Arc::new(Inner {
             peer,
             info,
-            frames: Queue::new(FRAMES),
+            frames: Queue::within(budget, FRAMES),
             gap: AtomicBool::new(false),
             paused: AtomicBool::new(true),
             pauses: Hub::new(PAUSES),
@@ -193,7 +202,7 @@ mod tests {
 
     fn track(kind: MediaKind, commands: &async_channel::Sender<Command>) -> RemoteTrack {
         let info = RemoteTrackInfo { track: TrackId::new("a").unwrap(), stream: None, kind, metadata: None };
-        RemoteTrack::new(PeerId::new("ben").unwrap(), info, commands.downgrade())
+        RemoteTrack::new(PeerId::new("ben").unwrap(), info, commands.downgrade(), Budget::new(FRAME_BYTES_PER_PEER))
     }
 
     fn frame(n: u64) -> ReceivedFrame {

@@ -7,7 +7,7 @@ use crate::peer::{
     Event, LocalTrack, MeteredPeerOptions, PeerState, RemoteEvent, ReplaceTrackError, ReplaceTrackFailure, TrackError,
 };
 use crate::protocol::Metadata;
-use crate::rtc::{BandwidthEstimation, ReplaceTrackError as ConnectionReplaceError};
+use crate::rtc::{BandwidthEstimation, ReplaceTrackError as ConnectionReplaceError, RestartIceError};
 
 fn track(id: &str) -> LocalTrack {
     LocalTrack { id: TrackId::new(id).unwrap(), kind: MediaKind::Audio }
@@ -95,6 +95,15 @@ fn adding_a_track_again_with_the_same_stream_does_nothing() {
     world.pass(secs(1));
     assert!(internal(&world, 0).is_empty());
     assert_eq!(world.nodes[0].peer.track_metadata(&track("old").id), Some(&role("mic")));
+}
+
+#[test]
+fn a_track_does_not_become_one_of_another_kind() {
+    let mut world = sending(2);
+    let picture = LocalTrack { kind: MediaKind::Video, ..track("old") };
+    let error = world.call(0, |peer, now| peer.add_track(now, &picture, None, None)).unwrap_err();
+    assert_eq!(error, TrackError::KindChanged { track: picture.id });
+    assert_eq!(error.name(), "track_already_attached");
 }
 
 #[test]
@@ -300,6 +309,50 @@ fn a_track_is_tagged_anew_by_removing_and_adding_it() {
         .remote_events()
         .any(|event| matches!(event, RemoteEvent::Track(info) if info.metadata == Some(role("other"))));
     assert!(tagged);
+}
+
+#[test]
+fn a_track_that_comes_back_without_metadata_has_none() {
+    for reconnecting in [false, true] {
+        let mut world = sending(2);
+        if reconnecting {
+            world.drop_socket(0);
+        }
+        world.call(0, |peer, now| peer.remove_track(now, &track("old").id)).unwrap();
+        if !reconnecting {
+            world.pass(secs(1));
+        }
+        world.forget();
+        world.call(0, |peer, now| peer.add_track(now, &track("old"), None, None)).unwrap();
+        world.until("it comes back", |world| tracks(world, 1) == ["old"]);
+        let info = world.nodes[1].remote_events().find_map(|event| match event {
+            RemoteEvent::Track(info) => Some(info.clone()),
+            _ => None,
+        });
+        assert_eq!(info.unwrap().metadata, None, "reconnecting: {reconnecting}");
+        assert_eq!(internal(&world, 0)[..2], ["named-1: clear old", "named-1: offer"]);
+        world.call(0, |peer, now| peer.remove_track(now, &track("old").id)).unwrap();
+        world.pass(secs(1));
+        world.forget();
+        world.call(0, |peer, now| peer.add_track(now, &track("old"), None, None)).unwrap();
+        world.pass(secs(1));
+        assert_eq!(internal(&world, 0), ["named-1: offer"], "once is enough");
+    }
+}
+
+#[test]
+fn ice_is_restarted_with_one_peer_at_the_users_wish() {
+    let mut world = sending(3);
+    let [one, stranger] = ["named-1", "stranger"].map(|id| PeerId::new(id).unwrap());
+    assert_eq!(world.call(0, |peer, now| peer.restart_ice(now, &stranger)), Err(RestartIceError::Closed));
+    assert_eq!(world.call(0, |peer, now| peer.restart_ice(now, &one)), Ok(()));
+    world.pass(secs(5));
+    assert_eq!(internal(&world, 0), ["named-1: offer"]);
+    world.forget();
+    world.drop_socket(0);
+    assert_eq!(world.call(0, |peer, now| peer.restart_ice(now, &one)), Ok(()));
+    assert!(internal(&world, 0).is_empty(), "a new connection follows anyway");
+    world.until("the track comes again", |world| tracks(world, 1) == ["old"]);
 }
 
 /// Streams and tracks that came and went, in order.

@@ -14,6 +14,7 @@ use str0m::change::SdpPendingOffer;
 
 use super::candidates::RemoteCandidates;
 use super::connection::Connection;
+use super::error::NegotiationError;
 use super::output::{ConnectionState, Output};
 use super::sdp::{Description, Section, Sources};
 use super::tracks::OutboundTracks;
@@ -41,6 +42,16 @@ struct Echo {
     until: Instant,
 }
 
+/// The last answer that was accepted, which may come again when another offer is out.
+#[derive(Debug)]
+struct Accepted {
+    hash: u64,
+    /// How often at most.
+    again: u32,
+    /// Its offer was sent more than once, so that it is likely to.
+    repeated: bool,
+}
+
 /// Where the two sides are in agreeing.
 #[derive(Debug)]
 pub(super) struct Negotiation {
@@ -50,6 +61,7 @@ pub(super) struct Negotiation {
     stalled: bool,
     offer: Option<LocalOffer>,
     echo: Option<Echo>,
+    accepted: Option<Accepted>,
     /// The offer that the last answer of ours was for, by its hash, and that answer, until something else is agreed on.
     answered: Option<(u64, String)>,
     /// We answered the first offer, as the DTLS server, and have not been connected since: should the other side never get
@@ -57,6 +69,8 @@ pub(super) struct Negotiation {
     dtls_server: bool,
     /// ICE is to be restarted, and no offer that does it is concluded.
     restart: bool,
+    /// The same, because the user wants it: even if the connection is up.
+    restart_wanted: bool,
     /// The sections of the last description in force.
     sections: Vec<Section>,
     /// The tracks that the other side was invited to send, by the section that it has for them.
@@ -93,9 +107,11 @@ impl Negotiation {
             stalled: false,
             offer: None,
             echo: None,
+            accepted: None,
             answered: None,
             dtls_server: false,
             restart: false,
+            restart_wanted: false,
             sections: Vec::new(),
             invited: BTreeMap::new(),
             has_application: false,
@@ -182,9 +198,24 @@ impl Connection {
     }
 
     fn send_description(&mut self, kind: DescriptionKind, sdp: String) {
+        let (size, max) = (json_bytes(&sdp), self.config.max_description_size);
+        if size > max {
+            return self.error(NegotiationError::DescriptionTooLarge { size, max });
+        }
         self.outputs.push_back(Output::Signal(Signal::Description { kind, sdp }));
     }
 }
+
+/// How long a description is as a JSON string.
+fn json_bytes(text: &str) -> usize {
+    let escaped = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | b'\r' | b'\n' | b'\t' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    });
+    2 + escaped.sum::<usize>()
+}
+
 /// What a media section of ours is called.
 fn published<'a>(tracks: &'a OutboundTracks, mid: &str) -> Option<(Option<&'a str>, &'a str)> {
     let track = &tracks.by_mid(mid)?.published;

@@ -79,7 +79,7 @@ impl Connection {
                 directions.push((mid, direction));
             }
         }
-        if directions.is_empty() && !any_new && bootstrap.is_none() && !self.negotiation.restart {
+        if directions.is_empty() && !any_new && bootstrap.is_none() && !self.negotiation.is_restart_due() {
             return;
         }
         if self.state == ConnectionState::Idle {
@@ -101,7 +101,7 @@ impl Connection {
         if let Some(bootstrap) = bootstrap {
             api.add_channel_with_config(bootstrap);
         }
-        let is_restart = self.negotiation.restart && !self.negotiation.sections.is_empty();
+        let is_restart = self.negotiation.is_restart_due() && !self.negotiation.sections.is_empty();
         if is_restart {
             api.ice_restart(true);
         }

@@ -69,6 +69,7 @@ impl Connection {
         };
         self.negotiation.owed_there = 0;
         self.negotiation.dtls_server |= self.negotiation.sections.is_empty();
+        self.negotiation.agreed_otherwise();
         self.in_force(&description, |slot, direction| match (slot.wanted, direction.is_sending()) {
             (true, true) => Some(true),
             (false, _) => Some(false),
@@ -108,7 +109,8 @@ impl Connection {
     }
 
     pub(super) fn remote_answer(&mut self, text: &str) {
-        if self.negotiation.offer.is_none() {
+        let hash = hash(text);
+        if self.negotiation.is_heard_again(hash) || self.negotiation.offer.is_none() {
             bump(&mut self.counters.stale_answers);
             return self.echoed();
         }
@@ -133,6 +135,7 @@ impl Connection {
             return;
         };
         self.expect_echo(sent_at, copies);
+        self.negotiation.accepted(hash, copies);
         self.tick();
         if !matches!(self.change(|rtc| rtc.sdp_api().accept_answer(pending, answer)), Some(Ok(()))) {
             // The offer is spent, and another just like it would fare no better.
@@ -141,7 +144,7 @@ impl Connection {
             return self.refuse(NegotiationError::BadAnswer(SdpProblem::NotApplicable));
         }
         if is_restart {
-            self.negotiation.restart = false;
+            self.negotiation.restarted();
         }
         self.in_force(&description, |slot, _| {
             let mid = slot.place.mid()?;
@@ -216,7 +219,7 @@ impl Connection {
         }
         negotiation.hold_application(self.now, description, self.config.polite);
         if restarted {
-            negotiation.restart = false;
+            negotiation.restarted();
             self.outputs.push_back(Output::Event(Event::IceRestarted));
         }
         self.ladder.agreed(self.now, restarted, self.state == ConnectionState::Connected);

@@ -2,17 +2,52 @@
 
 use std::time::{Duration, Instant};
 
-use super::Echo;
+use super::{Accepted, Echo, Negotiation};
 use crate::protocol::DescriptionKind;
 use crate::rtc::connection::Connection;
-use crate::rtc::error::NegotiationError;
+use crate::rtc::error::{NegotiationError, RestartIceError};
 use crate::rtc::options::RESTART_ANSWER_TIMEOUT;
+use crate::rtc::output::ConnectionState;
 
 /// How long answers to copies of an offer may take at most after the first answer; less if that took less.
 const MAX_ECHO: Duration = Duration::from_secs(30);
 
 /// How often an unanswered offer is sent while the connection is up. Each time takes twice as long as the one before.
 const MAX_COPIES: u32 = 6;
+
+impl Negotiation {
+    /// An answer is accepted whose offer was sent so often.
+    pub(super) fn accepted(&mut self, hash: u64, copies: u32) {
+        let repeated = copies > 1;
+        let again = copies.saturating_sub(1).max(1);
+        self.accepted = Some(Accepted { hash, again, repeated });
+    }
+
+    /// Something else is agreed on than by an answer. An answer to an offer of ours may then be the same as the last.
+    pub(super) fn agreed_otherwise(&mut self) {
+        self.accepted = self.accepted.take().filter(|accepted| accepted.repeated);
+    }
+
+    pub(super) fn is_restart_due(&self) -> bool {
+        self.restart || self.restart_wanted
+    }
+
+    /// Both sides have agreed to a restart.
+    pub(super) fn restarted(&mut self) {
+        self.restart = false;
+        self.restart_wanted = false;
+    }
+
+    /// Whether an answer is the last one once more, and not for the offer that is out.
+    pub(super) fn is_heard_again(&mut self, hash: u64) -> bool {
+        let Some(accepted) = self.accepted.as_mut().filter(|accepted| accepted.hash == hash) else { return false };
+        accepted.again -= 1;
+        if accepted.again == 0 {
+            self.accepted = None;
+        }
+        true
+    }
+}
 
 impl Connection {
     /// When there is something to do here.
@@ -82,6 +117,28 @@ impl Connection {
             None => self.negotiation.restart = true,
         }
         self.negotiation.changed();
+    }
+
+    /// Looks for a way to the other side anew (RFC 8445, section 9), for example because a better one may be there. While the
+    /// connection is up it stays up. One that is lost is looked for at once, with all attempts; on the first connection
+    /// nothing has to be done. [`Event::IceRestarted`](crate::rtc::Event::IceRestarted) tells that both sides have agreed.
+    ///
+    /// # Errors
+    /// [`RestartIceError`], if there is nothing to restart.
+    pub fn restart_ice(&mut self, now: Instant) -> Result<(), RestartIceError> {
+        match self.state() {
+            ConnectionState::Closed => return Err(RestartIceError::Closed),
+            ConnectionState::Idle => return Err(RestartIceError::Idle),
+            ConnectionState::Connecting | ConnectionState::Connected | ConnectionState::Reconnecting => {}
+        }
+        if !self.negotiation.sections.is_empty() {
+            self.negotiation.restart_wanted = true;
+            self.negotiation.changed();
+        }
+        if self.ladder.is_between_attempts() {
+            self.network_changed(now);
+        }
+        Ok(())
     }
 
     #[cfg(test)]

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use str0m::channel::ChannelConfig;
 
 use super::pair::{A, B, Pair, any_instant, text};
 use crate::media::MediaKind;
@@ -36,6 +37,47 @@ fn real_offer() -> String {
     pair.connection(A).open_channel(now, DataChannelOptions::default()).unwrap();
     pair.drain();
     pair.sides[A].descriptions(DescriptionKind::Offer).next().unwrap().to_owned()
+}
+
+/// More than one packet has room for, and than we let users of ours choose.
+#[test]
+fn channels_with_long_names_are_taken_up_to_a_limit_over_all() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    pair.connection(A).open_channel(now, DataChannelOptions::default()).unwrap();
+    pair.connect();
+    pair.run_for(Duration::from_secs(2));
+    // `str0m` writes no longer ones than this.
+    let (label, protocol) = ("l".repeat(1000), "p".repeat(480));
+    for _ in 0..900 {
+        let config = ChannelConfig { label: label.clone(), protocol: protocol.clone(), ..ChannelConfig::default() };
+        pair.connection(A).change(|rtc| rtc.direct_api().create_data_channel(config));
+    }
+    pair.run_for(Duration::from_secs(30));
+    let side = &pair.sides[B];
+    let taken = (1024 * 1024 / 1480) as usize;
+    assert_eq!(side.opened().len(), 1 + taken);
+    assert_eq!(side.connection.counters().refused_channels, 900 - taken as u64);
+}
+
+#[test]
+fn data_on_streams_of_any_number_is_not_taken() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    let channel = pair.connection(A).open_channel(now, DataChannelOptions::default()).unwrap();
+    pair.connect();
+    pair.run_for(Duration::from_secs(2));
+    let mut left = |stream| {
+        let config = ChannelConfig { negotiated: Some(stream), ..ChannelConfig::default() };
+        let id = pair.connection(A).change(|rtc| rtc.direct_api().create_data_channel(config)).unwrap();
+        pair.run_for(Duration::from_secs(1));
+        pair.connection(A).change(|rtc| rtc.channel(id).unwrap().write(true, &[1; 9])).unwrap().unwrap();
+        pair.run_for(Duration::from_secs(2));
+        pair.connection(A).change(|rtc| rtc.channel(id).unwrap().buffered_amount()).unwrap()
+    };
+    assert_eq!([4095, 4096, 60_000].map(&mut left), [0, 9, 9]);
+    pair.send(A, 1, channel, text("goes on"));
+    pair.run_until(|pair| pair.sides[B].messages() == [text("goes on")]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::pair::{A, B, Pair, text};
+use super::pair::{A, B, Pair, sending, text};
 use crate::media::MediaKind;
 use crate::protocol::{DescriptionKind, Signal};
 use crate::rtc::sdp::SectionKind;
@@ -92,6 +92,24 @@ fn changes_while_an_offer_is_out_go_into_the_next() {
     assert_eq!(pair.sides[A].offers(), 2);
     assert_eq!(pair.sides[B].track_changes(), ["+one", "+two", "+three"]);
     assert_eq!(pair.sides[B].opened().len(), 1);
+}
+
+#[test]
+fn an_answer_that_comes_twice_is_not_taken_for_that_to_the_next_offer() {
+    let mut pair = sending();
+    let first = pair.sides[B].descriptions(DescriptionKind::Answer).next().unwrap().to_owned();
+    pair.detach(A, "mic");
+    pair.drain();
+    let stale = pair.sides[A].connection.counters().stale_answers;
+    pair.signal(A, Signal::Description { kind: DescriptionKind::Answer, sdp: first });
+    assert_eq!(pair.sides[A].connection.counters().stale_answers, stale + 1);
+    assert!(pair.sides[A].connection.is_offering_for_tests());
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.sides[B].track_changes(), ["+mic", "+cam", "-mic"]);
+    pair.attach(A, "mic", Some("stream"), MediaKind::Audio);
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.sides[B].track_changes(), ["+mic", "+cam", "-mic", "+mic"], "though that answer is like the first");
+    assert_eq!(pair.sides[A].errors(), []);
 }
 
 #[test]
@@ -249,6 +267,39 @@ fn a_long_call_with_ever_new_tracks_does_not_grow() {
     for side in &pair.sides {
         assert_eq!(side.errors(), []);
     }
+}
+
+/// Nothing is negotiated when a track is replaced by none, so that its section must be taken back some time later.
+#[test]
+fn a_long_call_with_tracks_that_are_replaced_by_none_does_not_grow() {
+    let mut pair = sending();
+    for n in 0..30 {
+        let id = format!("mic-{n}");
+        pair.attach(A, &id, None, MediaKind::Audio);
+        pair.run_for(Duration::from_secs(1));
+        let now = pair.now;
+        pair.connection(A).replace_track(now, &crate::TrackId::new(&id).unwrap(), None).unwrap();
+        pair.run_for(Duration::from_secs(1));
+    }
+    let sections = pair.sides[A].connection.negotiation.sections_for_tests();
+    assert!(sections <= 8, "{sections} sections");
+    let there: Vec<_> = pair.sides[B].connection.remote_tracks().map(|track| track.id.to_string()).collect();
+    assert!(["mic", "cam", "mic-29"].iter().all(|id| there.iter().any(|track| track == id)), "{there:?}");
+    assert_eq!(pair.sides[A].errors(), []);
+}
+
+#[test]
+fn an_answer_that_is_too_large_for_a_signal_is_an_error_and_does_not_go_out() {
+    let mut pair = Pair::new();
+    pair.connection(B).config.max_description_size = 3000;
+    for n in 0..5 {
+        pair.attach(A, &format!("cam-{n}"), None, MediaKind::Video);
+    }
+    pair.run_for(Duration::from_secs(5));
+    let errors = pair.sides[B].errors();
+    let [NegotiationError::DescriptionTooLarge { size, max: 3000 }] = errors[..] else { panic!("{errors:?}") };
+    assert!((3001..30_000).contains(&size));
+    assert_eq!(pair.sides[B].descriptions(DescriptionKind::Answer).count(), 0);
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::pair::{A, B, Pair, text};
 use crate::media::MediaKind;
 use crate::protocol::DescriptionKind;
-use crate::rtc::{ConnectionState, DataChannelOptions, NegotiationError};
+use crate::rtc::{ConnectionState, DataChannelOptions, Event, NegotiationError, RestartIceError};
 
 fn connected() -> (Pair, crate::DataChannelId) {
     let mut pair = Pair::new();
@@ -163,6 +163,79 @@ fn an_offer_that_is_never_answered_while_connected_is_an_error_too() {
     pair.run_for(Duration::from_secs(60));
     assert_eq!(pair.sides[B].track_changes(), ["+mic"]);
     assert_eq!(pair.sides[A].track_changes(), ["+cam", "+mic2"]);
+}
+
+fn restarts(pair: &Pair) -> [usize; 2] {
+    pair.sides.each_ref().map(|side| side.events.iter().filter(|event| **event == Event::IceRestarted).count())
+}
+
+fn ufrags(pair: &Pair) -> [String; 2] {
+    pair.sides.each_ref().map(|side| side.connection.local_ufrags().next().unwrap().to_owned())
+}
+
+#[test]
+fn the_user_may_restart_a_connection_that_is_up() {
+    let (mut pair, channel) = connected();
+    for side in [A, B] {
+        let (before, done) = (ufrags(&pair), restarts(&pair));
+        let now = pair.now;
+        // Twice at once is once.
+        assert_eq!([(), ()].map(|()| pair.connection(side).restart_ice(now)), [Ok(()); 2]);
+        pair.send(A, 1, channel, text("on"));
+        pair.run_for(Duration::from_secs(40));
+        assert_eq!(restarts(&pair), done.map(|count| count + 1));
+        let after = ufrags(&pair);
+        assert!((0..2).all(|side| before[side] != after[side]));
+        assert!(pair.both(ConnectionState::Connected));
+    }
+    assert_eq!(pair.sides[B].messages().len(), 2);
+    assert!(pair.sides.iter().all(|side| side.states().len() == 2 && side.errors().is_empty()));
+}
+
+/// Whether it goes before or after, or is withdrawn.
+#[test]
+fn a_restart_that_the_user_wants_is_not_lost_beside_other_offers() {
+    for (first, second) in [(A, A), (A, B), (B, A), (B, B)] {
+        let (mut pair, _) = connected();
+        let done = restarts(&pair);
+        pair.attach(first, "late", None, MediaKind::Audio);
+        pair.drain();
+        let now = pair.now;
+        pair.connection(second).restart_ice(now).unwrap();
+        pair.run_for(Duration::from_secs(20));
+        assert_eq!(restarts(&pair), done.map(|count| count + 1), "{first} {second}");
+        assert_eq!(pair.sides[1 - first].track_changes().last().map(String::as_str), Some("+late"));
+    }
+}
+
+#[test]
+fn a_lost_connection_that_was_given_up_is_looked_for_again_if_the_user_wants() {
+    let (mut pair, channel) = connected();
+    pair.link_up = false;
+    pair.run_until(|pair| pair.sides.iter().all(|side| side.errors() == [NegotiationError::IceRestartExhausted]));
+    pair.link_up = true;
+    let now = pair.now;
+    pair.connection(B).restart_ice(now).unwrap();
+    pair.run_for(Duration::from_secs(5));
+    assert!(pair.both(ConnectionState::Connected));
+    pair.send(A, 1, channel, text("again"));
+    pair.run_until(|pair| pair.sides[B].messages() == [text("again")]);
+}
+
+#[test]
+fn there_must_be_something_to_restart() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    assert_eq!(pair.connection(A).restart_ice(now), Err(RestartIceError::Idle));
+    pair.attach(A, "mic", None, MediaKind::Audio);
+    pair.drain();
+    assert_eq!(pair.connection(A).restart_ice(now), Ok(()));
+    pair.connect();
+    pair.run_for(Duration::from_secs(5));
+    assert_eq!(pair.sides[A].offers(), 1, "the first connection is no other by it");
+    let now = pair.now;
+    pair.connection(A).close(now);
+    assert_eq!(pair.connection(A).restart_ice(now), Err(RestartIceError::Closed));
 }
 
 #[test]

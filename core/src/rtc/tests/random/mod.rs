@@ -111,7 +111,7 @@ fn signals_that_are_lost_are_made_up_for() {
 #[test]
 fn what_once_failed_is_mended() {
     use Step::*;
-    let found: [&[Step]; 8] = [
+    let found: [&[Step]; 9] = [
         // The only offer was lost.
         &[Attach(0, 0), LoseAll],
         // A section accepted by a lost answer, whose offer is then withdrawn.
@@ -145,6 +145,19 @@ fn what_once_failed_is_mended() {
         &[Attach(0, 1), Attach(0, 0), Pass(160), Detach(0, 0), Attach(0, 1), Restart(1)],
         // The answer to a restart was lost, and the next offer goes the other way.
         &[Open(0), Pass(140), Restart(0), Signals(false), Pass(40), SignalDelay(41), Attach(1, 0)],
+        // The second answer to a repeated offer takes so long that the offer after the next is out.
+        &[
+            Attach(0, 1),
+            Pass(80),
+            Attach(0, 2),
+            SignalDelay(10_301),
+            PassLong(5388),
+            PassLong(4573),
+            Restart(0),
+            PassLong(5080),
+            Restart(1),
+            Attach(0, 0),
+        ],
     ];
     for steps in found {
         play(steps);

@@ -100,6 +100,7 @@ impl Game {
                 self.changes(side);
                 self.pair.connection(side).attach_track(now, track(&name, Some("stream"), kind(number)));
                 self.tracks[side].push(Wanted { published: name.clone(), source: Some(name) });
+                self.forget_silent(side);
             }
             Step::Detach(side, number) => {
                 let Some(source) = self.tracks[side].get(number).and_then(|wanted| wanted.source.clone()) else {
@@ -181,6 +182,13 @@ impl Game {
             }
             Step::Pass(ms) | Step::PassLong(ms) => self.pair.run_for(Duration::from_millis(ms)),
         }
+    }
+
+    /// A new track may be the end of what is silent.
+    fn forget_silent(&mut self, side: usize) {
+        let slots = &self.pair.sides[side].connection.tracks.slots;
+        let stays = |published: &str| slots.iter().any(|slot| slot.wanted && slot.published.id.as_str() == published);
+        self.tracks[side].retain(|wanted| wanted.source.is_some() || stays(&wanted.published));
     }
 
     fn restart(&mut self, side: usize) {
