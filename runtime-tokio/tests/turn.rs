@@ -3,16 +3,13 @@
 
 mod support;
 
-use std::net::SocketAddr;
-
 use metered_realtime_tokio::{
     ChannelMessage, DataChannelOptions, IceServer, IceServerProblem, IceTransportPolicy, MeteredPeer,
     MeteredPeerBuilder, Secret,
 };
-use support::turn::Turn;
+use support::turn::{Turn, misbehaving};
 use support::{meet, next, server, soon};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 fn ice_server(urls: &[String]) -> IceServer {
     IceServer { urls: urls.to_vec(), username: Some("user".to_owned()), credential: Some(Secret::new("pass-word")) }
@@ -43,18 +40,6 @@ async fn two_peers_that_offer_relays_alone_meet() {
     assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text("through the relay".into()))));
     let failed = next(&mut failures).await;
     assert_eq!((failed.server, failed.problem), (closed.to_string(), IceServerProblem::Unreachable));
-}
-
-/// A server that does this with each connection, and its address.
-async fn misbehaving<F: Future<Output = ()> + Send + 'static>(act: fn(TcpStream) -> F) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(act(stream));
-        }
-    });
-    address
 }
 
 #[tokio::test]
