@@ -7,8 +7,9 @@ use metered_realtime_tokio::{
     ChannelMessage, DataChannelOptions, IceServer, IceServerProblem, IceTransportPolicy, MeteredPeer,
     MeteredPeerBuilder, Secret,
 };
-use support::turn::Turn;
+use support::turn::{Turn, misbehaving};
 use support::{meet, next, server, soon};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn ice_server(urls: &[String]) -> IceServer {
     IceServer { urls: urls.to_vec(), username: Some("user".to_owned()), credential: Some(Secret::new("pass-word")) }
@@ -39,6 +40,60 @@ async fn two_peers_that_offer_relays_alone_meet() {
     assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text("through the relay".into()))));
     let failed = next(&mut failures).await;
     assert_eq!((failed.server, failed.problem), (closed.to_string(), IceServerProblem::Unreachable));
+}
+
+#[tokio::test]
+async fn servers_that_misbehave_are_told_of_and_hold_nobody_up() {
+    let turn = Turn::new("user", "pass-word").await;
+    let signalling = server().await;
+    let closing = misbehaving(|stream| async move { drop(stream) }).await;
+    let garbled = misbehaving(|mut stream| async move {
+        // Whoever is told is gone at some time.
+        let _gone = stream.write_all(&[0xff; 100_000]).await;
+        let _gone = stream.read(&mut [0; 1024]).await;
+    })
+    .await;
+    let no_tls = misbehaving(|mut stream| async move {
+        let _gone = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        let _gone = stream.read(&mut [0; 1024]).await;
+    })
+    .await;
+    let silent = misbehaving(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let servers = ice_server(&[
+        format!("turn:{closing}?transport=tcp"),
+        format!("turn:{garbled}?transport=tcp"),
+        format!("turns:{no_tls}"),
+        format!("turn:{silent}?transport=tcp"),
+        format!("turns:{silent}"),
+        "stuns:127.0.0.1".to_owned(),
+        turn.url(),
+    ]);
+    let build = || relay_only(signalling.url(), &servers).build().unwrap();
+    let (ada, ben) = (build(), build());
+    let mut failures = ada.on_ice_server_failed();
+    let (ben_for_ada, ada_for_ben) = meet(&ada, &ben).await;
+    let mut opened = ada_for_ben.on_data_channel();
+    let ours = soon(ben_for_ada.open_data_channel(DataChannelOptions::default())).await.unwrap();
+    let theirs = next(&mut opened).await;
+    soon(ours.send("all the same")).await.unwrap();
+    assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text("all the same".into()))));
+    let mut expected = vec![
+        (closing.to_string(), IceServerProblem::Unreachable),
+        (garbled.to_string(), IceServerProblem::NotTurn),
+        (no_tls.to_string(), IceServerProblem::Unreachable),
+        ("stuns:127.0.0.1:5349".to_owned(), IceServerProblem::StunOverTls),
+    ];
+    while !expected.is_empty() {
+        let failed = next(&mut failures).await;
+        // The silent ones come too, where this takes long.
+        expected.retain(|each| *each != (failed.server.clone(), failed.problem));
+    }
+    soon(ada.close()).await;
+    soon(ben.close()).await;
 }
 
 #[tokio::test]

@@ -19,10 +19,11 @@ pub enum IceServerProblem {
     /// It has no more addresses for us.
     #[error("its quota is reached")]
     QuotaReached,
-    /// Its URL begins with `stuns:`. What a server sees of a TLS connection is of no use to candidates over UDP.
+    /// Its URL begins with `stuns:`. What a server sees of a TLS connection is of no use to candidates over UDP. (Chromium asks
+    /// such a server over UDP, without TLS.)
     #[error("STUN over TLS is not supported")]
     StunOverTls,
-    /// Its URL asks for TLS over UDP, by `turns:` and `transport=udp` (RFC 7350).
+    /// Its URL asks for TLS over UDP, by `turns:` and `transport=udp` (RFC 7350). (Chromium takes that for TLS over TCP.)
     #[error("TURN over DTLS is not supported")]
     TurnOverDtls,
     /// Its URL cannot be read.

@@ -164,7 +164,7 @@ pub enum Event {
     Data(MeteredData),
     /// A condition to act on. Unless it is the token provider's, the peer closes.
     Error(FatalError),
-    /// A TURN server is of no use, for now or for good. Others, and other candidates, go on.
+    /// A STUN or TURN server is of no use, for now or for good. Others, and other candidates, go on.
     IceServerFailed(IceServerFailed),
     /// Something about one remote peer.
     Remote {

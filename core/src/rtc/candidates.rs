@@ -338,6 +338,27 @@ mod tests {
     }
 
     #[test]
+    fn a_candidate_has_a_thousand_characters_at_most() {
+        // Of characters, not bytes; what stands behind is an extension (RFC 8839, section 5.1).
+        let long = |port: u16, chars: usize| {
+            let start = format!("candidate:1 1 udp 1 10.0.0.1 {port} typ host note ");
+            let text = format!("{start}{}", "é".repeat(chars - start.chars().count()));
+            RemoteCandidate { candidate: text, ..candidate(0, None) }
+        };
+        let mut remote = RemoteCandidates::default();
+        let mut counters = Counters::default();
+        remote.description(&description("a"), &mut counters);
+        let longest = long(1000, limits::CANDIDATE_CHARS);
+        assert!(matches!(remote.candidate(longest, false, &mut counters), Verdict::Try(_)));
+        let too_long = long(2000, limits::CANDIDATE_CHARS + 1);
+        assert_eq!(remote.candidate(too_long.clone(), false, &mut counters), Verdict::FirstTooMany);
+        let mut described = description("a");
+        described.candidates = vec![too_long.candidate];
+        assert_eq!(remote.description(&described, &mut counters), [Verdict::FirstTooMany]);
+        assert_eq!(counters.dropped_candidates, 2);
+    }
+
+    #[test]
     fn foreign_kinds_are_left_out_quietly() {
         let mut remote = RemoteCandidates::default();
         let mut counters = Counters::default();

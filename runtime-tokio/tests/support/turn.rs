@@ -1,11 +1,11 @@
-//! A TURN server over UDP on this machine, with one user.
+//! A TURN server over UDP on this machine, with one user, and such as are none.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::UdpSocket;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use turn_server_proto::api::{Transmit, TurnServerApi, TurnServerPollRet};
@@ -108,4 +108,16 @@ impl Serving {
             let _sent = socket.send_to(&sent.data, sent.to).await;
         }
     }
+}
+
+/// A server that does this with each connection, and its address.
+pub(crate) async fn misbehaving<F: Future<Output = ()> + Send + 'static>(act: fn(TcpStream) -> F) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(act(stream));
+        }
+    });
+    address
 }

@@ -32,7 +32,7 @@ pub enum Event {
     Data(MeteredData),
     /// A condition to act on. Except for a failing token provider, the peer closes afterwards.
     Error(FatalError),
-    /// A TURN server is of no use, for now or for good. Others, and other ways to the peers, go on.
+    /// A STUN or TURN server is of no use, for now or for good. Others, and other ways to the peers, go on.
     IceServerFailed(IceServerFailed),
     /// Something about one remote peer.
     Remote {

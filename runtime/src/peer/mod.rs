@@ -322,7 +322,7 @@ impl<R> MeteredPeer<R> {
         })
     }
 
-    /// TURN servers that are of no use, for now or for good. Others, and other ways to the peers, go on.
+    /// STUN and TURN servers that are of no use, for now or for good. Others, and other ways to the peers, go on.
     pub fn on_ice_server_failed(&self) -> Events<IceServerFailed> {
         self.shared.hub.subscribe(|event| match event {
             Event::IceServerFailed(failed) => Some(failed.clone()),
