@@ -7,6 +7,7 @@ use str0m::Rtc;
 use str0m::channel::{ChannelConfig, ChannelData, ChannelId, Reliability as StrReliability};
 
 use super::candidates::bump;
+use super::closing::Closing;
 use super::error::{DataChannelError, OpenChannelError};
 use super::options::{DataChannelOptions, MAX_CHANNELS, Reliability};
 use super::outbox::{Limits, Outbox, Step};
@@ -53,16 +54,6 @@ impl Channel {
             State::Opening(id) | State::Open(id) => Some(id),
         }
     }
-}
-
-/// A channel the user has closed and `str0m` has not.
-#[derive(Debug)]
-struct Closing {
-    id: ChannelId,
-    negotiated: Option<u16>,
-    asked: bool,
-    /// What was taken on before, and goes out first.
-    outbox: Option<Box<Outbox>>,
 }
 
 /// The data channels of one connection.
@@ -407,25 +398,6 @@ impl Channel {
     fn release(&mut self, out: &mut VecDeque<Output>) {
         self.outbox.release(out);
         out.push_back(Output::Event(Event::ChannelClosed { channel: self.info.channel }));
-    }
-}
-
-impl Closing {
-    /// Hands over what was taken on before, one message a time.
-    fn hand_over(&mut self, now: Instant, rtc: &mut Rtc) -> bool {
-        let Some(outbox) = &mut self.outbox else { return false };
-        if let Some(mut open) = rtc.channel(self.id) {
-            outbox.look(now, open.buffered_amount());
-            match outbox.hand_over(now, rtc, self.id) {
-                Step::Done => {}
-                Step::Wrote => return true,
-                Step::Failed => self.outbox = None,
-            }
-        }
-        if self.outbox.as_ref().is_some_and(|outbox| outbox.is_handed_over()) {
-            self.outbox = None;
-        }
-        false
     }
 }
 

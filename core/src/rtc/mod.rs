@@ -6,6 +6,7 @@
 mod bandwidth;
 mod candidates;
 mod channels;
+mod closing;
 mod commands;
 mod connection;
 mod dtls;

@@ -1,6 +1,7 @@
 //! One data channel.
 
 mod byte_stream;
+mod opened;
 mod sink;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use futures_core::Stream;
 use metered_realtime_core::rtc::{ChannelInfo, ChannelMessage, DataChannelError, Reliability};
 use metered_realtime_core::{DataChannelId, PeerId};
 
+pub(crate) use opened::{Opened, Unclaimed};
 use sink::Outgoing;
 
 use crate::events::{Events, Hub, Missed};

@@ -9,7 +9,7 @@ use metered_realtime_core::rtc::{
 use metered_realtime_core::{Channel, DataChannelId, PeerId, StreamId, TrackId};
 
 use super::{Counters, RemotePeer};
-use crate::data_channel::DataChannel;
+use crate::data_channel::Opened;
 use crate::reply::Reply;
 use crate::track::{LocalStream, LocalTrack};
 
@@ -84,7 +84,7 @@ pub(crate) enum Command {
     OpenChannel {
         remote: RemotePeer,
         options: DataChannelOptions,
-        reply: Reply<Result<DataChannel, OpenChannelError>>,
+        reply: Reply<Result<Opened, OpenChannelError>>,
     },
     ChannelSend {
         peer: PeerId,

@@ -14,7 +14,7 @@ use metered_realtime_core::signalling::InvalidOption;
 use metered_realtime_core::{DataChannelId, LinkId, ResolveId, StreamId, TrackId};
 
 use super::{Command, Counters, Event, JoinedEvent, LeftEvent, RemoteEvent, RemotePeer, RemoteStream, Shared};
-use crate::data_channel::DataChannel;
+use crate::data_channel::{DataChannel, Opened, Unclaimed};
 use crate::drive::{Machine, Task, core_inputs};
 use crate::events::StateChange;
 use crate::reply::{Reply, Waiting, answer};
@@ -30,6 +30,8 @@ pub(crate) struct Driven {
     sends: Waiting<core::SendError>,
     channel_sends: Waiting<DataChannelError>,
     closes: Vec<Reply<()>>,
+    /// Channels of which it is not known whether whoever asked for them has got them; the core bounds their number.
+    unclaimed: Vec<Unclaimed>,
     /// What came last was a datagram or a frame, neither of which changes what `shared` shows of the machine.
     as_seen: bool,
 }
@@ -59,6 +61,7 @@ impl Driven {
             sends: Waiting::new(),
             channel_sends: Waiting::new(),
             closes: Vec::new(),
+            unclaimed: Vec::new(),
             as_seen: false,
         };
         Ok((driven, shared))
@@ -128,6 +131,17 @@ impl Driven {
         let DataChannelOptions { label, protocol, ordered, reliability, negotiated, .. } = options;
         let opened_by_remote = false;
         Ok(remote.opening(ChannelInfo { channel, label, protocol, ordered, reliability, negotiated, opened_by_remote }))
+    }
+
+    fn close_unclaimed(&mut self, now: Instant) {
+        let core = &mut self.core;
+        self.unclaimed.retain(|unclaimed| {
+            let settled = unclaimed.settled();
+            if let Some(Some(channel)) = settled {
+                core.close_channel(now, channel.peer_id(), channel.id());
+            }
+            settled.is_none()
+        });
     }
 
     fn event(&mut self, event: core::Event) {
@@ -240,6 +254,7 @@ impl Machine for Driven {
     type Frame = OutboundFrame;
 
     fn command(&mut self, now: Instant, command: Command) {
+        self.close_unclaimed(now);
         match command {
             Command::Join { channel, options, reply } => {
                 let begun = self.core.join(now, &channel, options);
@@ -312,10 +327,13 @@ impl Machine for Driven {
                 answer(reply, result);
             }
             Command::OpenChannel { remote, options, reply } => {
-                let result = self.open_channel(now, &remote, options);
-                if let Err(Ok(unwanted)) = reply.send(result) {
-                    self.core.close_channel(now, unwanted.peer_id(), unwanted.id());
-                }
+                let opened = self.open_channel(now, &remote, options).map(|channel| {
+                    let (opened, unclaimed) = Opened::new(channel);
+                    self.unclaimed.push(unclaimed);
+                    opened
+                });
+                answer(reply, opened);
+                self.close_unclaimed(now);
             }
             Command::ChannelSend { peer, channel, message, reply } => {
                 // Whoever has a handle once had the channel.

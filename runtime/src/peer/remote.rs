@@ -126,9 +126,9 @@ impl RemotePeer {
     /// [`OpenChannelError`]; [`Closed`](OpenChannelError::Closed) if the peer has left.
     pub async fn open_data_channel(&self, options: DataChannelOptions) -> Result<DataChannel, OpenChannelError> {
         let remote = self.clone();
-        ask_weak(&self.0.commands, |reply| Command::OpenChannel { remote, options, reply })
-            .await
-            .unwrap_or(Err(OpenChannelError::Closed))
+        let opened = ask_weak(&self.0.commands, |reply| Command::OpenChannel { remote, options, reply });
+        let opened = opened.await.unwrap_or(Err(OpenChannelError::Closed))?;
+        opened.take().ok_or(OpenChannelError::Closed)
     }
 
     /// Looks for a way to it anew, as `restartIce` of a browser's `RTCPeerConnection` does: for one that may be better, or

@@ -1,5 +1,6 @@
 //! Two connections over a simulated signalling channel and a simulated link, and one against written descriptions.
 
+mod agreed;
 mod browser;
 mod codecs;
 mod data;

@@ -193,7 +193,8 @@ impl Game {
 
     fn restart(&mut self, side: usize) {
         if self.pair.sides[side].connection.state() == ConnectionState::Connected {
-            self.pair.connection(side).restart_for_tests();
+            let now = self.pair.now;
+            self.pair.connection(side).restart_ice(now).unwrap();
             self.see(["restarted by the polite side", "restarted by the impolite side"][side]);
             if self.pair.sides.iter().all(|side| side.connection.is_offering_for_tests()) {
                 self.see("restarts collide");
