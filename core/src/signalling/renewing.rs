@@ -16,7 +16,7 @@ use super::link::{Attempt, Link, Silence};
 use super::machine::{Phase, Signalling};
 use super::output::Action;
 use super::overlap::Overlap;
-use super::renewal::{Connected, NO_GAIN, Renewal, SUBSCRIBE_TIMEOUT, Step, Successor, Unsent};
+use super::renewal::{Connected, NO_GAIN, Renewal, SUBSCRIBE_TIMEOUT, Step, Successor};
 use crate::Secret;
 use crate::ids::{Channel, PeerId, SocketId};
 use crate::protocol::{ClientFrame, CloseCode, ErrorCode, ServerFrame, Welcome, limits};
@@ -179,13 +179,10 @@ impl Signalling {
             self.close_socket(socket, code, CloseReason::default());
         }
         if let Step::Switching { unsent, .. } = renewal.step {
-            for Unsent { request, text } in unsent {
-                self.in_flight.moves_to(old, request);
-                self.act(Action::SendText { socket: old, text });
-            }
+            self.send_unsent(old, unsent);
         }
         if let Some(socket) = socket {
-            let _own = self.in_flight.take_of(socket);
+            let _own = self.in_flight.take_of(Some(socket));
         }
         if let Some(connected) = self.connected() {
             connected.renewal = next;
@@ -206,11 +203,16 @@ impl Signalling {
         self.renewal_failed(now, failed);
     }
 
-    /// A text on the socket of the renewal.
-    pub(super) fn next_text(&mut self, now: Instant, socket: SocketId, text: &str) {
+    /// Something came on the socket of the renewal.
+    pub(super) fn next_heard(&mut self, now: Instant) {
         if let Some(successor) = self.successor() {
             successor.link.heard(now);
         }
+    }
+
+    /// A text on the socket of the renewal.
+    pub(super) fn next_text(&mut self, now: Instant, socket: SocketId, text: &str) {
+        self.next_heard(now);
         if text.len() > limits::CLIENT_INBOUND_FRAME_BYTES {
             self.renewal_failed(now, Failed::closing(CloseCode::MESSAGE_TOO_BIG));
             return;
@@ -294,7 +296,7 @@ impl Signalling {
             None => ClientFrame::Unsubscribe { channel: name, request_id },
         };
         let text = frame.encode();
-        self.in_flight.insert(now, socket, request, Purpose::Renewal { channel: channel.clone() });
+        self.in_flight.insert(now, Some(socket), request, Purpose::Renewal { channel: channel.clone() });
         self.act(Action::SendText { socket, text });
     }
 

@@ -41,7 +41,7 @@ impl Signalling {
         let step = Step::Switching { successor, marker, unsent: VecDeque::new() };
         connected.renewal = Some(Renewal { expires_at, failures, step });
         if let Some(text) = text {
-            self.in_flight.insert(now, old, marker, Purpose::Marker);
+            self.in_flight.insert(now, Some(old), marker, Purpose::Marker);
             self.act(Action::SendText { socket: old, text });
         }
     }
@@ -60,13 +60,21 @@ impl Signalling {
         }
     }
 
-    /// Where a request is to wait that is made while the marker is awaited.
-    pub(super) fn request_waits(&mut self, request: RequestId, text: &mut String) -> Option<SocketId> {
-        let Some(Renewal { step: Step::Switching { successor, unsent, .. }, .. }) = self.renewal() else {
-            return None;
+    /// Lets a request wait that is made while the marker is awaited; at any other time gives its text back.
+    pub(super) fn wait_for_switch(&mut self, request: RequestId, text: String) -> Option<String> {
+        let Some(Renewal { step: Step::Switching { unsent, .. }, .. }) = self.renewal() else {
+            return Some(text);
         };
-        unsent.push_back(Unsent { request, text: std::mem::take(text) });
-        Some(successor.link.socket)
+        unsent.push_back(Unsent { request, text });
+        None
+    }
+
+    /// Sends what has waited.
+    pub(super) fn send_unsent(&mut self, socket: SocketId, unsent: VecDeque<Unsent>) {
+        for Unsent { request, text } in unsent {
+            self.in_flight.is_sent(socket, request);
+            self.act(Action::SendText { socket, text });
+        }
     }
 
     pub(super) fn switch_if_too_many_wait(&mut self, now: Instant) {
@@ -135,9 +143,7 @@ impl Signalling {
         self.ice_servers = session.ice_servers.clone();
         self.max_message_size = session.max_message_size;
         self.tell(Event::Renewed(session));
-        for Unsent { text, .. } in unsent {
-            self.act(Action::SendText { socket, text });
-        }
+        self.send_unsent(socket, unsent);
         if !owed {
             self.close_socket(old, CloseCode::NORMAL, CloseReason::default());
         }
@@ -209,7 +215,7 @@ impl Signalling {
     }
 
     fn requests_lost_on(&mut self, socket: SocketId) {
-        for (request, purpose) in self.in_flight.take_of(socket) {
+        for (request, purpose) in self.in_flight.take_of(Some(socket)) {
             if purpose == Purpose::User {
                 self.outputs.push_back(Output::RequestDone { request, result: Err(RequestError::Disconnected) });
             }
@@ -218,11 +224,7 @@ impl Signalling {
 
     /// Fails the requests that waited for the switch, for their connection is gone: they never left.
     pub(super) fn unsent_lost(&mut self) {
-        let Some(Renewal { step: Step::Switching { successor, .. }, .. }) = self.renewal() else {
-            return;
-        };
-        let socket = successor.link.socket;
-        for (request, purpose) in self.in_flight.take_of(socket) {
+        for (request, purpose) in self.in_flight.take_of(None) {
             if purpose == Purpose::User {
                 self.outputs.push_back(Output::RequestDone { request, result: Err(RequestError::NotConnected) });
             }

@@ -72,6 +72,47 @@ fn too_many_waiting_requests_do_not_wait_for_the_marker() {
 }
 
 #[test]
+fn an_answer_to_a_request_that_waits_for_the_switch_is_no_answer() {
+    let (mut bench, marker, _) = switching();
+    let request = bench.publish("room", &json("1")).unwrap();
+    for socket in [OLD, NEW] {
+        bench.frame_on(socket, &ack(request.get()));
+    }
+    assert_eq!(bench.seen(), [""; 0]);
+    assert_eq!(bench.counters().unexpected_frames, 2);
+    for socket in [OLD, NEW] {
+        bench.frame_on(socket, &marker);
+    }
+    bench.seen();
+    bench.frame_on(NEW, &ack(request.get()));
+    assert_eq!(bench.seen(), [format!("request {}: ok", request.get())]);
+}
+
+#[test]
+fn a_request_that_waited_longer_than_for_an_answer_is_sent_before_it_times_out() {
+    let unwatched = SignallingOptions { inactivity_timeout: Duration::ZERO, ..exact_tokens() };
+    let mut bench = with_token_and(unwatched, HOUR);
+    bench.pass(secs(3240));
+    bench.token(Ok(TOKEN));
+    bench.frame_on(NEW, &welcome_for("me", HOUR, ""));
+    bench.frame_on(NEW, &ack(2));
+    bench.frame_on(OLD, &ack(3));
+    let request = bench.publish("room", &json("1")).unwrap().get();
+    bench.seen();
+    bench.now += secs(3600);
+    bench.handle_timeout();
+    assert_eq!(
+        bench.seen(),
+        [
+            "renewed as me, good for Some(3600s)".to_owned(),
+            format!(r#"send 2 {{"type":"publish","channel":"room","data":1,"requestId":"{request}"}}"#),
+            "close 1 1000".to_owned(),
+            format!("request {request}: AckTimeout"),
+        ]
+    );
+}
+
+#[test]
 fn a_clock_that_jumps_over_the_switch_and_a_ping_of_the_new_socket_leaves_neither_undone() {
     let (mut bench, _, _) = switching();
     bench.now += ms(20_001);
