@@ -117,7 +117,7 @@ impl Signalling {
             }
             Step::Trying(Attempt::Token { request, deadline }) if *deadline <= now => {
                 let request = *request;
-                self.act(Action::AbandonToken { request });
+                self.withdraw(request);
                 self.renewal_token_failed(now, TokenError::Timeout);
             }
             Step::Trying(Attempt::Socket { deadline, .. }) if *deadline <= now => {
@@ -167,6 +167,7 @@ impl Signalling {
     pub(super) fn renewal_failed(&mut self, now: Instant, failed: Failed) {
         let Some(connected) = self.connected() else { return };
         let (old, socket) = (connected.link.socket, connected.next_socket());
+        let kept = connected.overlap().map(Overlap::take_kept).unwrap_or_default();
         let Some(renewal) = connected.renewal.take() else { return };
         let wait = self.options.reconnect.delay(renewal.failures, &mut self.rng);
         let next = match failed.then {
@@ -187,6 +188,7 @@ impl Signalling {
         if let Some(connected) = self.connected() {
             connected.renewal = next;
         }
+        self.deliver(now, old, kept);
     }
 
     pub(super) fn next_closed(&mut self, now: Instant, code: CloseCode) {

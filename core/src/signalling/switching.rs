@@ -9,7 +9,7 @@ use super::in_flight::Purpose;
 use super::link::Attempt;
 use super::machine::{Phase, Signalling, count};
 use super::output::{Action, Event, Output};
-use super::overlap::{self, is_content};
+use super::overlap::{self, Overlap, is_content};
 use super::renewal::{
     Connected, Former, MARKER_GRACE, MARKER_TIMEOUT, MAX_UNSENT, RETIRE_TIMEOUT, Renewal, Step, Successor, Unsent,
 };
@@ -152,10 +152,24 @@ impl Signalling {
                 self.tell(Event::ResubscribeFailed { channel, error });
             }
         }
-        for text in cut.deliver {
+        self.deliver(now, socket, cut.deliver);
+    }
+
+    /// Gives the user what a socket has brought.
+    pub(super) fn deliver(&mut self, now: Instant, socket: SocketId, texts: Vec<String>) {
+        for text in texts {
             if let Ok(frame) = ServerFrame::parse(&text) {
                 self.frame_while_connected(now, socket, frame);
             }
+        }
+    }
+
+    /// The connection ends before the switch: what it has brought is for the user all the same.
+    pub(super) fn deliver_kept(&mut self, now: Instant) {
+        if let Some(connected) = self.connected() {
+            let socket = connected.link.socket;
+            let kept = connected.overlap().map(Overlap::take_kept).unwrap_or_default();
+            self.deliver(now, socket, kept);
         }
     }
 
@@ -237,7 +251,7 @@ impl Signalling {
         let sockets = [connected.next_socket(), connected.former_socket()];
         let (renewal, _former) = (connected.renewal.take(), connected.former.take());
         if let Some(Renewal { step: Step::Trying(Attempt::Token { request, .. }), .. }) = renewal {
-            self.act(Action::AbandonToken { request });
+            self.withdraw(request);
         }
         for socket in sockets.into_iter().flatten() {
             self.close_socket(socket, CloseCode::NORMAL, CloseReason::default());

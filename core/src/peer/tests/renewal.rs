@@ -158,3 +158,22 @@ fn what_a_switch_brings_after_the_room_was_refused_is_not_kept() {
     hand.peer.socket_closed(hand.now, NEW, None);
     assert_eq!((hand.peer.state(), hand.peer.poll_timeout()), (PeerState::Closed, None));
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the one moment everything else is counted from")]
+fn a_join_that_times_out_as_its_token_is_to_be_renewed_asks_for_no_other() {
+    let mut hand =
+        Hand { peer: MeteredPeer::new(MeteredPeerOptions::token_provider(), 7).unwrap(), now: Instant::now() };
+    hand.peer.join(hand.now, &room(), JoinOptions::default()).unwrap();
+    hand.peer.token(hand.now, TokenRequestId(1), Ok(Secret::from("a.token")));
+    let short = r#"{"type":"welcome","peerId":"me","expiresAt":1060,"serverTime":1000,"maxMessageSize":65536}"#;
+    hand.text(OLD, short);
+    hand.outputs();
+    // The machine slept, and both are long due.
+    hand.now += secs(31);
+    hand.peer.handle_timeout(hand.now);
+    assert_eq!(hand.peer.state(), PeerState::Idle);
+    let asks =
+        |output: &Output| matches!(output, Output::Signalling(Action::FetchToken { .. } | Action::AbandonToken { .. }));
+    assert!(!hand.outputs().iter().any(asks));
+}
