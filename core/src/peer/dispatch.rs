@@ -43,7 +43,11 @@ impl MeteredPeer {
     fn signalling_event(&mut self, now: Instant, event: signalling::Event) {
         match event {
             signalling::Event::Connected(session) => {
-                self.peer_id = Some(session.peer_id);
+                if self.peer_id.replace(session.peer_id) != self.peer_id {
+                    // What waits was meant for whom we were; it knows nothing of the connection that we will make.
+                    let unclaimed = self.held.clear();
+                    count(&mut self.counters.unclaimed_signals, unclaimed);
+                }
                 self.ice.set_servers(now, &session.ice_servers);
                 if session.reconnected {
                     self.reconnected(now);
