@@ -109,6 +109,10 @@ impl InFlight {
         }
     }
 
+    pub(super) fn is_waiting(&self, request: RequestId) -> bool {
+        self.waiting.contains_key(&request)
+    }
+
     pub(super) fn any_on(&self, socket: SocketId) -> bool {
         self.waiting.values().any(|waiting| waiting.socket == Some(socket))
     }

@@ -5,7 +5,7 @@
 //! what the new one brings after it. That is everything, once, in order. What the old one brings after it is kept for the
 //! case that the new one is lost before it has brought the same.
 //!
-//! A server that does not bring the marker on both is left with a rule that is nearly as good: what both sockets bring
+//! A server that answers the marker and does not bring it on both is left with a rule that is nearly as good: what both sockets bring
 //! is told by its text, and counted. What the new one has brought more often than the old one is delivered, and what the
 //! old one has brought more often is dropped once when the new one brings it. Of what the new one brought by then, the
 //! first presence of a channel, if it tells of nobody leaving, counts as the answer to our subscribe and is dropped, and

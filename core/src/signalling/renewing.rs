@@ -133,7 +133,7 @@ impl Signalling {
                         self.act(Action::SendText { socket, text: ClientFrame::Ping.encode() });
                     }
                     None if !late => return false,
-                    None if switching => self.switch(now),
+                    None if switching => self.switch_without_marker(now),
                     Some(Silence::Dead) | None => {
                         self.renewal_failed(now, Failed::closing(CloseCode::CLIENT_INACTIVITY));
                     }

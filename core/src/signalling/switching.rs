@@ -56,7 +56,23 @@ impl Signalling {
         }
         match result {
             Ok(()) => successor.deadline = successor.deadline.min(after(now, MARKER_GRACE)),
+            Err(RequestError::AckTimeout) => self.renewal_failed(now, Failed::closing(CloseCode::NORMAL)),
             Err(_) => self.switch(now),
+        }
+    }
+
+    /// The marker is not waited for any longer. An answer to it shows that the old socket has brought all it was to bring
+    /// before. Without one it may be dead, and have missed what the new one has been told of as long known: then all
+    /// stays as it is.
+    pub(super) fn switch_without_marker(&mut self, now: Instant) {
+        let Some(Renewal { step: Step::Switching { marker, .. }, .. }) = self.renewal() else {
+            return;
+        };
+        let marker = *marker;
+        if self.in_flight.is_waiting(marker) {
+            self.renewal_failed(now, Failed::closing(CloseCode::NORMAL));
+        } else {
+            self.switch(now);
         }
     }
 
@@ -81,7 +97,7 @@ impl Signalling {
         if let Some(Renewal { step: Step::Switching { unsent, .. }, .. }) = self.renewal()
             && unsent.len() > MAX_UNSENT
         {
-            self.switch(now);
+            self.switch_without_marker(now);
         }
     }
 

@@ -170,8 +170,7 @@ impl Waits {
         if client.state() != State::Connected || timeout.is_zero() {
             return;
         }
-        for socket in [watch.live, watch.next()].into_iter().flatten() {
-            let Some(Stirred { heard, at }) = self.stirred.get(&socket).copied() else { continue };
+        if let Some(Stirred { heard, at }) = watch.live.and_then(|live| self.stirred.get(&live).copied()) {
             assert!(now.saturating_duration_since(heard) < timeout, "a silent socket is kept");
             let ping_at = at.checked_add(self.ping_interval()).filter(|ping_at| *ping_at < now + FAR);
             let wakes_at = client.poll_timeout().unwrap();
