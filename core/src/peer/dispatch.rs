@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::error::{FatalError, JoinError};
-use super::machine::{MeteredPeer, Phase};
+use super::machine::{MeteredPeer, Phase, count};
 use super::output::{Event, MeteredDataKind, Output};
 use super::room::disconnected_while_joining;
 use crate::protocol::ErrorCode;

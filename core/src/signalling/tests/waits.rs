@@ -148,15 +148,15 @@ impl Waits {
                 let attempts = self.failures + 1;
                 assert!(is_terminal || max_attempts == Some(attempts), "given up after {attempts} attempts");
             }
-            (State::Reconnecting, State::Reconnecting) => {
-                if self.trying && watch.live.is_none() && watch.token.is_none() {
-                    (self.trying, self.failures) = (false, self.failures + 1);
-                    assert!(!is_terminal, "an attempt after {closed_with:?}");
-                    assert!(max_attempts.is_none_or(|max| self.failures < max), "too many attempts");
-                    let at = client.poll_timeout().unwrap();
-                    self.check(now, at.saturating_duration_since(now));
-                    self.not_before = Some(at);
-                }
+            (State::Reconnecting, State::Reconnecting)
+                if self.trying && watch.live.is_none() && watch.token.is_none() =>
+            {
+                (self.trying, self.failures) = (false, self.failures + 1);
+                assert!(!is_terminal, "an attempt after {closed_with:?}");
+                assert!(max_attempts.is_none_or(|max| self.failures < max), "too many attempts");
+                let at = client.poll_timeout().unwrap();
+                self.check(now, at.saturating_duration_since(now));
+                self.not_before = Some(at);
             }
             _ => {}
         }
