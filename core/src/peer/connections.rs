@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::machine::MeteredPeer;
+use super::machine::{MeteredPeer, count};
 use super::output::{Event, Output, RemoteEvent};
 use super::tracks::Tracked;
 use crate::ids::PeerId;
@@ -85,6 +85,7 @@ impl MeteredPeer {
         if let Some((remote, paths)) = self.roster.get_with_paths(peer) {
             while let Some(output) = remote.connection.poll_output() {
                 match output {
+                    rtc::Output::Signal(_) if remote.is_outdated() => count(&mut self.counters.undelivered_signals, 1),
                     rtc::Output::Signal(signal) => signals.push(signal),
                     rtc::Output::Transmit(transmit) => {
                         paths.transmits(peer, &transmit);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::error::{FatalError, JoinError};
-use super::machine::{MeteredPeer, Phase};
+use super::machine::{MeteredPeer, Phase, count};
 use super::output::{Event, MeteredDataKind, Output};
 use super::room::disconnected_while_joining;
 use crate::protocol::ErrorCode;
@@ -43,7 +43,11 @@ impl MeteredPeer {
     fn signalling_event(&mut self, now: Instant, event: signalling::Event) {
         match event {
             signalling::Event::Connected(session) => {
-                self.peer_id = Some(session.peer_id);
+                if self.peer_id.replace(session.peer_id) != self.peer_id {
+                    // What waits was meant for whom we were; it knows nothing of the connection that we will make.
+                    let unclaimed = self.held.clear();
+                    count(&mut self.counters.unclaimed_signals, unclaimed);
+                }
                 self.ice.set_servers(now, &session.ice_servers);
                 if session.reconnected {
                     self.reconnected(now);

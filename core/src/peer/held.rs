@@ -67,8 +67,11 @@ impl HeldSignals {
         self.waiting.front().map(|held| held.until)
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Drops everything; gives how many signals that were.
+    pub(super) fn clear(&mut self) -> u64 {
+        let dropped = u64::try_from(self.waiting.len()).unwrap_or(u64::MAX);
         *self = Self::default();
+        dropped
     }
 
     /// How many signals wait, and how many bytes.

@@ -70,6 +70,10 @@ impl MeteredPeer {
     }
 
     pub(super) fn direct(&mut self, now: Instant, from: PeerId, data: Payload, sender_metadata: Option<Metadata>) {
+        // One input may bring what ends us, and more after it.
+        if matches!(self.phase, Phase::Idle | Phase::Leaving { .. } | Phase::Closed) {
+            return count(&mut self.counters.foreign_messages, 1);
+        }
         match PeerMessage::read(data.as_raw()) {
             PeerMessage::UserData => self.user_data(from, data, MeteredDataKind::Direct, sender_metadata),
             PeerMessage::MalformedSignal => {

@@ -85,6 +85,8 @@ pub(super) struct Remote {
     pub(super) connection: Connection,
     shown: ConnectionState,
     showing: Showing,
+    /// The signalling connection dropped, and this one will be replaced.
+    outdated: bool,
     /// The other side has closed the connection, and gets a new one then if it is still in the room.
     revive_at: Option<Instant>,
     /// How often that was done since the connection was last up.
@@ -105,6 +107,7 @@ impl Remote {
             shown: connection.state(),
             connection,
             showing: Showing::Live,
+            outdated: false,
             revive_at: None,
             revivals: 0,
             allowance: Allowance::default(),
@@ -146,6 +149,7 @@ impl Remote {
     /// The signalling connection dropped: whatever the connection does now, it will be replaced. A peer that was never
     /// connected to has nothing to recover.
     pub(super) fn signalling_lost(&mut self) -> Option<RemoteEvent> {
+        self.outdated = true;
         if self.shown == ConnectionState::Idle {
             return None;
         }
@@ -183,6 +187,7 @@ impl Remote {
         self.metadata = metadata;
         self.tracks.clear();
         self.revive_at = None;
+        self.outdated = false;
         let old = std::mem::replace(&mut self.connection, connection);
         if self.shown == ConnectionState::Idle {
             return (old, None);
@@ -196,6 +201,12 @@ impl Remote {
         self.connection.close(now);
         self.showing = Showing::Live;
         self.show(ConnectionState::Closed)
+    }
+
+    /// Whether the connection is to be replaced. What it has to say is of no use to the other side then: an answer would
+    /// reach the connection after it.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.outdated
     }
 
     fn came_up(&mut self) {

@@ -50,7 +50,16 @@ impl Signalling {
         if let Phase::Connecting(Attempt::Token { request, .. })
         | Phase::Reconnecting { next: Next::Trying(Attempt::Token { request, .. }), .. } = self.phase
         {
-            self.act(Action::AbandonToken { request });
+            self.withdraw(request);
+        }
+    }
+
+    /// Withdraws a question to the token provider. One that nobody has been asked yet is not asked at all.
+    pub(super) fn withdraw(&mut self, request: TokenRequestId) {
+        let question = Output::Action(Action::FetchToken { request });
+        match self.outputs.iter().position(|output| *output == question) {
+            Some(at) => drop(self.outputs.remove(at)),
+            None => self.act(Action::AbandonToken { request }),
         }
     }
 

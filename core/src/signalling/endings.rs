@@ -49,6 +49,7 @@ impl Signalling {
 
     /// A welcomed connection ended.
     fn dropped(&mut self, now: Instant, ended: Ended) {
+        self.deliver_kept(now);
         let announced = match &self.phase {
             Phase::Connected(connected) => connected.link.announced_wait,
             _ => None,

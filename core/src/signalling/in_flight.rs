@@ -32,14 +32,16 @@ pub(super) enum Purpose {
 
 #[derive(Debug)]
 struct Waiting {
-    socket: SocketId,
+    /// Where it was sent; `None` while it waits to be, when nobody can have answered it.
+    socket: Option<SocketId>,
     deadline: Instant,
     purpose: Purpose,
 }
 
 /// The requests that wait for their answer, each until its deadline: at most the requests of 15 s.
 ///
-/// All have the same patience, and ids grow with time, so that the first is always the first to run out.
+/// All have the same patience, and ids grow with time, so that the first is always the first to run out. What waits to be
+/// sent comes last, and does not run out before: how long it waits is up to the renewal.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     ids: Counter,
@@ -52,7 +54,7 @@ impl InFlight {
         RequestId(self.ids.next())
     }
 
-    pub(super) fn insert(&mut self, now: Instant, socket: SocketId, request: RequestId, purpose: Purpose) {
+    pub(super) fn insert(&mut self, now: Instant, socket: Option<SocketId>, request: RequestId, purpose: Purpose) {
         self.waiting.insert(request, Waiting { socket, deadline: after(now, ACK_TIMEOUT), purpose });
     }
 
@@ -63,7 +65,7 @@ impl InFlight {
             return None;
         }
         let request = RequestId(wire_id.parse().ok()?);
-        if self.waiting.get(&request)?.socket != socket {
+        if self.waiting.get(&request)?.socket != Some(socket) {
             return None;
         }
         let Waiting { purpose, .. } = self.waiting.remove(&request)?;
@@ -73,11 +75,13 @@ impl InFlight {
     /// Takes the first request whose patience has run out.
     pub(super) fn expired(&mut self, now: Instant) -> Option<(RequestId, Purpose)> {
         let first = self.waiting.first_entry()?;
-        (first.get().deadline <= now).then(|| first.remove_entry()).map(|(request, waiting)| (request, waiting.purpose))
+        let is_due = first.get().socket.is_some() && first.get().deadline <= now;
+        is_due.then(|| first.remove_entry()).map(|(request, waiting)| (request, waiting.purpose))
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.waiting.first_key_value().map(|(_, waiting)| waiting.deadline)
+        let (_, first) = self.waiting.first_key_value()?;
+        first.socket.map(|_| first.deadline)
     }
 
     /// Takes all of them, for their connection is gone.
@@ -85,8 +89,8 @@ impl InFlight {
         std::mem::take(&mut self.waiting).into_iter().map(|(request, waiting)| (request, waiting.purpose))
     }
 
-    /// Takes those of one socket, for it is gone.
-    pub(super) fn take_of(&mut self, socket: SocketId) -> impl Iterator<Item = (RequestId, Purpose)> + use<> {
+    /// Takes those that were sent on one socket, for it is gone, or with `None` those that were not sent.
+    pub(super) fn take_of(&mut self, socket: Option<SocketId>) -> impl Iterator<Item = (RequestId, Purpose)> + use<> {
         let (of_it, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|(_, waiting)| waiting.socket == socket);
         self.waiting = others;
@@ -95,18 +99,22 @@ impl InFlight {
 
     /// Forgets what the machine asked for itself on a socket.
     pub(super) fn forget_own(&mut self, socket: SocketId) {
-        self.waiting.retain(|_, waiting| waiting.socket != socket || waiting.purpose == Purpose::User);
+        self.waiting.retain(|_, waiting| waiting.socket != Some(socket) || waiting.purpose == Purpose::User);
     }
 
-    /// The request will be sent on another socket than was thought.
-    pub(super) fn moves_to(&mut self, socket: SocketId, request: RequestId) {
+    /// The request that has waited is sent on this socket now.
+    pub(super) fn is_sent(&mut self, socket: SocketId, request: RequestId) {
         if let Some(waiting) = self.waiting.get_mut(&request) {
-            waiting.socket = socket;
+            waiting.socket = Some(socket);
         }
     }
 
+    pub(super) fn is_waiting(&self, request: RequestId) -> bool {
+        self.waiting.contains_key(&request)
+    }
+
     pub(super) fn any_on(&self, socket: SocketId) -> bool {
-        self.waiting.values().any(|waiting| waiting.socket == socket)
+        self.waiting.values().any(|waiting| waiting.socket == Some(socket))
     }
 
     pub(super) fn len(&self) -> usize {

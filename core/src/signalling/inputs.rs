@@ -52,7 +52,9 @@ impl Signalling {
             if let Phase::Connected(connected) = &mut self.phase {
                 connected.link.heard(now);
             }
-        } else if !self.is_next(socket) && !self.is_former(socket) {
+        } else if self.is_next(socket) {
+            self.next_heard(now);
+        } else if !self.is_former(socket) {
             return self.stale();
         }
         count(&mut self.counters.malformed_frames);

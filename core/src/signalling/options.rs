@@ -222,6 +222,9 @@ impl Endpoint {
     fn with(&self, name: &str, value: &Secret) -> SocketUrl {
         let mut url = self.0.clone();
         url.query_pairs_mut().append_pair(name, value.expose());
+        // The form that a form's data has differs in this from that of a URL.
+        let query = url.query().unwrap_or_default().replace('+', "%20");
+        url.set_query(Some(&query));
         SocketUrl(Secret::new(url))
     }
 }
@@ -236,8 +239,8 @@ mod tests {
 
     #[test]
     fn the_credential_goes_percent_encoded_into_the_query() {
-        let url = with_url("ws://localhost:8080").unwrap().with_key(&Secret::new("pk_live_a&b%c"));
-        assert_eq!(url.expose(), "ws://localhost:8080/v1?key=pk_live_a%26b%25c");
+        let url = with_url("ws://localhost:8080").unwrap().with_key(&Secret::new("pk_live_a&b%c +\n"));
+        assert_eq!(url.expose(), "ws://localhost:8080/v1?key=pk_live_a%26b%25c%20%2B%0A");
         assert_eq!(format!("{url:?}"), "SocketUrl(***)");
         let url = with_url("wss://rms.metered.ca").unwrap().with_token(&Secret::new("e.y"));
         assert_eq!(url.expose(), "wss://rms.metered.ca/v1?token=e.y");

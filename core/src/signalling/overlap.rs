@@ -2,9 +2,10 @@
 //!
 //! Messages have no ids, but the server routes what it gets in one order, and each socket keeps that order. So we send a
 //! message to ourselves, the marker, which comes on both sockets: the user gets what the old one brings before it and
-//! what the new one brings after it. That is everything, once, in order.
+//! what the new one brings after it. That is everything, once, in order. What the old one brings after it is kept for the
+//! case that the new one is lost before it has brought the same.
 //!
-//! A server that does not bring the marker on both is left with a rule that is nearly as good: what both sockets bring
+//! A server that answers the marker and does not bring it on both is left with a rule that is nearly as good: what both sockets bring
 //! is told by its text, and counted. What the new one has brought more often than the old one is delivered, and what the
 //! old one has brought more often is dropped once when the new one brings it. Of what the new one brought by then, the
 //! first presence of a channel, if it tells of nobody leaving, counts as the answer to our subscribe and is dropped, and
@@ -56,6 +57,8 @@ pub(super) struct Overlap {
     marker: String,
     /// What the old socket has brought and the user has got.
     delivered: Surplus,
+    /// What the old socket has brought after the marker, and only the new one brings to the user.
+    kept: Vec<String>,
     /// What the new socket has brought, with whether it is dropped if there is no marker.
     held: Vec<(String, bool)>,
     /// Channels of which the new socket has brought presence.
@@ -106,11 +109,13 @@ impl Overlap {
     pub(super) fn on_old(&mut self, text: &str, frame: &ServerFrame<'_>) -> bool {
         if self.is_our_marker(frame) {
             self.old_cut = true;
-        }
-        if self.old_cut {
             return false;
         }
         self.remember(text);
+        if self.old_cut {
+            self.kept.push(text.to_owned());
+            return false;
+        }
         let count = self.delivered.entry(text.to_owned()).or_default();
         *count = count.saturating_add(1);
         true
@@ -141,6 +146,11 @@ impl Overlap {
     /// Whether the marker has come on both sockets.
     pub(super) fn is_cut(&self) -> bool {
         self.old_cut && self.new_cut.is_some()
+    }
+
+    /// What the user is still to get of the old socket, if there will be no switch.
+    pub(super) fn take_kept(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.kept)
     }
 
     /// Decides what of the new socket's is for the user.

@@ -16,7 +16,7 @@ use super::link::{Attempt, Link, Silence};
 use super::machine::{Phase, Signalling};
 use super::output::Action;
 use super::overlap::Overlap;
-use super::renewal::{Connected, NO_GAIN, Renewal, SUBSCRIBE_TIMEOUT, Step, Successor, Unsent};
+use super::renewal::{Connected, NO_GAIN, Renewal, SUBSCRIBE_TIMEOUT, Step, Successor};
 use crate::Secret;
 use crate::ids::{Channel, PeerId, SocketId};
 use crate::protocol::{ClientFrame, CloseCode, ErrorCode, ServerFrame, Welcome, limits};
@@ -117,7 +117,7 @@ impl Signalling {
             }
             Step::Trying(Attempt::Token { request, deadline }) if *deadline <= now => {
                 let request = *request;
-                self.act(Action::AbandonToken { request });
+                self.withdraw(request);
                 self.renewal_token_failed(now, TokenError::Timeout);
             }
             Step::Trying(Attempt::Socket { deadline, .. }) if *deadline <= now => {
@@ -133,7 +133,7 @@ impl Signalling {
                         self.act(Action::SendText { socket, text: ClientFrame::Ping.encode() });
                     }
                     None if !late => return false,
-                    None if switching => self.switch(now),
+                    None if switching => self.switch_without_marker(now),
                     Some(Silence::Dead) | None => {
                         self.renewal_failed(now, Failed::closing(CloseCode::CLIENT_INACTIVITY));
                     }
@@ -167,6 +167,7 @@ impl Signalling {
     pub(super) fn renewal_failed(&mut self, now: Instant, failed: Failed) {
         let Some(connected) = self.connected() else { return };
         let (old, socket) = (connected.link.socket, connected.next_socket());
+        let kept = connected.overlap().map(Overlap::take_kept).unwrap_or_default();
         let Some(renewal) = connected.renewal.take() else { return };
         let wait = self.options.reconnect.delay(renewal.failures, &mut self.rng);
         let next = match failed.then {
@@ -179,17 +180,15 @@ impl Signalling {
             self.close_socket(socket, code, CloseReason::default());
         }
         if let Step::Switching { unsent, .. } = renewal.step {
-            for Unsent { request, text } in unsent {
-                self.in_flight.moves_to(old, request);
-                self.act(Action::SendText { socket: old, text });
-            }
+            self.send_unsent(old, unsent);
         }
         if let Some(socket) = socket {
-            let _own = self.in_flight.take_of(socket);
+            let _own = self.in_flight.take_of(Some(socket));
         }
         if let Some(connected) = self.connected() {
             connected.renewal = next;
         }
+        self.deliver(now, old, kept);
     }
 
     pub(super) fn next_closed(&mut self, now: Instant, code: CloseCode) {
@@ -206,11 +205,16 @@ impl Signalling {
         self.renewal_failed(now, failed);
     }
 
-    /// A text on the socket of the renewal.
-    pub(super) fn next_text(&mut self, now: Instant, socket: SocketId, text: &str) {
+    /// Something came on the socket of the renewal.
+    pub(super) fn next_heard(&mut self, now: Instant) {
         if let Some(successor) = self.successor() {
             successor.link.heard(now);
         }
+    }
+
+    /// A text on the socket of the renewal.
+    pub(super) fn next_text(&mut self, now: Instant, socket: SocketId, text: &str) {
+        self.next_heard(now);
         if text.len() > limits::CLIENT_INBOUND_FRAME_BYTES {
             self.renewal_failed(now, Failed::closing(CloseCode::MESSAGE_TOO_BIG));
             return;
@@ -294,7 +298,7 @@ impl Signalling {
             None => ClientFrame::Unsubscribe { channel: name, request_id },
         };
         let text = frame.encode();
-        self.in_flight.insert(now, socket, request, Purpose::Renewal { channel: channel.clone() });
+        self.in_flight.insert(now, Some(socket), request, Purpose::Renewal { channel: channel.clone() });
         self.act(Action::SendText { socket, text });
     }
 

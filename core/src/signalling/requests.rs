@@ -29,13 +29,16 @@ impl Signalling {
             return Err(RequestError::NotConnected);
         };
         let request = self.in_flight.next_id();
-        let mut text = frame(Some(request.get().to_string().into())).encode();
-        if let Some(socket) = self.request_waits(request, &mut text) {
-            self.in_flight.insert(now, socket, request, purpose);
-            self.switch_if_too_many_wait(now);
-        } else {
-            self.in_flight.insert(now, socket, request, purpose);
-            self.act(Action::SendText { socket, text });
+        let text = frame(Some(request.get().to_string().into())).encode();
+        match self.wait_for_switch(request, text) {
+            None => {
+                self.in_flight.insert(now, None, request, purpose);
+                self.switch_if_too_many_wait(now);
+            }
+            Some(text) => {
+                self.in_flight.insert(now, Some(socket), request, purpose);
+                self.act(Action::SendText { socket, text });
+            }
         }
         Ok(request)
     }

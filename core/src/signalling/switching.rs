@@ -9,7 +9,7 @@ use super::in_flight::Purpose;
 use super::link::Attempt;
 use super::machine::{Phase, Signalling, count};
 use super::output::{Action, Event, Output};
-use super::overlap::{self, is_content};
+use super::overlap::{self, Overlap, is_content};
 use super::renewal::{
     Connected, Former, MARKER_GRACE, MARKER_TIMEOUT, MAX_UNSENT, RETIRE_TIMEOUT, Renewal, Step, Successor, Unsent,
 };
@@ -41,7 +41,7 @@ impl Signalling {
         let step = Step::Switching { successor, marker, unsent: VecDeque::new() };
         connected.renewal = Some(Renewal { expires_at, failures, step });
         if let Some(text) = text {
-            self.in_flight.insert(now, old, marker, Purpose::Marker);
+            self.in_flight.insert(now, Some(old), marker, Purpose::Marker);
             self.act(Action::SendText { socket: old, text });
         }
     }
@@ -56,24 +56,48 @@ impl Signalling {
         }
         match result {
             Ok(()) => successor.deadline = successor.deadline.min(after(now, MARKER_GRACE)),
+            Err(RequestError::AckTimeout) => self.renewal_failed(now, Failed::closing(CloseCode::NORMAL)),
             Err(_) => self.switch(now),
         }
     }
 
-    /// Where a request is to wait that is made while the marker is awaited.
-    pub(super) fn request_waits(&mut self, request: RequestId, text: &mut String) -> Option<SocketId> {
-        let Some(Renewal { step: Step::Switching { successor, unsent, .. }, .. }) = self.renewal() else {
-            return None;
+    /// The marker is not waited for any longer. An answer to it shows that the old socket has brought all it was to bring
+    /// before. Without one it may be dead, and have missed what the new one has been told of as long known: then all
+    /// stays as it is.
+    pub(super) fn switch_without_marker(&mut self, now: Instant) {
+        let Some(Renewal { step: Step::Switching { marker, .. }, .. }) = self.renewal() else {
+            return;
         };
-        unsent.push_back(Unsent { request, text: std::mem::take(text) });
-        Some(successor.link.socket)
+        let marker = *marker;
+        if self.in_flight.is_waiting(marker) {
+            self.renewal_failed(now, Failed::closing(CloseCode::NORMAL));
+        } else {
+            self.switch(now);
+        }
+    }
+
+    /// Lets a request wait that is made while the marker is awaited; at any other time gives its text back.
+    pub(super) fn wait_for_switch(&mut self, request: RequestId, text: String) -> Option<String> {
+        let Some(Renewal { step: Step::Switching { unsent, .. }, .. }) = self.renewal() else {
+            return Some(text);
+        };
+        unsent.push_back(Unsent { request, text });
+        None
+    }
+
+    /// Sends what has waited.
+    pub(super) fn send_unsent(&mut self, socket: SocketId, unsent: VecDeque<Unsent>) {
+        for Unsent { request, text } in unsent {
+            self.in_flight.is_sent(socket, request);
+            self.act(Action::SendText { socket, text });
+        }
     }
 
     pub(super) fn switch_if_too_many_wait(&mut self, now: Instant) {
         if let Some(Renewal { step: Step::Switching { unsent, .. }, .. }) = self.renewal()
             && unsent.len() > MAX_UNSENT
         {
-            self.switch(now);
+            self.switch_without_marker(now);
         }
     }
 
@@ -135,9 +159,7 @@ impl Signalling {
         self.ice_servers = session.ice_servers.clone();
         self.max_message_size = session.max_message_size;
         self.tell(Event::Renewed(session));
-        for Unsent { text, .. } in unsent {
-            self.act(Action::SendText { socket, text });
-        }
+        self.send_unsent(socket, unsent);
         if !owed {
             self.close_socket(old, CloseCode::NORMAL, CloseReason::default());
         }
@@ -146,10 +168,24 @@ impl Signalling {
                 self.tell(Event::ResubscribeFailed { channel, error });
             }
         }
-        for text in cut.deliver {
+        self.deliver(now, socket, cut.deliver);
+    }
+
+    /// Gives the user what a socket has brought.
+    pub(super) fn deliver(&mut self, now: Instant, socket: SocketId, texts: Vec<String>) {
+        for text in texts {
             if let Ok(frame) = ServerFrame::parse(&text) {
                 self.frame_while_connected(now, socket, frame);
             }
+        }
+    }
+
+    /// The connection ends before the switch: what it has brought is for the user all the same.
+    pub(super) fn deliver_kept(&mut self, now: Instant) {
+        if let Some(connected) = self.connected() {
+            let socket = connected.link.socket;
+            let kept = connected.overlap().map(Overlap::take_kept).unwrap_or_default();
+            self.deliver(now, socket, kept);
         }
     }
 
@@ -209,7 +245,7 @@ impl Signalling {
     }
 
     fn requests_lost_on(&mut self, socket: SocketId) {
-        for (request, purpose) in self.in_flight.take_of(socket) {
+        for (request, purpose) in self.in_flight.take_of(Some(socket)) {
             if purpose == Purpose::User {
                 self.outputs.push_back(Output::RequestDone { request, result: Err(RequestError::Disconnected) });
             }
@@ -218,11 +254,7 @@ impl Signalling {
 
     /// Fails the requests that waited for the switch, for their connection is gone: they never left.
     pub(super) fn unsent_lost(&mut self) {
-        let Some(Renewal { step: Step::Switching { successor, .. }, .. }) = self.renewal() else {
-            return;
-        };
-        let socket = successor.link.socket;
-        for (request, purpose) in self.in_flight.take_of(socket) {
+        for (request, purpose) in self.in_flight.take_of(None) {
             if purpose == Purpose::User {
                 self.outputs.push_back(Output::RequestDone { request, result: Err(RequestError::NotConnected) });
             }
@@ -235,7 +267,7 @@ impl Signalling {
         let sockets = [connected.next_socket(), connected.former_socket()];
         let (renewal, _former) = (connected.renewal.take(), connected.former.take());
         if let Some(Renewal { step: Step::Trying(Attempt::Token { request, .. }), .. }) = renewal {
-            self.act(Action::AbandonToken { request });
+            self.withdraw(request);
         }
         for socket in sockets.into_iter().flatten() {
             self.close_socket(socket, CloseCode::NORMAL, CloseReason::default());

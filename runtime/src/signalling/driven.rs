@@ -183,11 +183,16 @@ impl Machine for Driven {
                     self.shared.hub.publish(&event);
                 }
                 Output::Connected(result) => {
+                    self.shared.see(&self.core);
                     if let Some(reply) = self.connect.take() {
                         answer(reply, result.map_err(Into::into));
                     }
                 }
                 Output::RequestDone { request, result } => {
+                    // What made it fail may have changed the state, and the event that tells so is yet to come.
+                    if result.is_err() {
+                        self.shared.see(&self.core);
+                    }
                     self.requests.done(request, result);
                 }
                 Output::Finished => {
@@ -203,5 +208,88 @@ impl Drop for Driven {
     /// Also when the executor drops the driver half-way: nobody waits for what will not come.
     fn drop(&mut self) {
         self.finished();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context, Wake, Waker};
+
+    use futures_channel::oneshot;
+    use metered_realtime_core::SocketId;
+    use metered_realtime_core::protocol::CloseCode;
+    use metered_realtime_core::signalling::Action;
+
+    use super::*;
+
+    /// Looks, in the moment an answer comes, whether the client is in the state it shall be in by then.
+    struct Look {
+        shared: Arc<Shared>,
+        wanted: State,
+        came: AtomicBool,
+    }
+
+    impl Wake for Look {
+        fn wake(self: Arc<Self>) {
+            assert_eq!(self.shared.state(), self.wanted);
+            self.came.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn look<T>(shared: &Arc<Shared>, wanted: State, answer: &mut oneshot::Receiver<T>) -> Arc<Look> {
+        let look = Arc::new(Look { shared: shared.clone(), wanted, came: AtomicBool::new(false) });
+        assert!(Pin::new(answer).poll(&mut Context::from_waker(&Waker::from(look.clone()))).is_pending());
+        look
+    }
+
+    fn run(driven: &mut Driven) -> Option<SocketId> {
+        let mut opened = None;
+        while let Some(task) = driven.poll_task() {
+            if let Task::Signalling(Action::OpenSocket { socket, .. }) = task {
+                opened = Some(socket);
+            }
+        }
+        opened
+    }
+
+    #[test]
+    fn whoever_gets_an_error_sees_the_state_that_came_of_it() {
+        let now = Instant::now();
+        let (mut driven, shared) = Driven::new(SignallingOptions::api_key("pk_x"), 7, 8).unwrap();
+        let (reply, mut answer) = oneshot::channel();
+        driven.command(now, Command::Connect { reply });
+        let socket = run(&mut driven).unwrap();
+        let connected = look(&shared, State::Connected, &mut answer);
+        driven.socket_text(
+            now,
+            socket,
+            r#"{"type":"welcome","peerId":"me","expiresAt":null,"serverTime":1,"maxMessageSize":65536}"#,
+        );
+        run(&mut driven);
+        let (reply, mut answer) = oneshot::channel();
+        let (channel, data) = (Channel::new("a").unwrap(), Payload::from_json("1").unwrap());
+        driven.command(now, Command::Publish { channel, data, reply });
+        run(&mut driven);
+        let dropped = look(&shared, State::Reconnecting, &mut answer);
+        driven.socket_closed(now, socket, None);
+        run(&mut driven);
+        for look in [connected, dropped] {
+            assert!(look.came.load(Ordering::Relaxed));
+        }
+    }
+
+    #[test]
+    fn whoever_could_not_connect_sees_the_client_closed() {
+        let now = Instant::now();
+        let (mut driven, shared) = Driven::new(SignallingOptions::api_key("pk_x"), 7, 8).unwrap();
+        let (reply, mut answer) = oneshot::channel();
+        driven.command(now, Command::Connect { reply });
+        let socket = run(&mut driven).unwrap();
+        let refused = look(&shared, State::Closed, &mut answer);
+        driven.socket_closed(now, socket, Some((CloseCode(4001), "")));
+        run(&mut driven);
+        assert!(refused.came.load(Ordering::Relaxed));
     }
 }

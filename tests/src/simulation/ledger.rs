@@ -4,7 +4,9 @@
 //! not connected, was never passed on; one that ended in a drop or a timeout may have been, once. Whoever the hub passed
 //! a message to shows it to its user exactly once, unless that socket ended before it arrived.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+use metered_realtime_core::Channel;
 
 use super::network::SocketKey;
 
@@ -35,8 +37,8 @@ struct Message {
 pub(super) struct Ledger {
     made: u64,
     messages: BTreeMap<u64, Message>,
-    /// What is on its way to a user who has to get it.
-    owed: BTreeMap<SocketKey, BTreeSet<u64>>,
+    /// What is on its way to a user who has to get it, with its channel if it has one.
+    owed: BTreeMap<SocketKey, BTreeMap<u64, Option<Channel>>>,
 }
 
 impl Ledger {
@@ -88,14 +90,21 @@ impl Ledger {
         Ok(())
     }
 
-    pub(super) fn owe(&mut self, socket: SocketKey, id: u64) {
-        self.owed.entry(socket).or_default().insert(id);
+    pub(super) fn owe(&mut self, socket: SocketKey, id: u64, channel: Option<Channel>) {
+        self.owed.entry(socket).or_default().insert(id, channel);
     }
 
     /// It was shown to the user, or the user wants nothing from there any more.
     pub(super) fn paid(&mut self, socket: SocketKey, id: u64) {
         if let Some(owed) = self.owed.get_mut(&socket) {
             owed.remove(&id);
+        }
+    }
+
+    /// Looks through what is owed over a socket for what its user has got over another one, or wants no more.
+    pub(super) fn look_through(&mut self, socket: SocketKey, is_owed: impl Fn(u64, Option<&Channel>) -> bool) {
+        if let Some(owed) = self.owed.get_mut(&socket) {
+            owed.retain(|id, channel| is_owed(*id, channel.as_ref()));
         }
     }
 
@@ -106,7 +115,8 @@ impl Ledger {
 
     /// All is quiet: every message has ended and arrived. Settles the account.
     pub(super) fn settle(&mut self) -> Result<(), String> {
-        if let Some((socket, id)) = self.owed.iter().find_map(|(socket, ids)| Some((socket, ids.first()?))) {
+        if let Some((socket, id)) = self.owed.iter().find_map(|(socket, ids)| Some((socket, ids.first_key_value()?.0)))
+        {
             return Err(format!("message {id} never arrived over {socket:?}, which is open"));
         }
         for (id, message) in &self.messages {

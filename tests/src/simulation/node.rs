@@ -130,6 +130,14 @@ impl Machine {
         }
     }
 
+    /// Whether its user wants to hear what is said on a channel, or to it alone.
+    pub(super) fn wants(&self, channel: Option<&Channel>) -> bool {
+        match (self, channel) {
+            (Self::Plain(signalling), Some(channel)) => signalling.subscriptions().any(|wanted| wanted == channel),
+            _ => true,
+        }
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         match self {
             Self::Room(peer, _) => peer.state() == peer::PeerState::Idle,

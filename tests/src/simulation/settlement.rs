@@ -20,6 +20,13 @@ impl World {
             self.agenda.add(self.now + Duration::from_secs(1), Event::Settlement);
             return Ok(());
         }
+        for node in self.slots.iter().filter_map(|slot| slot.node.as_ref()) {
+            for socket in node.sockets.values() {
+                self.ledger.look_through(*socket, |message, channel| {
+                    node.machine.wants(channel) && !node.checks.has_received(message)
+                });
+            }
+        }
         self.ledger.settle()?;
         self.totals.calms += 1;
         let took = (self.now + PATIENCE).saturating_sub(self.settle_by);

@@ -308,3 +308,24 @@ fn going_away_reconnects_after_the_announced_wait_without_an_error() {
     assert!(world.now - before >= Duration::from_millis(7000));
     assert!(world.nodes[0].errors().is_empty());
 }
+
+#[test]
+fn a_connection_that_is_to_be_replaced_tells_the_other_side_nothing_any_more() {
+    let mut world = World::named(2).all_joined();
+    world.server.snapshots = false;
+    world.drop_socket(1);
+    world.pass(secs(2));
+    world.forget();
+    let to = world.id(0);
+    let options = DataChannelOptions::default();
+    world.call(1, |peer, now| peer.open_channel(now, &to, options.clone())).unwrap();
+    world.pass(secs(1));
+    assert_eq!(world.nodes[1].peer.state(), PeerState::Reconnecting);
+    assert!(!world.nodes[1].sent.iter().any(|text| text.contains("rtc-")), "{:?}", world.nodes[1].sent);
+    world.server.snapshots = true;
+    world.until_state(1, PeerState::Joined);
+    let to = world.id(1);
+    let channel = world.call(0, |peer, now| peer.open_channel(now, &to, options)).unwrap();
+    world.request(0, |peer, now| peer.channel_send(now, &to, channel, ChannelMessage::Text("hello".into()))).unwrap();
+    world.until("the message", |world| world.nodes[1].messages() == 1);
+}

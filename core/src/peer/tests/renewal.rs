@@ -69,8 +69,13 @@ fn said(n: u32) -> String {
 }
 
 /// In a room with `p`, an hour's token almost over, and the marker of the renewal awaited: with its text.
-#[expect(clippy::disallowed_methods, reason = "the one moment everything else is counted from")]
 fn about_to_switch() -> (Hand, String) {
+    about_to_switch_with(ack)
+}
+
+/// The same, with this answer to the subscribe on the new socket.
+#[expect(clippy::disallowed_methods, reason = "the one moment everything else is counted from")]
+fn about_to_switch_with(answer: impl Fn(&str) -> String) -> (Hand, String) {
     let mut hand =
         Hand { peer: MeteredPeer::new(MeteredPeerOptions::token_provider(), 7).unwrap(), now: Instant::now() };
     hand.peer.join(hand.now, &room(), JoinOptions::default()).unwrap();
@@ -85,7 +90,7 @@ fn about_to_switch() -> (Hand, String) {
     hand.peer.token(hand.now, TokenRequestId(2), Ok(Secret::from("b.token")));
     hand.welcome(NEW);
     let outputs = hand.outputs();
-    let subscribe = ack(sent(&outputs, NEW)[0]);
+    let subscribe = answer(sent(&outputs, NEW)[0]);
     hand.text(NEW, &subscribe);
     hand.text(NEW, &presence(&["p"], &[]));
     let outputs = hand.outputs();
@@ -136,4 +141,39 @@ fn a_failed_renewal_is_not_seen_either() {
     let events: Vec<Output> = hand.outputs().into_iter().filter(|output| matches!(output, Output::Event(_))).collect();
     assert!(matches!(&events[..], [Output::Event(Event::Data(_))]), "{events:?}");
     assert_eq!(hand.peer.state(), PeerState::Joined);
+}
+
+#[test]
+fn what_a_switch_brings_after_the_room_was_refused_is_not_kept() {
+    let refused = |subscribe: &str| {
+        ack(subscribe).replace(r#""type":"ack""#, r#""type":"error","code":"channel_not_authorized""#)
+    };
+    let (mut hand, marker) = about_to_switch_with(refused);
+    let signal = r#"{"type":"direct","from":"q","data":{"type":"rtc-ice","candidate":null}}"#;
+    for (socket, text) in [(NEW, &marker[..]), (NEW, signal), (OLD, &marker)] {
+        hand.text(socket, text);
+    }
+    assert_eq!(hand.peer.state(), PeerState::Leaving);
+    assert_eq!(hand.peer.held.held(), (0, 0));
+    hand.peer.socket_closed(hand.now, NEW, None);
+    assert_eq!((hand.peer.state(), hand.peer.poll_timeout()), (PeerState::Closed, None));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the one moment everything else is counted from")]
+fn a_join_that_times_out_as_its_token_is_to_be_renewed_asks_for_no_other() {
+    let mut hand =
+        Hand { peer: MeteredPeer::new(MeteredPeerOptions::token_provider(), 7).unwrap(), now: Instant::now() };
+    hand.peer.join(hand.now, &room(), JoinOptions::default()).unwrap();
+    hand.peer.token(hand.now, TokenRequestId(1), Ok(Secret::from("a.token")));
+    let short = r#"{"type":"welcome","peerId":"me","expiresAt":1060,"serverTime":1000,"maxMessageSize":65536}"#;
+    hand.text(OLD, short);
+    hand.outputs();
+    // The machine slept, and both are long due.
+    hand.now += secs(31);
+    hand.peer.handle_timeout(hand.now);
+    assert_eq!(hand.peer.state(), PeerState::Idle);
+    let asks =
+        |output: &Output| matches!(output, Output::Signalling(Action::FetchToken { .. } | Action::AbandonToken { .. }));
+    assert!(!hand.outputs().iter().any(asks));
 }

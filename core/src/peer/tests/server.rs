@@ -44,6 +44,8 @@ pub(super) struct Server {
     pub(super) metadata: Option<String>,
     /// The `metadata` of every `welcome`, as JSON.
     pub(super) welcome_metadata: Option<String>,
+    /// How many seconds a token is good for from each `welcome` on.
+    pub(super) lifetime: Option<u32>,
     /// The subscribes that have come, with whether they ask for metadata.
     pub(super) subscribed: Vec<(usize, bool)>,
 }
@@ -63,6 +65,7 @@ impl Server {
             messages: Answer::Ack,
             metadata: None,
             welcome_metadata: None,
+            lifetime: None,
             subscribed: Vec::new(),
         }
     }
@@ -112,10 +115,14 @@ impl World {
             Some(name) => name.clone(),
             None => format!("peer-{}", self.server.next_peer_id),
         };
+        let lifetime = self.server.lifetime.filter(|_| self.nodes[node].name.is_some());
+        if let Some(lifetime) = lifetime {
+            self.push(Duration::from_secs(lifetime.into()), Delivery::TokenExpires { node, socket });
+        }
         let metadata = self.server.welcome_metadata.as_deref().map(|text| Metadata::from_json(text).unwrap());
         let welcome = ServerFrame::Welcome(Welcome {
             peer_id: peer_id.as_str().into(),
-            expires_at: None,
+            expires_at: lifetime.map(|lifetime| 1.0 + f64::from(lifetime)),
             server_time: 1.0,
             max_message_size: 65_536,
             metadata: metadata.as_ref().map(Metadata::as_raw),
@@ -211,10 +218,10 @@ impl World {
         self.push(SIGNALLING_DELAY + delay, Delivery::ToClient { node, socket, text });
     }
 
-    /// The server notices that a socket is gone.
-    pub(super) fn server_lost(&mut self, node: usize, socket: SocketId) {
+    /// The server notices that a socket is gone. Gives whether it was still there.
+    pub(super) fn server_lost(&mut self, node: usize, socket: SocketId) -> bool {
         let Some(gone) = self.server.connections.remove(&(node, socket)) else {
-            return;
+            return false;
         };
         for channel in &gone.channels {
             if !self.server.is_member(channel, &gone.peer_id) {
@@ -223,6 +230,7 @@ impl World {
                 }
             }
         }
+        true
     }
 
     /// The server notices every socket that is gone.
@@ -231,7 +239,7 @@ impl World {
             .server
             .connections
             .keys()
-            .filter(|(node, socket)| self.nodes[*node].socket() != Some(*socket))
+            .filter(|(node, socket)| !self.nodes[*node].is_open(*socket))
             .copied()
             .collect();
         for (node, socket) in gone {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::{World, secs};
 use crate::ids::{PeerId, TrackId};
 use crate::media::MediaKind;
-use crate::peer::{LocalTrack, Output, RemoteEvent};
+use crate::peer::{LocalTrack, Output, PeerState, RemoteEvent};
 use crate::protocol::{Metadata, Payload};
 use crate::rtc::ConnectionState;
 
@@ -51,6 +51,19 @@ fn signals_before_their_senders_presence_wait_and_are_delivered_in_order() {
         .until("connected", |world| world.nodes[0].peer.remote_state(&world.id(1)) == Some(ConnectionState::Connected));
     assert_eq!(world.nodes[0].peer.held.held(), (0, 0));
     assert_eq!(world.nodes[0].comings_and_goings(), ["+named-1"]);
+}
+
+#[test]
+fn early_signals_outlive_a_reconnect_but_not_the_id_they_were_sent_to() {
+    for (mut world, kept) in [(World::named(1), 1), (World::new(1), 0)] {
+        world.join(0).unwrap();
+        world.inject(0, &direct("early", END));
+        world.drop_socket(0);
+        world.pass(secs(2));
+        let node = &world.nodes[0].peer;
+        assert_eq!((node.state(), node.held.held().0), (PeerState::Joined, kept));
+        assert_eq!(node.counters().unclaimed_signals, 1 - kept as u64);
+    }
 }
 
 #[test]

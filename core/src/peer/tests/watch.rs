@@ -17,7 +17,8 @@ pub(super) struct Watch {
     /// The requests that began, as far as the test tells them, and those that ended.
     begun: BTreeSet<RequestId>,
     done: BTreeSet<RequestId>,
-    pub(super) open_socket: Option<SocketId>,
+    /// The sockets that are open or opening, in the order they were opened: one, or two while a token is renewed.
+    pub(super) open_sockets: Vec<SocketId>,
     open_token: Option<TokenRequestId>,
     /// Who left since the connection was lost.
     departed: BTreeSet<PeerId>,
@@ -111,17 +112,24 @@ impl Watch {
     fn action(&mut self, action: &Action) {
         match action {
             Action::OpenSocket { socket, .. } => {
-                assert_eq!((self.open_socket, self.open_token), (None, None), "two connections at a time");
-                self.open_socket = Some(*socket);
+                assert_eq!(self.open_token, None, "a connection before its token");
+                self.one_more();
+                self.open_sockets.push(*socket);
             }
             Action::SendText { socket, .. } => {
-                assert_eq!(self.open_socket, Some(*socket), "text for a socket that is gone");
+                assert!(self.open_sockets.contains(socket), "text for a socket that is gone");
             }
             Action::CloseSocket { socket, .. } => {
-                assert_eq!(self.open_socket.take(), Some(*socket), "a close of a socket that is gone");
+                let at = self.open_sockets.iter().position(|open| open == socket);
+                let at = at.expect("a close of a socket that is gone");
+                if self.open_sockets.len() == 2 && self.in_room() {
+                    self.see(["renewal: the old socket goes", "renewal: the new socket goes"][at]);
+                }
+                self.open_sockets.remove(at);
             }
             Action::FetchToken { request } => {
-                assert_eq!((self.open_socket, self.open_token), (None, None), "two connections at a time");
+                assert_eq!(self.open_token, None, "two questions at a time");
+                self.one_more();
                 self.open_token = Some(*request);
             }
             Action::AbandonToken { request } => {
@@ -130,12 +138,21 @@ impl Watch {
         }
     }
 
+    /// A connection is begun, which may be the second if there has been a `welcome` on the first.
+    fn one_more(&mut self) {
+        assert!(self.open_sockets.len() <= 1, "a third connection");
+        if !self.open_sockets.is_empty() {
+            assert!(self.in_room(), "two connections at a time while {}", self.state());
+            self.see(&format!("renewal while {}", self.state()));
+        }
+    }
+
     pub(super) fn token_answered(&mut self, request: TokenRequestId) {
         self.open_token.take_if(|open| *open == request);
     }
 
     pub(super) fn socket_closed(&mut self, socket: SocketId) {
-        self.open_socket.take_if(|open| *open == socket);
+        self.open_sockets.retain(|open| *open != socket);
     }
 
     fn event(&mut self, event: &Event) {
@@ -249,7 +266,7 @@ impl Watch {
         assert!(signals <= 256 && bytes <= 1024 * 1024, "{signals} signals with {bytes} bytes are held");
         assert!(signals == 0 || in_company, "signals are held while {state}");
         if matches!(state, PeerState::Idle | PeerState::Closed) {
-            assert_eq!((self.open_socket, self.open_token), (None, None), "a connection is left behind");
+            assert_eq!((&self.open_sockets[..], self.open_token), (&[][..], None), "a connection is left behind");
             assert_eq!(peer.signalling.subscriptions().count(), 0, "a subscription is left behind");
             assert_eq!(peer.poll_timeout(), None, "nothing is to be waited for while {state}");
         }

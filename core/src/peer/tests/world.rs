@@ -36,6 +36,7 @@ pub(super) enum Delivery {
     ToServer { node: usize, socket: SocketId, text: String },
     ToClient { node: usize, socket: SocketId, text: String },
     Closed { node: usize, socket: SocketId, code: Option<CloseCode> },
+    TokenExpires { node: usize, socket: SocketId },
     Token { node: usize, request: TokenRequestId },
     Datagram { local: SocketAddr, remote: SocketAddr, contents: Vec<u8> },
     LinkOpened { node: usize, link: LinkId },
@@ -400,7 +401,7 @@ impl World {
     fn deliver(&mut self, delivery: Delivery) {
         match delivery {
             Delivery::Open { node, socket } => {
-                if self.nodes[node].socket() == Some(socket) {
+                if self.nodes[node].is_open(socket) {
                     self.accept(node, socket);
                 }
             }
@@ -409,6 +410,11 @@ impl World {
                 self.call(node, |peer, now| peer.socket_text(now, socket, &text));
             }
             Delivery::Closed { node, socket, code } => self.node_lost(node, socket, code),
+            Delivery::TokenExpires { node, socket } => {
+                if self.server_lost(node, socket) {
+                    self.node_lost(node, socket, Some(CloseCode::TOKEN_EXPIRED));
+                }
+            }
             Delivery::Token { node, request } => {
                 if let Some(answer) = self.nodes[node].tokens {
                     self.nodes[node].watch.token_answered(request);
@@ -514,9 +520,13 @@ pub(super) fn presence(joined: &[&str], left: &[&str]) -> String {
 }
 
 impl Node {
-    /// The socket that is open or opening.
+    /// The socket that is open or opening; of two the older.
     pub(super) fn socket(&self) -> Option<SocketId> {
-        self.watch.open_socket
+        self.watch.open_sockets.first().copied()
+    }
+
+    pub(super) fn is_open(&self, socket: SocketId) -> bool {
+        self.watch.open_sockets.contains(&socket)
     }
 
     pub(super) fn latest_socket(&self) -> u64 {

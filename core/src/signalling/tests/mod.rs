@@ -12,6 +12,8 @@ mod requests;
 mod secrets;
 mod subscriptions;
 mod tokens;
+mod waits;
+mod wanted;
 mod watch;
 
 use std::time::{Duration, Instant};
@@ -20,6 +22,8 @@ use super::{Action, Counters, Event, Output, ReconnectOptions, RequestError, Sig
 use super::{StateError, TokenError};
 use crate::protocol::{CloseCode, Payload};
 use crate::{Channel, PeerId, RequestId, Secret, SocketId, TokenRequestId};
+use waits::Waits;
+use wanted::Wanted;
 use watch::Watch;
 
 pub(super) const KEY: &str = "pk_live_sesame";
@@ -74,6 +78,8 @@ struct Bench {
     client: Signalling,
     now: Instant,
     watch: Watch,
+    waits: Waits,
+    wanted: Wanted,
     seen: Vec<Output>,
     /// The latest socket that was welcomed for being next.
     welcomed: Option<SocketId>,
@@ -86,9 +92,11 @@ impl Bench {
 
     fn at(now: Instant, options: SignallingOptions, seed: u64) -> Self {
         Self {
-            client: Signalling::new(options, seed).unwrap(),
+            client: Signalling::new(options.clone(), seed).unwrap(),
             now,
             watch: Watch::default(),
+            wanted: Wanted::new(options.auto_resubscribe),
+            waits: Waits::of(options),
             seen: Vec::new(),
             welcomed: None,
         }
@@ -116,10 +124,14 @@ impl Bench {
 
     fn settle(&mut self) {
         while let Some(output) = self.client.poll_output() {
+            self.waits.output(self.now, &self.watch, &output);
+            self.wanted.output(&output);
             self.watch.output(&output);
             self.seen.push(output);
         }
         self.watch.settled(&self.client);
+        self.waits.settled(self.now, &self.client, &self.watch);
+        self.wanted.settled(&self.client, &self.watch);
     }
 
     /// What came out since the last look.
@@ -161,17 +173,22 @@ impl Bench {
     }
 
     fn subscribe(&mut self, name: &str) -> Result<RequestId, RequestError> {
-        let result = self.client.subscribe(self.now, &channel(name), false);
-        self.request(result)
+        self.subscribe_to(name, false)
     }
 
     fn subscribe_with_metadata(&mut self, name: &str) -> Result<RequestId, RequestError> {
-        let result = self.client.subscribe(self.now, &channel(name), true);
+        self.subscribe_to(name, true)
+    }
+
+    fn subscribe_to(&mut self, name: &str, metadata: bool) -> Result<RequestId, RequestError> {
+        let result = self.client.subscribe(self.now, &channel(name), metadata);
+        self.wanted.subscribe(name, metadata, &result);
         self.request(result)
     }
 
     fn unsubscribe(&mut self, name: &str) -> Result<RequestId, RequestError> {
         let result = self.client.unsubscribe(self.now, &channel(name));
+        self.wanted.unsubscribe(name);
         self.request(result)
     }
 
@@ -186,6 +203,7 @@ impl Bench {
     }
 
     fn close(&mut self) {
+        self.waits.closed_by_user = true;
         self.client.close(self.now, "bye");
         self.settle();
     }
@@ -238,12 +256,14 @@ impl Bench {
 
     fn frame_on(&mut self, socket: SocketId, text: &str) {
         self.watch.input(socket);
+        self.waits.heard(self.now, socket);
         self.client.socket_text(self.now, socket, text);
         self.settle();
     }
 
     fn binary_on(&mut self, socket: SocketId) {
         self.watch.input(socket);
+        self.waits.heard(self.now, socket);
         self.client.socket_binary(self.now, socket);
         self.settle();
     }
@@ -255,6 +275,7 @@ impl Bench {
     }
 
     fn closed_on(&mut self, socket: SocketId, close: Option<(CloseCode, &str)>) {
+        self.waits.closes(self.now, &self.watch, socket, close.map_or(CloseCode::ABNORMAL, |(code, _)| code));
         self.watch.socket_closed(socket);
         self.client.socket_closed(self.now, socket, close);
         self.settle();
@@ -271,6 +292,7 @@ impl Bench {
         self.client.handle_timeout(self.now);
         self.settle();
         self.watch.after_timeout(&self.client, self.now);
+        self.waits.after_timeout(self.now, &self.client, &self.watch);
     }
 
     /// Waits until something is due, and does it. Gives how long that was.

@@ -165,6 +165,7 @@ impl Game {
             Step::Snapshots(snapshots) => world.server.snapshots = *snapshots,
             Step::Subscribes(answer) => world.server.subscribes = *answer,
             Step::Messages(answer) => world.server.messages = *answer,
+            Step::Lifetime(lifetime) => world.server.lifetime = *lifetime,
             Step::Tokens(node, tokens) => world.nodes[node % peers].tokens = *tokens,
             Step::Network(up) => world.network_up = *up,
             Step::Pass(millis) => world.pass(Duration::from_millis(*millis)),
@@ -255,7 +256,7 @@ impl Game {
         world.pass(secs(60));
         // What was said of phantoms is forgotten with the snapshot of a new connection.
         for node in 0..world.nodes.len() {
-            if world.nodes[node].socket().is_some() {
+            while world.nodes[node].socket().is_some() {
                 world.drop_socket(node);
             }
         }

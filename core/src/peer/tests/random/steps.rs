@@ -52,6 +52,8 @@ pub(super) enum Step {
     Subscribes(Answer),
     Messages(Answer),
     Tokens(usize, Option<Result<&'static str, TokenError>>),
+    /// How long the tokens of later welcomes are good for.
+    Lifetime(Option<u32>),
     Network(bool),
     Pass(u64),
     /// Nobody is woken for a while.
@@ -192,6 +194,7 @@ fn world() -> impl Strategy<Value = Step> {
         2 => answer().prop_map(Step::Messages),
         3 => (peer(), token()).prop_map(|(node, token)| Step::Tokens(node, token)),
         1 => prop::bool::weighted(0.7).prop_map(Step::Network),
+        2 => select(vec![None, Some(11), Some(20), Some(60)]).prop_map(Step::Lifetime),
     ]
 }
 
@@ -236,7 +239,10 @@ fn scene() -> impl Strategy<Value = Vec<Step>> {
     let comeback = (peer(), peer(), 0..1500u64).prop_map(|(stays_away, node, wait)| {
         vec![Step::Join(node), Step::Join(stays_away), Step::Pass(200), Step::Drop(node, None), Step::Pass(wait)]
     });
-    prop_oneof![drought, no_tokens, comeback]
+    let renewal = (peer(), 0..1500u64).prop_map(|(node, wait)| {
+        vec![Step::Lifetime(Some(11)), Step::Join(node), Step::Drop(node, None), Step::Pass(6_300 + wait)]
+    });
+    prop_oneof![drought, no_tokens, comeback, renewal]
 }
 
 /// Steps without tracks and data channels.

@@ -1,5 +1,6 @@
 //! Every message once and in order, however what two sockets carry is interleaved.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
@@ -22,6 +23,8 @@ enum Turn {
     Elsewhere(bool),
     Brings(SocketId),
     Takes(SocketId),
+    /// The socket breaks.
+    Breaks(SocketId),
 }
 
 fn turns(publish: bool) -> impl Strategy<Value = Vec<Turn>> {
@@ -55,6 +58,7 @@ struct Streams {
     requests: usize,
     done: usize,
     echoes: bool,
+    broken: bool,
 }
 
 impl Streams {
@@ -63,7 +67,7 @@ impl Streams {
         let mut new = Stream { open: true, ..Stream::default() };
         new.down.push_back(welcome_for("me", HOUR, ""));
         let streams = BTreeMap::from([(OLD, old), (NEW, new)]);
-        Self { bench: opening(), streams, said: vec![], shown: vec![], requests: 0, done: 0, echoes }
+        Self { bench: opening(), streams, said: vec![], shown: vec![], requests: 0, done: 0, echoes, broken: false }
     }
 
     /// Takes what the client has put out.
@@ -76,7 +80,7 @@ impl Streams {
                 ["send", socket, text] => self.up(socket).push_back(text.to_owned()),
                 ["close", socket, _] => self.up(socket).push_back("close".to_owned()),
                 ["request", _, result] => {
-                    assert_eq!(result, "ok");
+                    assert!(result == "ok" || self.broken, "{result}");
                     self.done += 1;
                 }
                 _ => {}
@@ -162,6 +166,11 @@ impl Streams {
                     self.bench.frame_on(socket, &text);
                 }
             }
+            Turn::Breaks(socket) => {
+                self.broken = true;
+                self.streams.insert(socket, Stream::default());
+                self.bench.closed_on(socket, None);
+            }
             Turn::Takes(socket) => {
                 if let Some(text) = self.streams.get_mut(&socket).unwrap().up.pop_front() {
                     self.serve(socket, &text);
@@ -226,4 +235,51 @@ fn without_a_marker_each_text_is_still_shown_as_often_as_it_was_said_after_the_s
         Ok(())
     });
     result.unwrap();
+}
+
+#[test]
+fn whatever_of_a_renewal_breaks_the_user_gets_all_that_the_other_socket_brings() {
+    let cases = (turns(true), turns(true), proptest::sample::select(vec![OLD, NEW]));
+    let (kept_on, switched) = (Cell::new(false), Cell::new(false));
+    let result = runner(file!(), 400).run(&cases, |(before, after, broken)| {
+        let mut streams = Streams::new(true);
+        before.iter().for_each(|turn| streams.turn(*turn));
+        let was_switched = streams.bench.socket() == NEW;
+        // A socket that carries all alone is no part of a renewal any more, and its loss is the connection's.
+        if broken == streams.bench.socket() {
+            streams.turn(Turn::Breaks(broken));
+            prop_assert!(streams.said.starts_with(&streams.shown), "in order, and each once");
+            return Ok(());
+        }
+        streams.turn(Turn::Breaks(broken));
+        after.iter().for_each(|turn| streams.turn(*turn));
+        streams.finish();
+        prop_assert_eq!(streams.bench.watch.other, None);
+        prop_assert_eq!(&streams.shown, &streams.said);
+        if was_switched {
+            switched.set(true)
+        } else {
+            kept_on.set(true)
+        };
+        Ok(())
+    });
+    result.unwrap();
+    assert!(switched.get() && kept_on.get());
+}
+
+#[test]
+fn what_the_old_socket_brings_after_the_marker_is_shown_when_either_breaks() {
+    for broken in [NEW, OLD] {
+        let (mut bench, marker, _) = switching();
+        bench.frame_on(OLD, &marker);
+        bench.frame_on(OLD, &said(1));
+        bench.frame_on(OLD, &said(2));
+        assert_eq!(messages(&bench.seen()), [""; 0]);
+        bench.closed_on(broken, None);
+        assert_eq!(messages(&bench.seen()), [told(1), told(2)]);
+        if broken == NEW {
+            bench.frame_on(OLD, &said(3));
+            assert_eq!(messages(&bench.seen()), [told(3)]);
+        }
+    }
 }

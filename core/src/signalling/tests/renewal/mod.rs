@@ -12,7 +12,11 @@ const NEW: SocketId = SocketId(2);
 
 /// Connected with a token that is good for so many seconds, and subscribed to `room`.
 fn with_token(seconds: u64) -> Bench {
-    let mut bench = Bench::new(exact_tokens());
+    with_token_and(exact_tokens(), seconds)
+}
+
+fn with_token_and(options: SignallingOptions, seconds: u64) -> Bench {
+    let mut bench = Bench::new(options);
     bench.connect().unwrap();
     bench.token(Ok(TOKEN));
     bench.frame(&welcome_for("me", seconds, ""));

@@ -64,21 +64,71 @@ fn requests_wait_for_the_switch_and_then_go_in_order() {
 
 #[test]
 fn too_many_waiting_requests_do_not_wait_for_the_marker() {
-    let (mut bench, _, _) = switching();
-    for _ in 0..=MAX_UNSENT {
-        bench.publish("room", &json("1")).unwrap();
+    for answered in [true, false] {
+        let (mut bench, _, marker) = switching();
+        if answered {
+            bench.frame_on(OLD, &ack(marker));
+        }
+        for _ in 0..=MAX_UNSENT {
+            bench.publish("room", &json("1")).unwrap();
+        }
+        let seen = bench.seen();
+        assert_eq!(seen[0], if answered { "renewed as me, good for Some(3600s)" } else { "close 2 1000" });
+        let sent = format!("send {} ", bench.socket().get());
+        assert_eq!(seen.iter().filter(|line| line.starts_with(&sent)).count(), MAX_UNSENT + 1);
     }
-    assert_eq!(bench.seen()[0], "renewed as me, good for Some(3600s)");
+}
+
+#[test]
+fn an_answer_to_a_request_that_waits_for_the_switch_is_no_answer() {
+    let (mut bench, marker, _) = switching();
+    let request = bench.publish("room", &json("1")).unwrap();
+    for socket in [OLD, NEW] {
+        bench.frame_on(socket, &ack(request.get()));
+    }
+    assert_eq!(bench.seen(), [""; 0]);
+    assert_eq!(bench.counters().unexpected_frames, 2);
+    for socket in [OLD, NEW] {
+        bench.frame_on(socket, &marker);
+    }
+    bench.seen();
+    bench.frame_on(NEW, &ack(request.get()));
+    assert_eq!(bench.seen(), [format!("request {}: ok", request.get())]);
+}
+
+#[test]
+fn a_request_that_waited_longer_than_for_an_answer_is_sent_before_it_times_out() {
+    let unwatched = SignallingOptions { inactivity_timeout: Duration::ZERO, ..exact_tokens() };
+    let mut bench = with_token_and(unwatched, HOUR);
+    bench.pass(secs(3240));
+    bench.token(Ok(TOKEN));
+    bench.frame_on(NEW, &welcome_for("me", HOUR, ""));
+    bench.frame_on(NEW, &ack(2));
+    bench.frame_on(OLD, &ack(3));
+    let request = bench.publish("room", &json("1")).unwrap().get();
+    bench.seen();
+    bench.now += secs(3600);
+    bench.handle_timeout();
+    assert_eq!(
+        bench.seen(),
+        [
+            "renewed as me, good for Some(3600s)".to_owned(),
+            format!(r#"send 2 {{"type":"publish","channel":"room","data":1,"requestId":"{request}"}}"#),
+            "close 1 1000".to_owned(),
+            format!("request {request}: AckTimeout"),
+        ]
+    );
 }
 
 #[test]
 fn a_clock_that_jumps_over_the_switch_and_a_ping_of_the_new_socket_leaves_neither_undone() {
-    let (mut bench, _, _) = switching();
+    let (mut bench, _, marker) = switching();
+    bench.frame_on(OLD, &ack(marker));
     bench.now += ms(20_001);
     bench.handle_timeout();
     let ping = [OLD, NEW].map(|socket| format!(r#"send {} {{"type":"ping"}}"#, socket.get()));
     let switched = ["renewed as me, good for Some(3600s)", "close 1 1000"].map(str::to_owned);
-    assert_eq!(bench.seen(), [&ping[..1], &switched, &ping[1..]].concat());
+    assert_eq!(bench.seen(), [ping, switched].concat());
     assert_eq!(bench.due_in(), Some(secs(20)));
 }
 
@@ -93,7 +143,9 @@ fn a_ping_that_is_due_with_the_switch_goes_out() {
     bench.frame_on(NEW, &welcome_for("me", HOUR, ""));
     bench.frame(r#"{"type":"pong"}"#);
     bench.seen();
-    bench.pass(secs(5));
+    bench.pass(secs(4));
+    bench.frame(&ack(1));
+    bench.pass(secs(1));
     assert!(bench.seen().contains(&r#"send 2 {"type":"ping"}"#.to_owned()));
     assert_eq!(bench.socket(), NEW);
 }
@@ -182,10 +234,21 @@ fn without_a_marker_what_both_sockets_bring_is_told_by_its_text() {
 }
 
 #[test]
-fn a_marker_that_is_not_even_acknowledged_is_waited_for_5_s() {
-    let (mut bench, _, _) = switching();
+fn without_an_answer_to_the_marker_in_5_s_all_stays_as_it_is() {
+    let (mut bench, marker, request) = switching();
+    // The old socket may be dead, and have missed who came before: the new one tells of them as of those long there.
+    bench.frame_on(NEW, r#"{"type":"presence","channel":"room","joined":[{"peerId":"p"}],"left":[]}"#);
+    bench.frame_on(NEW, &marker);
+    bench.frame_on(NEW, &said(1));
     bench.pass(ms(4999));
     assert_eq!(bench.seen(), [""; 0]);
     bench.pass(ms(1));
-    assert_eq!(bench.seen(), ["renewed as me, good for Some(3600s)", "close 1 1000"]);
+    assert_eq!((bench.seen(), bench.socket()), (vec!["close 2 1000".to_owned()], OLD));
+    // It was slow only: what it brings late is shown, and its answer moves nothing.
+    bench.frame_on(OLD, &marker);
+    bench.frame_on(OLD, &said(1));
+    bench.frame_on(OLD, &ack(request));
+    assert_eq!(bench.seen(), [told(1)]);
+    bench.pass(secs(1));
+    assert_eq!(bench.seen(), ["fetch 3"]);
 }

@@ -1,0 +1,268 @@
+//! What is called at any time, by several at once, or by somebody who does not wait for the answer.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
+
+use metered_realtime_server::RunningServer;
+use metered_realtime_tokio::{
+    ConnectError, JoinError, MeteredPeer, MeteredPeerBuilder, Missed, PeerState, RequestError, SendError,
+    SignallingClient, SignallingConnectError, SignallingEvent, SignallingState,
+};
+use support::proxy::{Admission, Proxy};
+use support::{KEY, ROOM, next, peer, quickly, server, soon, until};
+
+fn client(url: impl Into<String>) -> SignallingClient {
+    SignallingClient::api_key(KEY).url(url).reconnect(quickly()).event_capacity(4).build().unwrap()
+}
+
+/// Begins a call, as far as it goes without waiting, and drops it.
+fn begin_and_drop<T>(call: impl Future<Output = T>) {
+    let mut call = Box::pin(call);
+    assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+/// A peer whose connection hangs until the proxy admits it, while it joins.
+async fn joining() -> (RunningServer, Proxy, MeteredPeer) {
+    let server = server().await;
+    let proxy = Proxy::new(server.local_addr()).await;
+    proxy.admit(Admission::Silence);
+    let ada = MeteredPeer::api_key(KEY).url(proxy.url()).build().unwrap();
+    begin_and_drop(ada.join(ROOM));
+    until(|| proxy.accepted() == 1).await;
+    assert_eq!(ada.state(), PeerState::Joining);
+    (server, proxy, ada)
+}
+
+/// The method and the state of a refusal, and nothing if it is another error or none.
+async fn refused(call: impl Future<Output = Result<(), JoinError>>) -> Option<(&'static str, PeerState)> {
+    match soon(call).await {
+        Err(JoinError::InvalidState(error)) => Some((error.method, error.state)),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn of_many_who_join_at_once_one_does_and_the_others_are_told_why_not() {
+    let server = server().await;
+    let ada = peer(&server);
+    let joins: Vec<_> = (0..20)
+        .map(|_| {
+            let ada = ada.clone();
+            tokio::spawn(async move { ada.join(ROOM).await })
+        })
+        .collect();
+    let mut joined = 0;
+    for join in joins {
+        match soon(join).await.unwrap() {
+            Ok(()) => joined += 1,
+            Err(error) => assert!(matches!(error, JoinError::InvalidState(_)), "{error:?}"),
+        }
+    }
+    assert_eq!((joined, ada.state()), (1, PeerState::Joined));
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_join_nobody_waits_for_goes_on() {
+    let server = server().await;
+    let ada = peer(&server);
+    let mut joined = ada.on_joined();
+    begin_and_drop(ada.join(ROOM));
+    assert_eq!(next(&mut joined).await.channel.as_str(), ROOM);
+    assert_eq!(refused(ada.join(ROOM)).await, Some(("join", PeerState::Joined)));
+}
+
+#[tokio::test]
+async fn a_message_and_a_close_nobody_waits_for_happen() {
+    let server = server().await;
+    let (ada, ben) = (peer(&server), peer(&server));
+    support::meet(&ada, &ben).await;
+    let (mut data, mut left) = (ben.on_data(), ben.on_peer_left());
+    begin_and_drop(ada.send("hello"));
+    assert_eq!(next(&mut data).await.data.get(), r#""hello""#);
+    begin_and_drop(ada.close());
+    next(&mut left).await;
+    until(|| ada.state() == PeerState::Closed).await;
+}
+
+#[tokio::test]
+async fn each_call_while_joining_gets_its_own_answer_and_does_not_disturb_the_join() {
+    let (_server, proxy, ada) = joining().await;
+    let mut joined = ada.on_joined();
+    assert_eq!(refused(ada.join(ROOM)).await, Some(("join", PeerState::Joining)));
+    assert_eq!(soon(ada.send(&1)).await, Err(SendError::NotJoined));
+    assert_eq!(soon(ada.send_to("ben", &1)).await, Err(SendError::NotJoined));
+    assert_eq!(ada.peer_id(), None);
+    proxy.admit(Admission::Forward);
+    // What was admitted in silence stays silent, and a join that is cut off is not tried again.
+    proxy.reset();
+    until(|| ada.state() == PeerState::Idle).await;
+    soon(ada.join(ROOM)).await.unwrap();
+    assert_eq!(next(&mut joined).await.channel.as_str(), ROOM);
+}
+
+#[tokio::test]
+async fn a_peer_that_is_closed_while_it_joins_answers_the_join_first_and_every_call_after() {
+    let (_server, _proxy, ada) = joining().await;
+    let mut states = ada.state_changes();
+    soon(ada.close()).await;
+    assert_eq!((next(&mut states).await.to, next(&mut states).await.to), (PeerState::Leaving, PeerState::Closed));
+    assert_eq!(soon(states.next()).await, None);
+    assert_eq!(refused(ada.join(ROOM)).await, Some(("join", PeerState::Closed)));
+    assert_eq!(soon(ada.send(&1)).await, Err(SendError::NotJoined));
+    soon(ada.close()).await;
+}
+
+/// What every request says in a state without a connection.
+async fn nothing_is_connected(client: &SignallingClient) {
+    assert_eq!(soon(client.subscribe("news")).await, Err(RequestError::NotConnected));
+    assert_eq!(soon(client.unsubscribe("news")).await, Err(RequestError::NotConnected));
+    assert_eq!(soon(client.publish("news", &1)).await, Err(RequestError::NotConnected));
+    assert_eq!(soon(client.send("ben", &1)).await, Err(RequestError::NotConnected));
+    assert_eq!(client.subscriptions(), []);
+}
+
+async fn connect_is_refused_while(client: &SignallingClient, state: SignallingState) {
+    match soon(client.connect()).await {
+        Err(SignallingConnectError::InvalidState(error)) => assert_eq!((error.method, error.state), ("connect", state)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_client_answers_every_call_in_every_state() {
+    let server = server().await;
+    let proxy = Proxy::new(server.local_addr()).await;
+    let client = client(proxy.url());
+    nothing_is_connected(&client).await;
+    proxy.admit(Admission::Silence);
+    let connecting = tokio::spawn({
+        let client = client.clone();
+        async move { client.connect().await }
+    });
+    until(|| proxy.accepted() == 1).await;
+    assert_eq!(client.state(), SignallingState::Connecting);
+    nothing_is_connected(&client).await;
+    connect_is_refused_while(&client, SignallingState::Connecting).await;
+    soon(client.close()).await;
+    let ended = soon(connecting).await.unwrap();
+    assert_eq!(ended, Err(SignallingConnectError::Connect(ConnectError::ClosedByUser)));
+    nothing_is_connected(&client).await;
+    connect_is_refused_while(&client, SignallingState::Closed).await;
+    soon(client.close()).await;
+}
+
+#[tokio::test]
+async fn a_client_answers_every_call_while_it_reconnects() {
+    let server = server().await;
+    let proxy = Proxy::new(server.local_addr()).await;
+    let client = client(proxy.url());
+    soon(client.connect()).await.unwrap();
+    connect_is_refused_while(&client, SignallingState::Connected).await;
+    proxy.admit(Admission::Silence);
+    proxy.reset();
+    until(|| client.state() == SignallingState::Reconnecting).await;
+    nothing_is_connected(&client).await;
+    connect_is_refused_while(&client, SignallingState::Reconnecting).await;
+    assert!(client.peer_id().is_some());
+    soon(client.close()).await;
+    connect_is_refused_while(&client, SignallingState::Closed).await;
+}
+
+#[tokio::test]
+async fn a_connect_and_requests_nobody_waits_for_go_on() {
+    let server = server().await;
+    let (one, two) = (client(server.url()), client(server.url()));
+    begin_and_drop(one.connect());
+    until(|| one.state() == SignallingState::Connected).await;
+    soon(two.connect()).await.unwrap();
+    let mut presence = two.on_presence();
+    soon(two.subscribe("news")).await.unwrap();
+    let mut messages = two.on_message();
+    begin_and_drop(one.subscribe("news"));
+    until(|| one.subscriptions().len() == 1).await;
+    // First the snapshot that a server may leave out, and then the one who came.
+    while next(&mut presence).await.joined.iter().all(|peer| Some(&peer.peer_id) != one.peer_id().as_ref()) {}
+    begin_and_drop(one.publish("news", &1));
+    assert_eq!(next(&mut messages).await.data.get(), "1");
+    begin_and_drop(one.unsubscribe("news"));
+    while next(&mut presence).await.left.is_empty() {}
+    assert_eq!(one.subscriptions(), []);
+}
+
+#[tokio::test]
+async fn a_reader_of_a_client_that_does_not_read_is_told_what_it_missed_and_holds_nothing_up() {
+    let server = server().await;
+    let (one, two) = (client(server.url()), client(server.url()));
+    soon(one.connect()).await.unwrap();
+    soon(two.connect()).await.unwrap();
+    let mut slow = two.on_message();
+    let _unread = two.events();
+    let mut states = two.state_changes();
+    let id = two.peer_id().unwrap();
+    let mut quick = two.on_message();
+    for n in 0..100 {
+        soon(one.send(&id, &n)).await.unwrap();
+        assert_eq!(next(&mut quick).await.data.get(), n.to_string());
+    }
+    assert_eq!(soon(slow.next()).await, Some(Err(Missed(96))));
+    for n in 96..100 {
+        assert_eq!(next(&mut slow).await.data.get(), n.to_string());
+    }
+    soon(two.close()).await;
+    assert_eq!(soon(slow.next()).await, None);
+    assert_eq!(next(&mut states).await.to, SignallingState::Closed);
+}
+
+#[tokio::test]
+async fn the_answer_of_a_provider_that_is_no_longer_waited_for_is_not_used() {
+    let server = server().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let dropped = Arc::new(AtomicUsize::new(0));
+    struct OnDrop(Arc<AtomicUsize>);
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let (count, gone) = (asked.clone(), dropped.clone());
+    let ada: MeteredPeerBuilder = MeteredPeer::token_provider(move || {
+        let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+        let guard = OnDrop(gone.clone());
+        async move {
+            if first {
+                std::future::pending::<()>().await;
+            }
+            drop(guard);
+            Ok::<_, ()>(support::token("ada"))
+        }
+    });
+    let ada = ada.url(server.url()).build().unwrap();
+    begin_and_drop(ada.join(ROOM));
+    until(|| asked.load(Ordering::SeqCst) == 1).await;
+    soon(ada.close()).await;
+    until(|| dropped.load(Ordering::SeqCst) == 1).await;
+    assert_eq!((asked.load(Ordering::SeqCst), server.connections()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_client_nobody_holds_any_more_closes_though_its_events_are_still_read() {
+    let server = server().await;
+    let client = client(server.url());
+    soon(client.connect()).await.unwrap();
+    let mut events = client.events();
+    drop(client);
+    loop {
+        match soon(events.next()).await {
+            Some(Ok(SignallingEvent::StateChange { to, .. })) => assert_eq!(to, SignallingState::Closed),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    until(|| server.connections() == 0).await;
+}
