@@ -28,6 +28,8 @@ impl MeteredPeer {
             Phase::Joining { .. } | Phase::Joined { .. } => {
                 for peer in left {
                     self.remove_peer(now, &peer.peer_id);
+                    let unclaimed = self.held.take(&peer.peer_id).len();
+                    count(&mut self.counters.unclaimed_signals, u64::try_from(unclaimed).unwrap_or(u64::MAX));
                 }
                 for peer in joined {
                     self.add_peer(now, peer);
@@ -70,6 +72,9 @@ impl MeteredPeer {
             _ => return,
         };
         self.enter(Phase::Reconnecting { channel, options, snapshot: None });
+        // Whoever sent what waits has most likely lost the server as well, and made new connections since.
+        let unclaimed = self.held.clear();
+        count(&mut self.counters.unclaimed_signals, unclaimed);
         let mut events = Vec::new();
         for (peer, remote) in self.roster.iter_mut() {
             events.extend(remote.signalling_lost().map(|event| Event::Remote { peer: peer.clone(), event }));

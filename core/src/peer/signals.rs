@@ -29,7 +29,8 @@ impl MeteredPeer {
     }
 
     /// Hands a signal to the peer's connection; to a new one, if it shows that the other side has begun anew. An answer of
-    /// such a one is for an offer of the old connection's, and the new one makes its own.
+    /// such a one is for an offer of the old connection's, which it now waits for, and the new one makes its own: else each
+    /// side would wait for a former connection of the other's in turn.
     fn signal(&mut self, now: Instant, from: &PeerId, signal: Signal) {
         let offer = matches!(signal, Signal::Description { kind: DescriptionKind::Offer, .. }).then(|| signal.clone());
         let Some(remote) = self.roster.get_mut(from) else {
@@ -54,10 +55,11 @@ impl MeteredPeer {
         }
         let metadata = self.remote_metadata(from).cloned();
         self.replace_connection(now, from, metadata);
-        if let Some(offer) = offer
-            && let Some(remote) = self.roster.get_mut(from)
-        {
-            remote.connection.handle_signal(now, offer);
+        if let Some(remote) = self.roster.get_mut(from) {
+            match offer {
+                Some(offer) => remote.connection.handle_signal(now, offer),
+                None => remote.connection.owe_offer(now),
+            }
         }
         self.settle(now, from);
     }

@@ -171,6 +171,45 @@ fn a_drop_the_others_never_see_brings_their_tracks_back_though_the_goodbye_was_l
     assert!(world.nodes[0].comings_and_goings().iter().all(|what| what == "*named-1"));
 }
 
+/// Neither has anything to offer to the other afterwards: the data channel is gone, and nobody opens another.
+#[test]
+fn a_drop_the_other_never_sees_leaves_the_two_connected_though_the_goodbye_and_the_channel_are_lost() {
+    let mut world = World::named(2).all_joined();
+    let other = world.id(1);
+    world.call(0, |peer, now| peer.open_channel(now, &other, DataChannelOptions::default())).unwrap();
+    world.until("connected", |world| is_connected(world, 0) && is_connected(world, 1));
+    world.network_up = false;
+    world.drop_socket_unnoticed(1);
+    world.until_state(1, PeerState::Joined);
+    world.pass(secs(1));
+    world.network_up = true;
+    world.pass(secs(60));
+    assert!(is_connected(&world, 0) && is_connected(&world, 1));
+    world.forget();
+    world.pass(secs(300));
+    assert_eq!((shown(&world, 0), shown(&world, 1)), (vec![], vec![]), "and so they stay");
+}
+
+#[test]
+fn signals_from_before_a_drop_or_a_departure_are_not_claimed_after_it() {
+    for departs in [false, true] {
+        let mut world = World::named(2).all_joined();
+        let (one, other) = (world.id(0), world.id(1));
+        world.inject_presence(1, &[], &[one.as_str()]);
+        world.call(0, |peer, now| peer.open_channel(now, &other, DataChannelOptions::default())).unwrap();
+        world.pass(secs(1));
+        assert!(world.nodes[1].peer.held.held().0 > 0);
+        if departs {
+            world.inject_presence(1, &[], &[one.as_str()]);
+        } else {
+            world.server.up = false;
+            world.drop_socket(1);
+        }
+        assert_eq!(world.nodes[1].peer.held.held(), (0, 0));
+        assert!(world.nodes[1].peer.counters().unclaimed_signals > 0);
+    }
+}
+
 /// However far apart: at once, while the other is away, before the other has its snapshot, after it.
 #[test]
 fn both_drop_and_both_keep_each_other() {

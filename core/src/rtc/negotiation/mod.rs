@@ -86,6 +86,8 @@ pub(super) struct Negotiation {
     former_application_mid: Option<String>,
     /// What the other side calls the section for data channels in an offer that it withdrew and won't make again.
     owed_application: Option<String>,
+    /// The other side is owed an offer, though there is nothing to offer: it has a section for data channels then.
+    owed: bool,
     /// One more than the largest number the other side has given to a media section.
     next_number: u32,
     /// Media sections it offered in vain, and will offer again.
@@ -120,6 +122,7 @@ impl Negotiation {
             application_mid: None,
             former_application_mid: None,
             owed_application: None,
+            owed: false,
             next_number: 0,
             owed_there: 0,
             remote_fingerprints: Vec::new(),

@@ -1,5 +1,7 @@
 //! Offers of ours: what is wanted and not agreed on.
 
+use std::time::Instant;
+
 use str0m::media::{Direction, Mid};
 
 use super::{LocalOffer, Negotiation, published};
@@ -44,7 +46,7 @@ impl Connection {
         self.refuse_excess_tracks();
         let any_new = self.tracks.slots.iter().any(|slot| slot.wanted && slot.place == Place::Nowhere);
         if self.rtc.is_none() {
-            if !any_new && !self.channels.any_wanted() {
+            if !any_new && !self.channels.any_wanted() && !self.negotiation.owed {
                 return;
             }
             self.build();
@@ -123,6 +125,15 @@ impl Connection {
         self.tell_end_of_candidates();
     }
 
+    /// Makes an offer even if there is nothing to offer: the other side waits for a connection before this one, and is to
+    /// learn that there is another.
+    pub(crate) fn owe_offer(&mut self, now: Instant) {
+        self.input(now, |this| {
+            this.negotiation.owed = !this.tracks.slots.iter().any(|slot| slot.wanted) && !this.channels.any_wanted();
+            this.negotiation.changed();
+        });
+    }
+
     /// Refuses the new tracks with which a description would get too large.
     fn refuse_excess_tracks(&mut self) {
         let sections = &self.negotiation.sections;
@@ -150,7 +161,8 @@ impl Connection {
     /// The channel that brings the media section for data channels into an offer, if it is wanted there.
     fn bootstrap(&mut self) -> Option<str0m::channel::ChannelConfig> {
         let held = self.negotiation.is_application_held(self.now);
-        let wanted = (self.channels.any_wanted() && !held) || self.negotiation.owed_application.is_some();
+        let owed = self.negotiation.owed || self.negotiation.owed_application.is_some();
+        let wanted = owed || (self.channels.any_wanted() && !held);
         if self.negotiation.has_application || !wanted || self.negotiation.gave_up_application {
             return None;
         }

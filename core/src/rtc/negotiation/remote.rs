@@ -208,6 +208,7 @@ impl Connection {
         let negotiation = &mut self.negotiation;
         negotiation.sections = sections;
         negotiation.answered = None;
+        negotiation.owed = false;
         negotiation.local_ufrag = ufrag;
         if negotiation.remote_fingerprints.is_empty() {
             negotiation.remote_fingerprints.clone_from(&description.fingerprints);
