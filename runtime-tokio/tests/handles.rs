@@ -4,8 +4,8 @@ mod support;
 
 use metered_realtime_server::TokenClaims;
 use metered_realtime_tokio::{
-    Channel, ChannelMessage, DataChannelOptions, JoinOptions, JoinedEvent, MeteredPeer, NegotiationError, SdpProblem,
-    SignallingClient, SubscribeOptions,
+    Channel, ChannelMessage, DataChannelError, DataChannelOptions, JoinOptions, JoinedEvent, MeteredPeer,
+    NegotiationError, SdpProblem, SignallingClient, SubscribeOptions,
 };
 use support::{KEY, ROOM, next, pair, peer, server, soon, token_with};
 
@@ -58,7 +58,13 @@ async fn a_writer_may_wait_until_the_channel_has_room() {
     let (low, sent) = soon(async { tokio::join!(channel.buffered_amount_low(), channel.send(vec![7; 100_000])) }).await;
     assert_eq!((low, sent), ((), Ok(())));
     assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Binary(vec![7; 100_000]))));
+    soon(theirs.set_low_water(10_000)).await.unwrap();
+    let (low, sent) = soon(async { tokio::join!(theirs.buffered_amount_low(), theirs.send(vec![7; 100_000])) }).await;
+    assert_eq!((low, sent), ((), Ok(())));
+    let refused = Err(DataChannelError::LowWater { bytes: 1 << 20, max: (1 << 20) - 1 });
+    assert_eq!(soon(theirs.set_low_water(1 << 20)).await, refused);
     let ((), ()) = soon(async { tokio::join!(channel.buffered_amount_low(), channel.close()) }).await;
+    assert_eq!(soon(channel.set_low_water(0)).await, Err(DataChannelError::Closed));
 }
 
 #[tokio::test]

@@ -290,6 +290,24 @@ impl MeteredPeer {
         self.roster.get_mut(peer).and_then(|remote| remote.connection.buffered_amount(channel)).unwrap_or(0)
     }
 
+    /// Moves the low mark of a data channel, in bytes: where waiting messages go out, and `ChannelBufferedAmountLow` is
+    /// told. For a channel that the other side opened it is half a MiB at first.
+    ///
+    /// # Errors
+    /// [`DataChannelError::NoSuchChannel`], or [`DataChannelError::LowWater`] if it is not below what the buffer takes.
+    pub fn set_channel_low_water(
+        &mut self,
+        now: Instant,
+        peer: &PeerId,
+        channel: DataChannelId,
+        bytes: usize,
+    ) -> Result<(), DataChannelError> {
+        let remote = self.roster.get_mut(peer).ok_or(DataChannelError::NoSuchChannel)?;
+        let result = remote.connection.set_channel_low_water(now, channel, bytes);
+        self.touched(now, peer);
+        result
+    }
+
     /// Closes a data channel. Sends that wait in it end with an error, and a `ChannelClosed` event follows.
     pub fn close_channel(&mut self, now: Instant, peer: &PeerId, channel: DataChannelId) {
         if let Some(remote) = self.roster.get_mut(peer) {

@@ -165,6 +165,11 @@ impl Channels {
         channel.outbox.push(request, message, remote_max)
     }
 
+    pub(super) fn set_low_water(&mut self, channel: DataChannelId, bytes: usize) -> Result<(), DataChannelError> {
+        let channel = self.channels.get_mut(&channel).ok_or(DataChannelError::NoSuchChannel)?;
+        channel.outbox.set_low_water(bytes)
+    }
+
     /// Bytes waiting, and bytes sent but not acknowledged.
     pub(super) fn buffered_amount(&self, rtc: Option<&mut Rtc>, channel: DataChannelId) -> Option<usize> {
         let channel = self.channels.get(&channel)?;

@@ -129,6 +129,21 @@ impl Connection {
         self.input(now, |this| this.channels.send(request, channel, message))
     }
 
+    /// Moves the low mark of a data channel, in bytes: where waiting messages go out, and
+    /// [`Event::ChannelBufferedAmountLow`](super::Event::ChannelBufferedAmountLow) is told. For a channel that the other
+    /// side opened it is half a MiB at first.
+    ///
+    /// # Errors
+    /// [`DataChannelError::NoSuchChannel`], or [`DataChannelError::LowWater`] if it is not below what the buffer takes.
+    pub fn set_channel_low_water(
+        &mut self,
+        now: Instant,
+        channel: DataChannelId,
+        bytes: usize,
+    ) -> Result<(), DataChannelError> {
+        self.input(now, |this| this.channels.set_low_water(channel, bytes))
+    }
+
     /// Closes a data channel. Waiting messages end with [`DataChannelError::Closed`];
     /// [`Event::ChannelClosed`](super::Event::ChannelClosed) follows.
     /// Does nothing if there is no such channel.

@@ -126,6 +126,14 @@ pub enum DataChannelError {
         /// The largest size in bytes.
         max: usize,
     },
+    /// The low mark would not be below the most that the buffer takes.
+    #[error("a low mark of {bytes} bytes; at most {max} are allowed")]
+    LowWater {
+        /// What was asked for, in bytes.
+        bytes: usize,
+        /// The highest mark, in bytes.
+        max: usize,
+    },
 }
 
 /// What is wrong with a session description.

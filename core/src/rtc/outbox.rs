@@ -89,6 +89,17 @@ impl Outbox {
         Ok(())
     }
 
+    /// Moves the low mark. That it is reached is told of falls from above it alone, as in browsers.
+    pub(super) fn set_low_water(&mut self, bytes: usize) -> Result<(), DataChannelError> {
+        let max = self.limits.max_buffered.saturating_sub(1);
+        if bytes > max {
+            return Err(DataChannelError::LowWater { bytes, max });
+        }
+        self.limits.low_water = bytes;
+        self.high = self.buffered() > bytes;
+        Ok(())
+    }
+
     /// Bytes that `str0m` does not have.
     pub(super) fn queued_bytes(&self) -> usize {
         self.taken_bytes.saturating_add(self.waiting_bytes)

@@ -190,6 +190,20 @@ impl DataChannel {
         ask_weak(&self.inner.commands, |reply| Command::BufferedAmount { peer, channel, reply }).await.unwrap_or(0)
     }
 
+    /// Moves the low mark, in bytes: where waiting messages go out. For a channel that the other side opened, it is half
+    /// a MiB at first, and the buffer takes 1 MiB. Cancellation: the mark may have moved.
+    ///
+    /// # Errors
+    /// [`DataChannelError::Closed`], or [`DataChannelError::LowWater`] if it is not below what the buffer takes.
+    pub async fn set_low_water(&self, bytes: usize) -> Result<(), DataChannelError> {
+        let (peer, channel) = (self.inner.peer.clone(), self.inner.id);
+        let moved = ask_weak(&self.inner.commands, |reply| Command::SetLowWater { peer, channel, bytes, reply }).await;
+        match moved {
+            None | Some(Err(DataChannelError::NoSuchChannel)) => Err(DataChannelError::Closed),
+            Some(result) => result,
+        }
+    }
+
     /// Each time the bytes on their way fall to the low mark. The stream ends when the channel closes.
     pub fn on_buffered_amount_low(&self) -> Events<()> {
         self.inner.low.subscribe(|()| Some(()))

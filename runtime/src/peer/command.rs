@@ -97,6 +97,12 @@ pub(crate) enum Command {
         channel: DataChannelId,
         reply: Reply<usize>,
     },
+    SetLowWater {
+        peer: PeerId,
+        channel: DataChannelId,
+        bytes: usize,
+        reply: Reply<Result<(), DataChannelError>>,
+    },
     CloseChannel {
         peer: PeerId,
         channel: DataChannelId,

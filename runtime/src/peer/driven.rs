@@ -346,6 +346,9 @@ impl Machine for Driven {
             Command::BufferedAmount { peer, channel, reply } => {
                 answer(reply, self.core.channel_buffered_amount(&peer, channel));
             }
+            Command::SetLowWater { peer, channel, bytes, reply } => {
+                answer(reply, self.core.set_channel_low_water(now, &peer, channel, bytes));
+            }
             Command::CloseChannel { peer, channel, reply } => {
                 self.core.close_channel(now, &peer, channel);
                 answer(reply, ());

@@ -291,6 +291,30 @@ fn the_low_mark_is_told_once_for_each_time_it_is_reached() {
 }
 
 #[test]
+fn the_low_mark_may_be_moved_on_either_side() {
+    let (mut pair, _, theirs) = opened(named("x"));
+    let told = |pair: &Pair| {
+        let low = Event::ChannelBufferedAmountLow { channel: theirs };
+        pair.sides[B].events.iter().filter(|event| **event == low).count()
+    };
+    let now = pair.now;
+    let refused = Err(DataChannelError::LowWater { bytes: 1024 * 1024, max: 1024 * 1024 - 1 });
+    assert_eq!(pair.connection(B).set_channel_low_water(now, theirs, 1024 * 1024), refused);
+    let unknown = DataChannelId(u64::MAX);
+    assert_eq!(pair.connection(B).set_channel_low_water(now, unknown, 0), Err(DataChannelError::NoSuchChannel));
+    pair.send(B, 1, theirs, binary(vec![0; 50_000]));
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(told(&pair), 0, "never above half a MiB");
+    pair.send(B, 2, theirs, binary(vec![0; 50_000]));
+    let now = pair.now;
+    assert_eq!(pair.connection(B).set_channel_low_water(now, theirs, 0), Ok(()));
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(told(&pair), 1, "moved below what is on its way, it is told when that is acknowledged");
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(told(&pair), 1);
+}
+
+#[test]
 fn channels_beyond_the_limit_are_refused_on_both_sides() {
     let mut pair = Pair::new();
     let first = open(&mut pair, A, named("first"));
