@@ -72,9 +72,6 @@ impl MeteredPeer {
             _ => return,
         };
         self.enter(Phase::Reconnecting { channel, options, snapshot: None });
-        // Whoever sent what waits has most likely lost the server as well, and made new connections since.
-        let unclaimed = self.held.clear();
-        count(&mut self.counters.unclaimed_signals, unclaimed);
         let mut events = Vec::new();
         for (peer, remote) in self.roster.iter_mut() {
             events.extend(remote.signalling_lost().map(|event| Event::Remote { peer: peer.clone(), event }));
