@@ -44,6 +44,11 @@ impl HeldSignals {
         dropped
     }
 
+    /// Who sent what waits, once for each signal.
+    pub(super) fn senders(&self) -> impl Iterator<Item = &PeerId> {
+        self.waiting.iter().map(|held| &held.from)
+    }
+
     /// Takes what waits for `from`.
     pub(super) fn take(&mut self, from: &PeerId) -> Vec<PeerMessage> {
         let (taken, left) = std::mem::take(&mut self.waiting).into_iter().partition(|held| held.from == *from);

@@ -35,7 +35,13 @@ impl MeteredPeer {
                     self.add_peer(now, peer);
                 }
             }
-            _ => {}
+            _ => return,
+        }
+        // Once the room is as the server says: what a signal leads to is no part of that.
+        let awaited: BTreeSet<PeerId> =
+            self.held.senders().filter(|peer| self.roster.contains(peer)).cloned().collect();
+        for peer in awaited {
+            self.claim_held(now, &peer);
         }
     }
 
@@ -53,7 +59,6 @@ impl MeteredPeer {
         self.roster.insert(peer.clone(), Remote::new(connection, metadata.clone()));
         self.tell(Event::PeerJoined { peer: peer.clone(), metadata });
         self.settle(now, &peer);
-        self.claim_held(now, &peer);
     }
 
     pub(super) fn remove_peer(&mut self, now: Instant, peer: &PeerId) {
@@ -147,7 +152,6 @@ impl MeteredPeer {
         for PeerInfo { peer_id, metadata } in stayed {
             self.replace_connection(now, &peer_id, metadata);
             self.settle(now, &peer_id);
-            self.claim_held(now, &peer_id);
         }
         for peer in came {
             self.add_peer(now, peer);
