@@ -1,11 +1,13 @@
 //! Peers that meet through a TURN server, over sockets of this machine. Real servers, TCP, TLS and NATs are in the binary
 //! `turn` of the tests, which needs more than Rust.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
 mod support;
 
 use metered_realtime_tokio::{
     ChannelMessage, DataChannelOptions, IceServer, IceServerProblem, IceTransportPolicy, MeteredPeer,
-    MeteredPeerBuilder, Secret,
+    MeteredPeerBuilder, RemotePeer, Secret,
 };
 use support::turn::{Turn, misbehaving};
 use support::{meet, next, server, soon};
@@ -22,6 +24,15 @@ fn relay_only(url: String, servers: &IceServer) -> MeteredPeerBuilder {
         .ice_server(servers.clone())
 }
 
+/// A message on a data channel from one to the other.
+async fn talk(ben_for_ada: &RemotePeer, ada_for_ben: &RemotePeer) {
+    let mut opened = ada_for_ben.on_data_channel();
+    let ours = soon(ben_for_ada.open_data_channel(DataChannelOptions::default())).await.unwrap();
+    let theirs = next(&mut opened).await;
+    soon(ours.send("through the relay")).await.unwrap();
+    assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text("through the relay".into()))));
+}
+
 #[tokio::test]
 async fn two_peers_that_offer_relays_alone_meet() {
     let turn = Turn::new("user", "pass-word").await;
@@ -33,11 +44,7 @@ async fn two_peers_that_offer_relays_alone_meet() {
     let (ada, ben) = (build(), build());
     let mut failures = ada.on_ice_server_failed();
     let (ben_for_ada, ada_for_ben) = meet(&ada, &ben).await;
-    let mut opened = ada_for_ben.on_data_channel();
-    let ours = soon(ben_for_ada.open_data_channel(DataChannelOptions::default())).await.unwrap();
-    let theirs = next(&mut opened).await;
-    soon(ours.send("through the relay")).await.unwrap();
-    assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text("through the relay".into()))));
+    talk(&ben_for_ada, &ada_for_ben).await;
     let failed = next(&mut failures).await;
     assert_eq!((failed.server, failed.problem), (closed.to_string(), IceServerProblem::Unreachable));
 }
@@ -76,11 +83,7 @@ async fn servers_that_misbehave_are_told_of_and_hold_nobody_up() {
     let (ada, ben) = (build(), build());
     let mut failures = ada.on_ice_server_failed();
     let (ben_for_ada, ada_for_ben) = meet(&ada, &ben).await;
-    let mut opened = ada_for_ben.on_data_channel();
-    let ours = soon(ben_for_ada.open_data_channel(DataChannelOptions::default())).await.unwrap();
-    let theirs = next(&mut opened).await;
-    soon(ours.send("all the same")).await.unwrap();
-    assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text("all the same".into()))));
+    talk(&ben_for_ada, &ada_for_ben).await;
     let mut expected = vec![
         (closing.to_string(), IceServerProblem::Unreachable),
         (garbled.to_string(), IceServerProblem::NotTurn),
