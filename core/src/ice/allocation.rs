@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use turn_client_proto::stun::types::attribute::ErrorCode;
 use turn_client_proto::types::message::ALLOCATE;
 
 use super::client::{Client, Happened};
@@ -72,13 +73,11 @@ impl Families {
     pub(super) fn after(self, code: u16) -> Option<Self> {
         match (self, code) {
             (Self::Both, _) => Some(Self::Ipv4),
-            (Self::Ipv4, FAMILY_NOT_SUPPORTED) => Some(Self::Ipv6),
+            (Self::Ipv4, ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED) => Some(Self::Ipv6),
             _ => None,
         }
     }
 }
-
-const FAMILY_NOT_SUPPORTED: u16 = 440;
 
 /// The addresses a server gave: one of each family at most.
 #[derive(Debug, Clone, Copy, Default)]
@@ -366,18 +365,29 @@ impl Allocation {
 
     /// What a refusal means (RFC 8656, sections 7 and 8).
     fn refused(&mut self, code: u16, allocate: bool, signed: bool) {
-        /// An unsigned request is answered so, with what is needed to sign it; a signed one with an old nonce too.
-        const UNAUTHORIZED: u16 = 401;
-        const STALE_NONCE: u16 = 438;
+        // An unsigned request is answered with UNAUTHORIZED and what is needed to sign it; a signed one with an old nonce
+        // too.
         match (&self.phase, code) {
-            (Phase::Allocating { .. }, STALE_NONCE) => self.refused = Some(code),
-            (_, STALE_NONCE) | (Phase::Deleting { .. }, _) => {}
-            (Phase::Allocating { .. }, UNAUTHORIZED) if !signed => {}
-            (Phase::Allocating { .. }, UNAUTHORIZED | 441) => self.end(Some(IceServerProblem::Unauthorized)),
-            (Phase::Allocating { .. }, 486 | 508) if allocate => self.end(Some(IceServerProblem::QuotaReached)),
+            (Phase::Allocating { .. }, ErrorCode::STALE_NONCE) => self.refused = Some(code),
+            (_, ErrorCode::STALE_NONCE) | (Phase::Deleting { .. }, _) => {}
+            (Phase::Allocating { .. }, ErrorCode::UNAUTHORIZED) if !signed => {}
+            (Phase::Allocating { .. }, ErrorCode::UNAUTHORIZED | ErrorCode::WRONG_CREDENTIALS) => {
+                self.end(Some(IceServerProblem::Unauthorized));
+            }
+            (Phase::Allocating { .. }, ErrorCode::ALLOCATION_QUOTA_REACHED | ErrorCode::INSUFFICIENT_CAPACITY)
+                if allocate =>
+            {
+                self.end(Some(IceServerProblem::QuotaReached));
+            }
             (Phase::Allocating { .. }, code) if allocate => self.end(Some(IceServerProblem::Refused(code))),
             // It knows nothing of the allocation, or of us; some call it a bad request.
-            (Phase::Active { .. }, 400 | UNAUTHORIZED | 437 | 441) => self.end(Some(IceServerProblem::Lost)),
+            (
+                Phase::Active { .. },
+                ErrorCode::BAD_REQUEST
+                | ErrorCode::UNAUTHORIZED
+                | ErrorCode::ALLOCATION_MISMATCH
+                | ErrorCode::WRONG_CREDENTIALS,
+            ) => self.end(Some(IceServerProblem::Lost)),
             // A refused permission or channel is told as such.
             _ => {}
         }

@@ -1,8 +1,5 @@
 //! What can be wrong with a STUN or TURN server.
 
-/// The code by which a server sends us to another one (RFC 8489, section 10).
-pub(super) const TRY_ALTERNATE: u16 = 300;
-
 /// Why a server is of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[non_exhaustive]

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use turn_client_proto::stun::types::attribute::ErrorCode;
+
 use super::allocation::{self, Allocation, Families};
 use super::gatherer::Gatherer;
 use super::output::{OpenLink, Output, SendLink};
-use super::problem::{IceServerFailed, IceServerProblem, TRY_ALTERNATE};
+use super::problem::{IceServerFailed, IceServerProblem};
 use super::target::{Attempt, State};
 use super::url::{Host, LinkTransport};
 use crate::ids::LinkId;
@@ -198,7 +200,7 @@ impl Gatherer {
         if attempt.redirect(to, domain) {
             return self.try_next(now, index, attempt);
         }
-        self.failed(now, index, IceServerProblem::Refused(TRY_ALTERNATE));
+        self.failed(now, index, IceServerProblem::Refused(ErrorCode::TRY_ALTERNATE));
     }
 
     fn drop_link(&mut self, link: LinkId) -> Option<Held> {

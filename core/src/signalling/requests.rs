@@ -101,11 +101,21 @@ impl Signalling {
     /// The connection of every request in flight is gone.
     pub(super) fn requests_lost(&mut self) {
         self.subscriptions.connection_lost();
-        self.unsent_lost();
-        for (request, purpose) in self.in_flight.take_all() {
-            if purpose == Purpose::User {
-                self.outputs.push_back(Output::RequestDone { request, result: Err(RequestError::Disconnected) });
-            }
-        }
+        // Those that wait for the switch never left.
+        let unsent = self.in_flight.take_of(None);
+        self.tell_lost(unsent, &RequestError::NotConnected);
+        let lost = self.in_flight.take_all();
+        self.tell_lost(lost, &RequestError::Disconnected);
+    }
+
+    pub(super) fn requests_lost_on(&mut self, socket: SocketId) {
+        let lost = self.in_flight.take_of(Some(socket));
+        self.tell_lost(lost, &RequestError::Disconnected);
+    }
+
+    /// Ends the user's among these, which are in flight no more; those of the machine's own are nobody's loss.
+    fn tell_lost(&mut self, lost: impl Iterator<Item = (RequestId, Purpose)>, error: &RequestError) {
+        let users = lost.filter(|(_, purpose)| *purpose == Purpose::User);
+        self.outputs.extend(users.map(|(request, _)| Output::RequestDone { request, result: Err(error.clone()) }));
     }
 }

@@ -8,7 +8,7 @@ use super::error::{CloseReason, RequestError};
 use super::in_flight::Purpose;
 use super::link::Attempt;
 use super::machine::{Phase, Signalling, count};
-use super::output::{Action, Event, Output};
+use super::output::{Action, Event};
 use super::overlap::{self, Overlap, is_content};
 use super::renewal::{
     Connected, Former, MARKER_GRACE, MARKER_TIMEOUT, MAX_UNSENT, RETIRE_TIMEOUT, Renewal, Step, Successor, Unsent,
@@ -242,23 +242,6 @@ impl Signalling {
         }
         self.requests_lost_on(socket);
         self.forget_empty_former();
-    }
-
-    fn requests_lost_on(&mut self, socket: SocketId) {
-        for (request, purpose) in self.in_flight.take_of(Some(socket)) {
-            if purpose == Purpose::User {
-                self.outputs.push_back(Output::RequestDone { request, result: Err(RequestError::Disconnected) });
-            }
-        }
-    }
-
-    /// Fails the requests that waited for the switch, for their connection is gone: they never left.
-    pub(super) fn unsent_lost(&mut self) {
-        for (request, purpose) in self.in_flight.take_of(None) {
-            if purpose == Purpose::User {
-                self.outputs.push_back(Output::RequestDone { request, result: Err(RequestError::NotConnected) });
-            }
-        }
     }
 
     /// Gives up the renewal and closes every socket but the connection's own, which is gone or going.

@@ -197,11 +197,9 @@ impl DataChannel {
     /// [`DataChannelError::Closed`], or [`DataChannelError::LowWater`] if it is not below what the buffer takes.
     pub async fn set_low_water(&self, bytes: usize) -> Result<(), DataChannelError> {
         let (peer, channel) = (self.inner.peer.clone(), self.inner.id);
-        let moved = ask_weak(&self.inner.commands, |reply| Command::SetLowWater { peer, channel, bytes, reply }).await;
-        match moved {
-            None | Some(Err(DataChannelError::NoSuchChannel)) => Err(DataChannelError::Closed),
-            Some(result) => result,
-        }
+        ask_weak(&self.inner.commands, |reply| Command::SetLowWater { peer, channel, bytes, reply })
+            .await
+            .unwrap_or(Err(DataChannelError::Closed))
     }
 
     /// Each time the bytes on their way fall to the low mark. The stream ends when the channel closes.

@@ -242,6 +242,14 @@ impl Driven {
     }
 }
 
+/// Whoever has a handle once had the channel.
+fn of_a_handle(error: DataChannelError) -> DataChannelError {
+    match error {
+        DataChannelError::NoSuchChannel => DataChannelError::Closed,
+        error => error,
+    }
+}
+
 fn with_channel(remote: &RemotePeer, channel: DataChannelId, then: impl FnOnce(DataChannel)) -> Option<RemoteEvent> {
     if let Some(channel) = remote.channel(channel) {
         then(channel);
@@ -336,18 +344,15 @@ impl Machine for Driven {
                 self.close_unclaimed(now);
             }
             Command::ChannelSend { peer, channel, message, reply } => {
-                // Whoever has a handle once had the channel.
-                let begun = self.core.channel_send(now, &peer, channel, message).map_err(|error| match error {
-                    DataChannelError::NoSuchChannel => DataChannelError::Closed,
-                    error => error,
-                });
-                self.channel_sends.begun(reply, begun);
+                let begun = self.core.channel_send(now, &peer, channel, message);
+                self.channel_sends.begun(reply, begun.map_err(of_a_handle));
             }
             Command::BufferedAmount { peer, channel, reply } => {
                 answer(reply, self.core.channel_buffered_amount(&peer, channel));
             }
             Command::SetLowWater { peer, channel, bytes, reply } => {
-                answer(reply, self.core.set_channel_low_water(now, &peer, channel, bytes));
+                let moved = self.core.set_channel_low_water(now, &peer, channel, bytes);
+                answer(reply, moved.map_err(of_a_handle));
             }
             Command::CloseChannel { peer, channel, reply } => {
                 self.core.close_channel(now, &peer, channel);

@@ -56,6 +56,13 @@ fn is_connected(world: &World, node: usize) -> bool {
     world.nodes[node].peer.remote_state(&other) == Some(ConnectionState::Connected)
 }
 
+fn are_connected_and_stay_so(mut world: World) {
+    assert!(is_connected(&world, 0) && is_connected(&world, 1));
+    world.forget();
+    world.pass(secs(300));
+    assert_eq!((shown(&world, 0), shown(&world, 1)), (vec![], vec![]), "and so they stay");
+}
+
 const RECOVERED: [(ConnectionState, ConnectionState); 2] = [
     (ConnectionState::Connected, ConnectionState::Reconnecting),
     (ConnectionState::Reconnecting, ConnectionState::Connected),
@@ -184,10 +191,7 @@ fn a_drop_the_other_never_sees_leaves_the_two_connected_though_the_goodbye_and_t
     world.pass(secs(1));
     world.network_up = true;
     world.pass(secs(60));
-    assert!(is_connected(&world, 0) && is_connected(&world, 1));
-    world.forget();
-    world.pass(secs(300));
-    assert_eq!((shown(&world, 0), shown(&world, 1)), (vec![], vec![]), "and so they stay");
+    are_connected_and_stay_so(world);
 }
 
 #[test]
@@ -215,10 +219,7 @@ fn offers_that_outlive_both_sides_reconnects_lead_to_a_connection_all_the_same()
     world.drop_socket_unnoticed(0);
     world.drop_socket_unnoticed(1);
     world.pass(secs(90));
-    assert!(is_connected(&world, 0) && is_connected(&world, 1));
-    world.forget();
-    world.pass(secs(300));
-    assert_eq!((shown(&world, 0), shown(&world, 1)), (vec![], vec![]), "and so they stay");
+    are_connected_and_stay_so(world);
 }
 
 /// However far apart: at once, while the other is away, before the other has its snapshot, after it.
