@@ -22,6 +22,7 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 pub mod ice;
 mod ids;
 pub mod media;

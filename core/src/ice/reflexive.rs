@@ -1,7 +1,7 @@
 //! Server-reflexive candidates: what STUN servers see of our UDP sockets (RFC 8489, RFC 8445 section 5.1.1).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use turn_client_proto::stun::agent::{StunAgent, StunAgentPollRet};
@@ -11,6 +11,7 @@ use turn_client_proto::stun::types::message::{BINDING, Message, MessageWriteVec,
 use turn_client_proto::stun::types::prelude::{MessageWrite, MessageWriteExt};
 
 use super::time::Epoch;
+use crate::address::{is_link_local_v6, is_of_one_host};
 use crate::rtc::Transmit;
 
 /// Pairs of local address and server that are asked for; those beyond are left out.
@@ -196,13 +197,11 @@ fn datagram((local, remote): (SocketAddr, SocketAddr), contents: &[u8]) -> Trans
 }
 
 fn reaches(local: SocketAddr, server: SocketAddr) -> bool {
-    let link_local = matches!(local.ip(), IpAddr::V6(address) if address.is_unicast_link_local());
-    local.is_ipv4() == server.is_ipv4() && local.ip().is_loopback() == server.ip().is_loopback() && !link_local
+    local.is_ipv4() == server.is_ipv4()
+        && local.ip().is_loopback() == server.ip().is_loopback()
+        && !is_link_local_v6(local.ip())
 }
 
 fn is_usable(mapped: SocketAddr, local: SocketAddr) -> bool {
-    mapped.is_ipv4() == local.is_ipv4()
-        && mapped.port() != 0
-        && !mapped.ip().is_unspecified()
-        && !mapped.ip().is_multicast()
+    mapped.is_ipv4() == local.is_ipv4() && is_of_one_host(mapped)
 }

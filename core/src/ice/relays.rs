@@ -11,6 +11,7 @@ use super::output::{OpenLink, Output, SendLink};
 use super::problem::{IceServerFailed, IceServerProblem};
 use super::target::{Attempt, State};
 use super::url::{Host, LinkTransport};
+use crate::address::is_of_one_host;
 use crate::ids::LinkId;
 use crate::rtc::LocalCandidate;
 
@@ -43,6 +44,11 @@ impl Held {
     fn retire(&mut self, now: Instant, newest: u32) {
         self.retiring = Some(newest);
         self.allocation.used_at = now;
+    }
+
+    /// How long there has been an allocation.
+    fn lived(&self, now: Instant) -> Duration {
+        if self.candidates.is_empty() { Duration::ZERO } else { now.saturating_duration_since(self.since) }
     }
 
     pub(super) fn is_unused(&self, now: Instant) -> bool {
@@ -114,9 +120,7 @@ impl Gatherer {
                 && let Some(held) = self.allocations.get_mut(&link).filter(|held| which(held))
             {
                 held.retire(now, self.newest);
-                if !held.candidates.is_empty() {
-                    target.worked(now.saturating_duration_since(held.since));
-                }
+                target.worked(held.lived(now));
                 target.state = State::Idle;
                 any = true;
             }
@@ -159,9 +163,7 @@ impl Gatherer {
     /// Whether a server may relay from there. What is one of our own sockets', or another server's, is not its to give, and
     /// what we send from there would take the wrong way.
     fn is_usable(&self, relayed: SocketAddr) -> bool {
-        relayed.port() != 0
-            && !relayed.ip().is_unspecified()
-            && !relayed.ip().is_multicast()
+        is_of_one_host(relayed)
             && !self.relayed.contains_key(&relayed)
             && !self.locals.iter().flatten().any(|local| *local == relayed)
     }
@@ -229,9 +231,7 @@ impl Gatherer {
                 self.try_next(now, index, attempt);
             }
             (_, Some(problem)) => {
-                if !held.candidates.is_empty() {
-                    target.worked(now.saturating_duration_since(held.since));
-                }
+                target.worked(held.lived(now));
                 self.failed(now, index, problem);
             }
             (_, None) => target.state = State::Idle,

@@ -1,12 +1,13 @@
 //! One TURN server and one way to it: which attempt is under way, and when the next is due.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::allocation::Families;
 use super::problem::IceServerProblem;
 use super::servers::TurnServer;
+use crate::address::{is_link_local_v6, is_of_one_host};
 use crate::ids::LinkId;
 
 /// The first wait after a failure; each next is twice as long.
@@ -67,11 +68,9 @@ impl Attempt {
     /// is this machine, on which a server elsewhere has no say.
     pub(super) fn redirect(&mut self, to: SocketAddr, domain: Option<String>) -> bool {
         let Some(from) = self.tried.last() else { return false };
-        let is_usable = to.port() != 0
-            && !to.ip().is_unspecified()
-            && !to.ip().is_multicast()
+        let is_usable = is_of_one_host(to)
             && (!to.ip().is_loopback() || from.address.ip().is_loopback())
-            && !matches!(to.ip(), IpAddr::V6(ip) if ip.is_unicast_link_local());
+            && !is_link_local_v6(to.ip());
         let is_known = self.tried.iter().any(|way| way.address == to);
         if !is_usable || is_known || self.redirections >= MAX_REDIRECTIONS {
             return false;

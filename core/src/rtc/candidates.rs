@@ -8,6 +8,7 @@ use str0m::net::Protocol;
 
 use super::output::{Counters, LocalCandidate};
 use super::sdp::{Description, MAX_CANDIDATES};
+use crate::address::{is_link_local_v6, is_of_one_host};
 use crate::protocol::{RemoteCandidate, limits};
 
 /// Candidates taken in one ICE generation over all its negotiations, since each is remembered until the next. What is
@@ -244,17 +245,12 @@ fn at(text: &str, address: IpAddr) -> String {
 /// A candidate that can be tried: over UDP, at an address that can be one host's. A link-local one of IPv6 means nothing
 /// without an interface of ours, which a candidate cannot name (RFC 4007, section 6).
 fn read(text: &str) -> Option<Candidate> {
-    let link_local = |address: IpAddr| matches!(address, IpAddr::V6(ip) if ip.is_unicast_link_local());
     let candidate = Candidate::from_sdp_string(text).ok().filter(is_usable)?;
-    (!link_local(candidate.addr().ip())).then_some(candidate)
+    (!is_link_local_v6(candidate.addr().ip())).then_some(candidate)
 }
 
 fn is_usable(candidate: &Candidate) -> bool {
-    let address = candidate.addr();
-    candidate.proto() == Protocol::Udp
-        && address.port() != 0
-        && !address.ip().is_unspecified()
-        && !address.ip().is_multicast()
+    candidate.proto() == Protocol::Udp && is_of_one_host(candidate.addr())
 }
 
 #[cfg(test)]
