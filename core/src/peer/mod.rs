@@ -22,6 +22,7 @@ mod remote;
 mod room;
 mod roster;
 mod signals;
+mod track_metadata;
 mod tracks;
 
 #[cfg(test)]

@@ -298,6 +298,7 @@ pub struct RemoteTrackInfo {
     pub stream: Option<StreamId>,
     /// Sound or picture.
     pub kind: MediaKind,
-    /// What the sender says of it. The sender's word: for layout, never for authorization.
+    /// What the sender says of it. The sender's word: for layout, never for authorization. If the sender's descriptions
+    /// name tracks differently than its metadata does, as Firefox's do, it is matched by order, where the numbers fit.
     pub metadata: Option<Metadata>,
 }

@@ -5,15 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::allowance::Allowance;
 use super::output::{RemoteEvent, RemoteTrackInfo};
+use super::track_metadata::TrackMetadata;
 use crate::ids::{StreamId, TrackId};
 use crate::protocol::{Metadata, TrackMetadataMessage};
 use crate::rtc::{Connection, ConnectionState, Event};
 
-/// Track metadata kept of one peer; one more entry pushes the oldest out.
-const TRACK_METADATA_ENTRIES: usize = 512;
-
-/// … and the bytes of them, keys and all.
-const TRACK_METADATA_BYTES: usize = 1024 * 1024;
+/// Tracks of ours whose metadata a peer was told of that are remembered: as many as a peer remembers itself.
+const MAX_TOLD: usize = 512;
 
 /// How long after the other side has closed the connection, or it broke for good, a new one is made: a peer that leaves is
 /// gone from the room by then, and one that has begun anew has made its own offer, if it has anything to offer. Twice as
@@ -24,48 +22,6 @@ const MAX_REVIVAL_DELAY: Duration = Duration::from_secs(30);
 
 /// How many new connections in a row may fail to come up before it is left at that.
 const MAX_REVIVALS: u32 = 9;
-
-/// What a remote peer said of its tracks, oldest first.
-#[derive(Debug, Default)]
-struct TrackMetadata {
-    entries: VecDeque<(TrackId, Metadata)>,
-    bytes: usize,
-}
-
-impl TrackMetadata {
-    fn apply(&mut self, message: TrackMetadataMessage) {
-        // One that cannot be a track's is of no use.
-        let Ok(track) = TrackId::new(message.track_id) else { return };
-        match (self.entries.iter_mut().find(|(id, _)| *id == track), message.metadata) {
-            (Some((_, entry)), Some(metadata)) => {
-                self.bytes = self.bytes.saturating_sub(entry.get().len()).saturating_add(metadata.get().len());
-                *entry = metadata;
-            }
-            (Some(_), None) => {
-                self.entries.retain(|(id, _)| *id != track);
-                self.bytes = self.entries.iter().map(size).sum();
-            }
-            (None, Some(metadata)) => {
-                let entry = (track, metadata);
-                self.bytes = self.bytes.saturating_add(size(&entry));
-                self.entries.push_back(entry);
-            }
-            (None, None) => {}
-        }
-        while self.entries.len() > TRACK_METADATA_ENTRIES || self.bytes > TRACK_METADATA_BYTES {
-            let Some(oldest) = self.entries.pop_front() else { return };
-            self.bytes = self.bytes.saturating_sub(size(&oldest));
-        }
-    }
-
-    fn get(&self, track: &TrackId) -> Option<&Metadata> {
-        self.entries.iter().find(|(id, _)| id == track).map(|(_, metadata)| metadata)
-    }
-}
-
-fn size((track, metadata): &(TrackId, Metadata)) -> usize {
-    track.as_str().len().saturating_add(metadata.get().len())
-}
 
 /// How the connection's state is shown to the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +50,7 @@ pub(super) struct Remote {
     pub(super) allowance: Allowance,
     track_metadata: TrackMetadata,
     /// Tracks of ours that it was told metadata of and has not been told that there is none, oldest first. At most
-    /// [`TRACK_METADATA_ENTRIES`]: it remembers no more itself.
+    /// [`MAX_TOLD`].
     told: VecDeque<TrackId>,
     /// The tracks it sends; the connection bounds their number.
     tracks: BTreeMap<TrackId, Option<StreamId>>,
@@ -124,7 +80,7 @@ impl Remote {
 
     #[cfg(test)]
     pub(super) fn track_metadata_entries_for_tests(&self) -> usize {
-        self.track_metadata.entries.len()
+        self.track_metadata.len()
     }
 
     pub(super) fn track_metadata(&mut self, message: TrackMetadataMessage) {
@@ -135,7 +91,7 @@ impl Remote {
     pub(super) fn told_metadata_of(&mut self, track: &TrackId, any: bool) {
         self.told.retain(|told| told != track);
         if any {
-            if self.told.len() >= TRACK_METADATA_ENTRIES {
+            if self.told.len() >= MAX_TOLD {
                 self.told.pop_front();
             }
             self.told.push_back(track.clone());
@@ -186,6 +142,7 @@ impl Remote {
     ) -> (Connection, Option<RemoteEvent>) {
         self.metadata = metadata;
         self.tracks.clear();
+        self.track_metadata.reset();
         self.revive_at = None;
         self.outdated = false;
         let old = std::mem::replace(&mut self.connection, connection);
@@ -249,6 +206,7 @@ impl Remote {
                 }
             }
             Event::TrackAdded { track, stream, kind } => {
+                self.track_metadata.described(self.connection.remote_tracks().map(|track| track.id.clone()));
                 let metadata = self.track_metadata.get(&track).cloned();
                 let first_of_stream =
                     stream.as_ref().filter(|_| !self.tracks.values().any(|known| *known == stream)).cloned();
@@ -259,6 +217,7 @@ impl Remote {
                 }
             }
             Event::TrackRemoved { track, .. } => {
+                self.track_metadata.described(self.connection.remote_tracks().map(|track| track.id.clone()));
                 let stream = self.tracks.remove(&track).flatten();
                 let emptied = stream.clone().filter(|_| !self.tracks.values().any(|known| *known == stream));
                 tell(RemoteEvent::TrackRemoved { track, stream });
@@ -287,46 +246,6 @@ impl Remote {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn message(id: usize, metadata: Option<&str>) -> TrackMetadataMessage {
-        TrackMetadataMessage {
-            track_id: format!("t{id}"),
-            metadata: metadata.map(|text| Metadata::from_json(text).unwrap()),
-        }
-    }
-
-    #[test]
-    fn track_metadata_is_capped_and_the_oldest_goes_first() {
-        let mut cache = TrackMetadata::default();
-        for id in 0..=TRACK_METADATA_ENTRIES {
-            cache.apply(message(id, Some("{}")));
-        }
-        assert_eq!(cache.entries.len(), TRACK_METADATA_ENTRIES);
-        assert_eq!(cache.get(&TrackId::new("t0").unwrap()), None);
-        assert!(cache.get(&TrackId::new("t1").unwrap()).is_some());
-        cache.apply(message(1, None));
-        assert_eq!(cache.get(&TrackId::new("t1").unwrap()), None);
-    }
-
-    #[test]
-    fn track_metadata_is_bounded_in_bytes_too() {
-        let mut cache = TrackMetadata::default();
-        let large = format!(r#"{{"x":"{}"}}"#, "y".repeat(60_000));
-        for id in 0..40 {
-            cache.apply(message(id, Some(&large)));
-            cache.apply(TrackMetadataMessage {
-                track_id: "x".repeat(60_000),
-                metadata: message(0, Some("{}")).metadata,
-            });
-        }
-        assert_eq!(cache.entries.len(), TRACK_METADATA_BYTES / 60_010);
-        assert!(cache.get(&TrackId::new("t39").unwrap()).is_some());
-        for id in 0..40 {
-            cache.apply(message(id, Some("{}")));
-            cache.apply(message(id, None));
-        }
-        assert_eq!((cache.entries.len(), cache.bytes), (0, 0));
-    }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]

@@ -177,3 +177,38 @@ fn a_replaced_track_goes_on_in_the_old_ones_place() {
     let error = world.call(0, |peer, now| peer.replace_track(now, &camera.id, None)).unwrap_err();
     assert_eq!(error, ReplaceTrackError::NotTracked { track: camera.id });
 }
+
+/// Firefox names tracks in descriptions otherwise than in `track.id`, which metadata is keyed by.
+#[test]
+fn tracks_that_descriptions_name_otherwise_have_their_metadata_through_changes_and_reconnects() {
+    let mut world = World::named(2);
+    world.rename_tracks = true;
+    let told =
+        |world: &World| -> Vec<Option<Metadata>> { tracks(world, 1).into_iter().map(|info| info.metadata).collect() };
+    let stream = StreamId::new("cam").unwrap();
+    let both = [track("voice", MediaKind::Audio), track("picture", MediaKind::Video)];
+    for (track, name) in both.iter().zip(["voice", "picture"]) {
+        world.call(0, |peer, now| peer.add_track(now, track, Some(&stream), Some(role(name)))).unwrap();
+    }
+    world.join(0).unwrap();
+    world.join(1).unwrap();
+    world.until("both tracks arrive", |world| tracks(world, 1).len() == 2);
+    assert_eq!(told(&world), [Some(role("voice")), Some(role("picture"))]);
+    assert!(tracks(&world, 1).iter().all(|info| info.track != both[0].id && info.track != both[1].id));
+    let added = |event: &RemoteEvent| matches!(event, RemoteEvent::StreamAdded { metadata, .. } if *metadata == Some(role("voice")));
+    assert!(world.nodes[1].remote_events().any(added));
+
+    let file = track("file", MediaKind::Video);
+    world.call(0, |peer, now| peer.replace_track(now, &both[1].id, Some(&file))).unwrap();
+    let screen = track("screen", MediaKind::Video);
+    world.call(0, |peer, now| peer.add_track(now, &screen, None, Some(role("screen")))).unwrap();
+    world.until("the screen arrives", |world| tracks(world, 1).len() == 3);
+    assert_eq!(told(&world)[2..], [Some(role("screen"))]);
+
+    world.call(0, |peer, now| peer.remove_track(now, &both[0].id)).unwrap();
+    world.pass(Duration::from_secs(1));
+    world.forget();
+    world.drop_socket(0);
+    world.until("they come again", |world| tracks(world, 1).len() == 2);
+    assert_eq!(told(&world), [Some(role("picture")), Some(role("screen"))]);
+}

@@ -80,6 +80,8 @@ pub(super) struct World {
     pub(super) behind_nat: bool,
     /// What signals say for a host's address: its name.
     pub(super) rename_host: Option<(String, String)>,
+    /// Whether descriptions name tracks differently than their senders do, as Firefox's do.
+    pub(super) rename_tracks: bool,
     /// If set, every answer of a server's that comes over UDP comes changed as well, before it comes as it is.
     pub(super) garble: Option<fastrand::Rng>,
     /// If set, what comes over streams comes in pieces of so many bytes.
@@ -153,6 +155,7 @@ impl World {
             relays: Relays::default(),
             behind_nat: false,
             rename_host: None,
+            rename_tracks: false,
             garble: None,
             cut_streams: None,
             unanswered: None,
@@ -407,6 +410,7 @@ impl World {
             }
             Delivery::ToServer { node, socket, text } => self.serve(node, socket, &text),
             Delivery::ToClient { node, socket, text } => {
+                let text = if self.rename_tracks { renamed_tracks(&text) } else { text };
                 self.call(node, |peer, now| peer.socket_text(now, socket, &text));
             }
             Delivery::Closed { node, socket, code } => self.node_lost(node, socket, code),
@@ -512,6 +516,18 @@ fn garbled(bytes: &[u8], rng: &mut fastrand::Rng) -> Vec<u8> {
         _ => {}
     }
     bytes
+}
+
+/// A description whose tracks are called otherwise, by the connection they are of.
+fn renamed_tracks(text: &str) -> String {
+    let connection = text.split("ice-ufrag:").nth(1).and_then(|rest| rest.get(..4)).unwrap_or_default();
+    let mut parts = text.split("msid:");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (stream, track) = part.split_once(' ').unwrap();
+        out += &format!("msid:{stream} {connection}-{track}");
+    }
+    out
 }
 
 pub(super) fn presence(joined: &[&str], left: &[&str]) -> String {
