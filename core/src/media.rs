@@ -92,7 +92,9 @@ impl fmt::Debug for EncodedFrame {
 pub struct ReceivedFrame {
     /// How `data` is encoded.
     pub codec: Codec,
-    /// When the frame is to be played, counted from an unknown moment of the sender's, exact to the codec's clock.
+    /// When the frame is to be played, counted from an unknown moment, exact to the codec's clock. It never wraps, and follows
+    /// the clock: between two frames of a track it goes forward by at most the time between their arrivals plus 30 s and
+    /// 0.1 %, and back by at most 30 s. If the sender's timestamps jump further, it goes on from the time of arrival.
     pub timestamp: Duration,
     /// Whether a decoder can start here. Always so for audio.
     pub keyframe: bool,

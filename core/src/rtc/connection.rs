@@ -20,6 +20,7 @@ use super::negotiation::Negotiation;
 use super::options::{Config, MAX_BUFFERED_OVER_ALL_CHANNELS, MAX_INBOUND_MESSAGE_BYTES};
 use super::output::{ChannelInfo, ConnectionState, Counters, Event, Output, RemoteTrack};
 use super::stats::Collection;
+use super::timestamps::Timestamps;
 use super::tracks::{OutboundTracks, RemoteTracks};
 use crate::ids::DataChannelId;
 use crate::protocol::Signal;
@@ -60,6 +61,7 @@ pub struct Connection {
     pub(super) negotiation: Negotiation,
     pub(super) tracks: OutboundTracks,
     pub(super) remote: RemoteTracks,
+    pub(super) timestamps: Timestamps,
     pub(super) channels: Channels,
     pub(super) ladder: Ladder,
     pub(super) bandwidth: Bandwidth,
@@ -93,6 +95,7 @@ impl Connection {
             negotiation: Negotiation::new(),
             tracks: OutboundTracks::default(),
             remote: RemoteTracks::default(),
+            timestamps: Timestamps::default(),
             channels,
             ladder: Ladder::new(),
             bandwidth: Bandwidth::default(),

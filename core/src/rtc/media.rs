@@ -7,6 +7,7 @@ use str0m::media::{Frequency, KeyframeRequestKind, MediaData, MediaKind as StrKi
 use str0m::{Rtc, RtcConfig, RtcError};
 
 use super::error::{RequestKeyframeError, WriteFrameError};
+use super::timestamps::Timestamps;
 use crate::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame, from_ticks, to_ticks};
 
 /// Payload type, its retransmissions' payload type, and profile and level of the H.264 that is offered: constrained
@@ -42,11 +43,13 @@ fn codec(codec: StrCodec) -> Option<Codec> {
 }
 
 /// A frame as it came. `None` if its codec is not one of ours.
-pub(super) fn received(data: MediaData) -> Option<ReceivedFrame> {
+pub(super) fn received(data: MediaData, timestamps: &mut Timestamps) -> Option<ReceivedFrame> {
     let codec = codec(data.params.spec().codec)?;
+    let rate = codec.clock_rate();
+    let ticks = timestamps.unwrap(data.mid, data.time.numer(), rate, data.network_time);
     Some(ReceivedFrame {
         codec,
-        timestamp: from_ticks(data.time.numer(), data.time.denom()),
+        timestamp: from_ticks(ticks, rate),
         keyframe: codec.kind() == MediaKind::Audio || data.is_keyframe(),
         contiguous: data.contiguous,
         received_at: data.network_time,

@@ -22,6 +22,7 @@ mod output;
 mod sdp;
 mod stats;
 mod streams;
+mod timestamps;
 mod tracks;
 mod transport;
 mod window;

@@ -129,7 +129,7 @@ impl Connection {
             }
             RtcEvent::MediaData(data) => {
                 let track = self.remote.by_mid(data.mid).map(|track| track.id.clone());
-                match (track, media::received(data)) {
+                match (track, media::received(data, &mut self.timestamps)) {
                     (Some(track), Some(frame)) => self.event(Event::Frame { track, frame }),
                     _ => bump(&mut self.counters.unknown_frames),
                 }
