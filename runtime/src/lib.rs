@@ -52,10 +52,11 @@ pub use metered_realtime_core::protocol::{
     CloseCode, ErrorCode, IceServer, Metadata, NotAnObject, Payload, PayloadError,
 };
 pub use metered_realtime_core::rtc::{
-    BandwidthEstimation, CandidatePair, ChannelInfo, ChannelMessage, ConnectionState, ConnectionStats,
-    Counters as ConnectionCounters, DataChannelError, DataChannelOptions, DataChannelStats, InboundTrackStats,
-    NegotiationError, OpenChannelError, OutboundTrackStats, Reliability,
-    ReplaceTrackError as ConnectionReplaceTrackError, RequestKeyframeError, RestartIceError, SdpProblem,
+    BandwidthEstimation, CandidateKind, CandidateKinds, CandidatePair, ChannelInfo, ChannelMessage, ConnectionPhase,
+    ConnectionState, ConnectionStats, Counters as ConnectionCounters, DataChannelError, DataChannelOptions,
+    DataChannelStats, DtlsAlert, HandshakeProblem, InboundTrackStats, NegotiationError, OpenChannelError,
+    OutboundTrackStats, Reliability, ReplaceTrackError as ConnectionReplaceTrackError, RequestKeyframeError,
+    RestartIceError, SdpProblem, TransportFailure,
 };
 pub use metered_realtime_core::signalling::{
     CloseReason, ConnectError, Counters as SignallingCounters, Credentials, Event as SignallingEvent, InvalidOption,

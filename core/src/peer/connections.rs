@@ -14,7 +14,7 @@ const SIGNAL_OVERHEAD: usize = 512;
 
 /// Whether only a new connection helps.
 fn is_spent(error: NegotiationError, connection: &Connection) -> bool {
-    error == NegotiationError::TransportFailed
+    matches!(error, NegotiationError::TransportFailed(_))
         || (error.is_beyond_repair() && connection.state() != ConnectionState::Connected)
 }
 

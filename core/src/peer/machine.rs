@@ -15,7 +15,7 @@ use crate::Secret;
 use crate::ice::Gatherer;
 use crate::ids::{Channel, Counter, PeerId, RequestId, ResolveId, SocketId, TokenRequestId};
 use crate::protocol::{CloseCode, Metadata};
-use crate::rtc::{self, ConnectionState, RemoteTrack};
+use crate::rtc::{self, ConnectionPhase, ConnectionState, RemoteTrack};
 use crate::signalling::{InvalidOption, Signalling, TokenError};
 
 /// One peer in one room.
@@ -173,6 +173,11 @@ impl MeteredPeer {
     /// Where the connection to a remote peer stands.
     pub fn remote_state(&self, peer: &PeerId) -> Option<ConnectionState> {
         self.roster.get(peer).map(Remote::state)
+    }
+
+    /// What the present connection to a remote peer is waiting for. `None` if there is no such peer.
+    pub fn remote_phase(&self, peer: &PeerId) -> Option<ConnectionPhase> {
+        self.roster.get(peer).map(|remote| remote.connection.phase())
     }
 
     /// What the present connection to a remote peer has dropped.

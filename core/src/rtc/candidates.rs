@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use str0m::Candidate;
 use str0m::net::Protocol;
 
+use super::kinds::CandidateKinds;
 use super::output::{Counters, LocalCandidate};
 use super::sdp::{Description, MAX_CANDIDATES};
 use crate::address::{is_link_local_v6, is_of_one_host};
@@ -84,6 +85,11 @@ impl RemoteCandidates {
             self.waiting.push(candidate);
             Verdict::Nothing
         }
+    }
+
+    /// The kinds of candidates of this generation.
+    pub(super) fn kinds(&self) -> CandidateKinds {
+        CandidateKinds::read(self.seen.iter().map(String::as_str))
     }
 
     /// An offer was ignored, and so are the candidates that belong to it, unless it is of the generation in force: those

@@ -92,6 +92,11 @@ impl Channels {
         self.channels.values().any(|channel| channel.state == State::Wanted)
     }
 
+    /// Whether there are channels that are not open yet.
+    pub(super) fn any_unopened(&self) -> bool {
+        self.channels.values().any(|channel| !matches!(channel.state, State::Open(_)))
+    }
+
     pub(super) fn open(
         &mut self,
         rtc: Option<&mut Rtc>,

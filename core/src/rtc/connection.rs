@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use str0m::{Candidate, IceConnectionState, Input, Rtc, RtcConfig};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::bandwidth::{self, Bandwidth};
 use super::channels::Channels;
 use super::dtls;
 use super::early::Early;
 use super::error::NegotiationError;
+use super::failure::TransportFailure;
+use super::handshake::Handshake;
+use super::kinds::LocalKinds;
 use super::ladder::Ladder;
 use super::media;
 use super::negotiation::Negotiation;
@@ -44,6 +47,7 @@ pub struct Connection {
     pub(super) rtc: Option<Box<Rtc>>,
     /// Local candidates from before there was an `Rtc`. At most [`MAX_EARLY_CANDIDATES`].
     pub(super) early_candidates: Vec<Candidate>,
+    pub(super) local_kinds: LocalKinds,
     pub(super) now: Instant,
     pub(super) rtc_timeout: Option<Instant>,
     pub(super) state: ConnectionState,
@@ -54,6 +58,11 @@ pub struct Connection {
     pub(super) ended: bool,
     /// … because the other side said goodbye.
     pub(super) ended_by_remote: bool,
+    /// … or because of this.
+    pub(super) failure: Option<TransportFailure>,
+    /// Times in a row that `str0m` reported errors and nothing else.
+    pub(super) troubles: u32,
+    pub(super) handshake: Handshake,
     /// Drained by the embedder after each input, which therefore bounds it.
     pub(super) outputs: VecDeque<Output>,
     pub(super) early: Early,
@@ -82,6 +91,7 @@ impl Connection {
             config,
             rtc: None,
             early_candidates: Vec::new(),
+            local_kinds: LocalKinds::default(),
             now,
             rtc_timeout: None,
             state: ConnectionState::Idle,
@@ -89,6 +99,9 @@ impl Connection {
             ice_lost: false,
             ended: false,
             ended_by_remote: false,
+            failure: None,
+            troubles: 0,
+            handshake: Handshake::default(),
             outputs: VecDeque::new(),
             early: Early::default(),
             counters: Counters::default(),
@@ -120,7 +133,7 @@ impl Connection {
         self.negotiation.built(rtc.direct_api().local_ice_credentials().ufrag);
         self.rtc = Some(rtc);
         for candidate in std::mem::take(&mut self.early_candidates) {
-            self.change(|rtc| rtc.add_local_candidate(candidate).is_some());
+            self.take_local_candidate(candidate);
         }
     }
 
@@ -215,7 +228,11 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             ConnectionState::Idle | ConnectionState::Closed => None,
-            _ => [self.rtc_timeout, self.ladder.poll_timeout(), self.negotiation_timeout()].into_iter().flatten().min(),
+            _ => {
+                let transport = [self.rtc_timeout, self.handshake.poll_timeout()];
+                let negotiation = [self.ladder.poll_timeout(), self.negotiation_timeout()];
+                transport.into_iter().chain(negotiation).flatten().min()
+            }
         }
     }
 
@@ -237,7 +254,11 @@ impl Connection {
     }
 
     pub(super) fn error(&mut self, error: NegotiationError) {
-        debug!(%error, "negotiation");
+        if matches!(error, NegotiationError::TransportFailed(_)) {
+            warn!(%error, "connection failed");
+        } else {
+            debug!(%error, "negotiation");
+        }
         self.event(Event::NegotiationError(error));
     }
 
@@ -267,6 +288,7 @@ impl Connection {
         self.rtc = None;
         self.early_candidates.clear();
         self.negotiation.end();
+        self.handshake = Handshake::default();
         self.set_state(ConnectionState::Closed);
     }
 }

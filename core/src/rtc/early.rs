@@ -3,13 +3,18 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use super::output::{ConnectionState, Transmit};
+use super::output::Transmit;
 
 /// Datagrams kept: a flight of a handshake is fewer. One more pushes the oldest out.
 const MAX_DATAGRAMS: usize = 8;
 
 /// Largest datagram kept, in bytes: one that fits an Ethernet frame.
 const MAX_BYTES: usize = 1500;
+
+/// Whether a datagram begins as DTLS does among what shares the socket (RFC 7983).
+pub(super) fn is_dtls(datagram: &[u8]) -> bool {
+    datagram.first().is_some_and(|first| (20..64).contains(first))
+}
 
 /// Messages of a handshake that wait until ICE has found the way they came on.
 #[derive(Debug, Default)]
@@ -18,17 +23,9 @@ pub(super) struct Early {
 }
 
 impl Early {
-    /// Keeps a datagram if it may belong to the handshake of a connection in this state.
-    pub(super) fn keep(
-        &mut self,
-        state: ConnectionState,
-        local: SocketAddr,
-        remote: SocketAddr,
-        datagram: &[u8],
-    ) -> bool {
-        // What DTLS begins with among what shares the socket (RFC 7983).
-        let is_dtls = datagram.first().is_some_and(|first| (20..64).contains(first));
-        if state != ConnectionState::Connecting || !is_dtls || datagram.len() > MAX_BYTES {
+    /// Keeps a datagram if it may belong to a handshake.
+    pub(super) fn keep(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> bool {
+        if !is_dtls(datagram) || datagram.len() > MAX_BYTES {
             return false;
         }
         if self.datagrams.len() >= MAX_DATAGRAMS {

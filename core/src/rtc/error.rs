@@ -1,5 +1,6 @@
 //! How things fail, one type per operation, with fields to branch on. None carries text of the other side's.
 
+use super::failure::TransportFailure;
 use crate::media::Codec;
 
 /// Why a frame was not sent.
@@ -175,10 +176,11 @@ pub enum NegotiationError {
     /// only a new [`Connection`](super::Connection) can talk to. The description was ignored.
     #[error("the other side is a new instance")]
     PeerReplaced,
-    /// The encrypted transport failed beyond repair, for example because the other side's certificate does not match
-    /// its fingerprint. The connection closes.
-    #[error("the encrypted transport failed")]
-    TransportFailed,
+    /// The encrypted transport failed: the DTLS handshake with the other side, or the session after it. The connection
+    /// closes. A room peer makes a new one after 2 s, and after 4, 8, 16 and five times 30 s while none comes up; then it
+    /// leaves it at that until the other side makes an offer or the peer joins anew.
+    #[error("the encrypted transport failed: {0}")]
+    TransportFailed(TransportFailure),
     /// Every ICE restart failed. No more are tried until the connection comes up by itself or the other side restarts.
     #[error("every ICE restart failed")]
     IceRestartExhausted,

@@ -111,6 +111,21 @@ impl Ladder {
         matches!(self.state, State::Waiting { .. } | State::Exhausted)
     }
 
+    /// Whether an offer of a restart is out.
+    pub(super) fn awaits_answer(&self) -> bool {
+        matches!(self.state, State::Offered { .. })
+    }
+
+    /// Whether the time of the next attempt has not come.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting { .. })
+    }
+
+    /// Whether all attempts failed.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.state == State::Exhausted
+    }
+
     /// The network is another one: what was lost is looked for at once, with all attempts.
     pub(super) fn again(&mut self, now: Instant) {
         if !matches!(self.state, State::Quiet | State::First { .. }) {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use str0m::Candidate;
 use tracing::debug;
 
 use super::connection::{Connection, MAX_EARLY_CANDIDATES};
@@ -32,11 +33,17 @@ impl Connection {
                 }
                 return;
             }
-            let added = this.change(|rtc| rtc.add_local_candidate(candidate).cloned()).flatten();
-            if let Some(candidate) = added {
+            if let Some(candidate) = this.take_local_candidate(candidate) {
                 this.trickle(candidate);
             }
         });
+    }
+
+    /// Gives the candidate as `str0m` has it, unless it is redundant.
+    pub(super) fn take_local_candidate(&mut self, candidate: Candidate) -> Option<Candidate> {
+        let added = self.change(|rtc| rtc.add_local_candidate(candidate).cloned()).flatten()?;
+        self.local_kinds.added(&added);
+        Some(added)
     }
 
     /// A candidate of ours is no more: no way that goes over it is tried or kept, and if it was the one in use, ICE is
@@ -48,6 +55,7 @@ impl Connection {
             if this.change(|rtc| rtc.direct_api().invalidate_candidate(&candidate)) != Some(true) {
                 return;
             }
+            this.local_kinds.removed(&candidate);
             this.tick();
             if this.state == ConnectionState::Connected && !this.rtc.as_ref().is_some_and(|rtc| rtc.is_connected()) {
                 this.set_state(ConnectionState::Reconnecting);

@@ -3,6 +3,7 @@
 //! [`Connection`] decides; whoever embeds it carries signals and datagrams and waits. Drain
 //! [`Connection::poll_output`] after every call, then wait until [`Connection::poll_timeout`] or the next input.
 
+mod alert;
 mod bandwidth;
 mod candidates;
 mod channels;
@@ -12,6 +13,9 @@ mod connection;
 mod dtls;
 mod early;
 mod error;
+mod failure;
+mod handshake;
+mod kinds;
 mod ladder;
 mod local_candidates;
 mod media;
@@ -19,6 +23,7 @@ mod negotiation;
 mod options;
 mod outbox;
 mod output;
+mod phase;
 mod sdp;
 mod stats;
 mod streams;
@@ -30,15 +35,19 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use alert::DtlsAlert;
 pub use bandwidth::BandwidthEstimation;
 pub use connection::Connection;
 pub use error::{
     DataChannelError, NegotiationError, OpenChannelError, ReplaceTrackError, RequestKeyframeError, RestartIceError,
     SdpProblem, WriteFrameError,
 };
+pub use failure::{HandshakeProblem, TransportFailure};
+pub use kinds::{CandidateKind, CandidateKinds};
 pub use options::{Config, DataChannelOptions, Measurements, Reliability};
 pub use output::{
     ChannelInfo, ChannelMessage, ConnectionState, Counters, Event, LocalCandidate, OutboundTrack, Output, RemoteTrack,
     Transmit,
 };
+pub use phase::ConnectionPhase;
 pub use stats::{CandidatePair, ConnectionStats, DataChannelStats, InboundTrackStats, OutboundTrackStats};

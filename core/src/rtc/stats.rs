@@ -9,6 +9,7 @@ use str0m::stats::{MediaEgressStats, MediaIngressStats, PeerStats};
 use super::candidates::bump;
 use super::channels::Channels;
 use super::output::Event;
+use super::phase::ConnectionPhase;
 use super::tracks::{OutboundTracks, RemoteTracks};
 use crate::ids::{DataChannelId, TrackId};
 
@@ -19,6 +20,8 @@ use crate::ids::{DataChannelId, TrackId};
 pub struct ConnectionStats {
     /// When the numbers were taken.
     pub taken_at: Instant,
+    /// What the connection was waiting for.
+    pub phase: ConnectionPhase,
     /// Bytes sent over DTLS, SRTP and SRTCP, without IP, UDP and STUN.
     pub bytes_sent: u64,
     /// Bytes received over DTLS, SRTP and SRTCP, without IP, UDP and STUN.
@@ -154,6 +157,7 @@ impl Collection {
         });
         self.stats = Some(Box::new(ConnectionStats {
             taken_at: peer.timestamp,
+            phase: ConnectionPhase::Idle,
             bytes_sent: peer.peer_bytes_tx,
             bytes_received: peer.peer_bytes_rx,
             media_bytes_sent: peer.bytes_tx,
@@ -202,8 +206,9 @@ impl Collection {
     }
 
     /// Everything has been told.
-    pub(super) fn end(&mut self, channels: &Channels) -> Option<Event> {
+    pub(super) fn end(&mut self, channels: &Channels, phase: ConnectionPhase) -> Option<Event> {
         let mut stats = mem::take(&mut self.stats)?;
+        stats.phase = phase;
         stats.data_channels = channels.stats();
         Some(Event::Stats(stats))
     }

@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use str0m::net::{Protocol, Receive};
-use str0m::{Event as RtcEvent, Input, Output as RtcOutput, Rtc};
+use str0m::{Event as RtcEvent, Input, Output as RtcOutput, Rtc, RtcError};
 use tracing::debug;
 
 use super::candidates::bump;
 use super::connection::Connection;
+use super::dtls;
+use super::early::is_dtls;
 use super::error::NegotiationError;
+use super::failure::TransportFailure;
 use super::ladder::Step;
 use super::media;
 use super::output::{ConnectionState, Event, Output, Transmit};
@@ -22,6 +25,9 @@ const MAX_ERRORS_AT_ONCE: usize = 16;
 
 /// How long it is then left alone, unless something comes in.
 const PAUSE_AFTER_ERRORS: Duration = Duration::from_millis(100);
+
+/// How often in a row that may happen before the transport has failed: for 5 s.
+const MAX_TROUBLES: u32 = 50;
 
 impl Connection {
     /// Whether a datagram is for this connection: a STUN message with its credentials, or anything from the address it
@@ -38,7 +44,8 @@ impl Connection {
     /// long as it takes ICE to get there: the other side may be a step ahead, and would repeat them a second later.
     pub fn handle_datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
         if !self.accepts(local, remote, datagram) {
-            if !self.early.keep(self.state, local, remote, datagram) {
+            let awaited = self.state > ConnectionState::Idle && !self.handshake.is_done();
+            if !awaited || !self.early.keep(local, remote, datagram) {
                 bump(&mut self.counters.refused_datagrams);
             }
             return;
@@ -66,42 +73,79 @@ impl Connection {
 
     fn receive(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
         let at = self.now;
+        if is_dtls(datagram) {
+            self.handshake.received(local, remote);
+        }
+        let mut report = None;
         let result = self.change(|rtc| {
             let receive = Receive::new(Protocol::Udp, remote, local, datagram).ok()?;
-            rtc.handle_input(Input::Receive(at, receive)).ok()
+            let result = rtc.handle_input(Input::Receive(at, receive));
+            if let Err(error) = &result {
+                debug!(%error, "datagram refused");
+                report = dtls::report(rtc);
+            }
+            result.ok()
         });
         if result.flatten().is_none() {
             bump(&mut self.counters.refused_datagrams);
+        }
+        if let Some(failure) = report.and_then(|report| self.handshake.reported(at, report)) {
+            self.fail(failure);
+        }
+    }
+
+    /// The transport is at its end. The connection closes once everything else is done.
+    fn fail(&mut self, failure: TransportFailure) {
+        self.failure.get_or_insert(failure);
+        self.ended = true;
+    }
+
+    /// `str0m` reports errors and nothing else. It is left alone for a while, unless something comes in.
+    pub(super) fn trouble(&mut self) {
+        self.troubles = self.troubles.saturating_add(1);
+        self.rtc_timeout = Some(self.now + PAUSE_AFTER_ERRORS);
+        if self.troubles >= MAX_TROUBLES {
+            self.fail(TransportFailure::Internal);
         }
     }
 
     /// One change of `str0m`'s, drained before the next, as it demands. `None` if the connection is closed.
     pub(super) fn change<T>(&mut self, act: impl FnOnce(&mut Rtc) -> T) -> Option<T> {
         let result = act(self.rtc.as_mut()?);
-        self.drain();
+        if !self.drain() {
+            self.trouble();
+        }
         Some(result)
     }
 
     /// Tells `str0m` the time.
     pub(super) fn tick(&mut self) {
         let at = self.now;
-        let done = self.change(|rtc| rtc.handle_input(Input::Timeout(at)).is_ok());
-        if done == Some(false) {
-            debug!("an error in the transport");
+        let Some(rtc) = self.rtc.as_mut() else { return };
+        let result = rtc.handle_input(Input::Timeout(at));
+        if let Err(error) = &result {
+            debug!(%error, "error of the transport at a timeout");
+        }
+        if self.drain() && result.is_ok() {
+            self.troubles = 0;
+        } else {
+            self.trouble();
         }
     }
 
-    fn drain(&mut self) {
+    /// Takes what `str0m` has to say. Gives `false` if it never comes to an end of it.
+    fn drain(&mut self) -> bool {
         let mut errors = 0;
         while let Some(rtc) = &mut self.rtc {
             match rtc.poll_output() {
                 Ok(RtcOutput::Timeout(at)) => {
                     self.rtc_timeout = Some(at);
                     self.ended |= !rtc.is_alive();
-                    if let Some(event) = self.stats.end(&self.channels) {
+                    let phase = self.phase();
+                    if let Some(event) = self.stats.end(&self.channels, phase) {
                         self.event(event);
                     }
-                    break;
+                    return true;
                 }
                 Ok(RtcOutput::Transmit(transmit)) => self.outputs.push_back(Output::Transmit(Transmit {
                     local: transmit.source,
@@ -109,20 +153,29 @@ impl Connection {
                     contents: transmit.contents.into(),
                 })),
                 Ok(RtcOutput::Event(event)) => self.rtc_event(event),
-                Err(_) => {
+                Err(error) => {
+                    debug!(%error, "error of the transport");
+                    // While its output is drained, this is about the fingerprint only.
+                    let mismatch = matches!(error, RtcError::RemoteSdp(_));
+                    let report = dtls::report(rtc).filter(|report| report.certain).map(|report| report.failure);
+                    let failure = mismatch.then_some(TransportFailure::CertificateMismatch).or(report);
+                    if let Some(failure) = failure {
+                        self.fail(failure);
+                    }
                     errors += 1;
                     if errors == MAX_ERRORS_AT_ONCE {
-                        self.rtc_timeout = Some(self.now + PAUSE_AFTER_ERRORS);
-                        break;
+                        return false;
                     }
                 }
             }
         }
+        true
     }
 
     fn rtc_event(&mut self, event: RtcEvent) {
         let Self { rtc: Some(rtc), channels, counters, outputs, .. } = self else { return };
         match event {
+            RtcEvent::Connected => self.handshake.finish(),
             RtcEvent::IceConnectionStateChange(ice) => {
                 self.ice_lost |= ice.is_disconnected();
                 self.ice = ice;
@@ -180,11 +233,19 @@ impl Connection {
             if !channels.step(*now, rtc, ready, counters, outputs) {
                 break;
             }
-            self.drain();
+            if !self.drain() {
+                self.trouble();
+            }
+        }
+        self.handshake.follow_ice(self.now, self.ice.is_connected());
+        if let Some(failure) = self.handshake.due(self.now) {
+            self.fail(failure);
         }
         if self.ended && self.rtc.is_some() {
             if !self.ended_by_remote {
-                self.error(NegotiationError::TransportFailed);
+                let failure = self.failure.unwrap_or(TransportFailure::Internal);
+                self.outputs.extend(self.handshake.alert(failure).map(Output::Transmit));
+                self.error(NegotiationError::TransportFailed(failure));
             }
             self.channels.close_all(&mut self.outputs);
             self.end();

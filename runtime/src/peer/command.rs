@@ -3,8 +3,8 @@
 use metered_realtime_core::peer::{JoinError, JoinOptions, ReplaceTrackError, SendError, TrackError};
 use metered_realtime_core::protocol::{Metadata, Payload};
 use metered_realtime_core::rtc::{
-    ChannelMessage, Counters as ConnectionCounters, DataChannelError, DataChannelOptions, OpenChannelError,
-    RequestKeyframeError, RestartIceError,
+    ChannelMessage, ConnectionPhase, Counters as ConnectionCounters, DataChannelError, DataChannelOptions,
+    OpenChannelError, RequestKeyframeError, RestartIceError,
 };
 use metered_realtime_core::{Channel, DataChannelId, PeerId, StreamId, TrackId};
 
@@ -31,6 +31,10 @@ pub(crate) enum Command {
     NetworkChanged,
     Counters {
         reply: Reply<Counters>,
+    },
+    RemotePhase {
+        peer: PeerId,
+        reply: Reply<Option<ConnectionPhase>>,
     },
     RemoteCounters {
         peer: PeerId,

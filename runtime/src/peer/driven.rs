@@ -281,6 +281,7 @@ impl Machine for Driven {
                 let (signalling, room) = (self.core.signalling().counters(), self.core.counters());
                 answer(reply, Counters { signalling, room, ice: self.core.ice_counters() });
             }
+            Command::RemotePhase { peer, reply } => answer(reply, self.core.remote_phase(&peer)),
             Command::RemoteCounters { peer, reply } => answer(reply, self.core.remote_counters(&peer)),
             Command::Close { reason, reply } => {
                 self.closes.push(reply);

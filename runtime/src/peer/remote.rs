@@ -9,8 +9,8 @@ use async_channel::WeakSender;
 use metered_realtime_core::PeerId;
 use metered_realtime_core::protocol::Metadata;
 use metered_realtime_core::rtc::{
-    ConnectionState, ConnectionStats, Counters as ConnectionCounters, DataChannelOptions, NegotiationError,
-    OpenChannelError, RestartIceError,
+    ConnectionPhase, ConnectionState, ConnectionStats, Counters as ConnectionCounters, DataChannelOptions,
+    NegotiationError, OpenChannelError, RestartIceError,
 };
 
 use present::Present;
@@ -102,6 +102,13 @@ impl RemotePeer {
     /// [`stats_interval`](crate::MeteredPeerBuilder::stats_interval) is set, and until the first are taken.
     pub fn stats(&self) -> Option<Arc<ConnectionStats>> {
         lock(&self.0.present).stats.clone()
+    }
+
+    /// What the present connection to it is waiting for, such as an answer, a candidate pair that works, or the DTLS
+    /// handshake. `None` once the peer has left. Cancellation safe.
+    pub async fn phase(&self) -> Option<ConnectionPhase> {
+        let peer = self.id().clone();
+        ask_weak(&self.0.commands, |reply| Command::RemotePhase { peer, reply }).await.flatten()
     }
 
     /// What the present connection to it has dropped, by cause; `None` once the peer has left. A connection that is

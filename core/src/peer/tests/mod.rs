@@ -18,6 +18,7 @@ mod server;
 mod signals;
 mod tokens;
 mod tracks;
+mod transport;
 mod turn;
 mod watch;
 mod world;

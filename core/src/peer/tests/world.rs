@@ -75,6 +75,8 @@ pub(super) struct World {
     sequence: u64,
     /// Whether datagrams arrive.
     pub(super) network_up: bool,
+    /// Whether DTLS gets through, where the network is up.
+    pub(super) dtls_up: bool,
     pub(super) relays: Relays,
     /// Whether peers see each other's outer addresses only.
     pub(super) behind_nat: bool,
@@ -152,6 +154,7 @@ impl World {
             queue: BTreeMap::new(),
             sequence: 0,
             network_up: true,
+            dtls_up: true,
             relays: Relays::default(),
             behind_nat: false,
             rename_host: None,
@@ -307,7 +310,7 @@ impl World {
             Delivery::ToLink { node: link.node, link: link.link, bytes: packet.bytes }
         } else if self.relays.behind(to).is_some() {
             Delivery::ToRelay(packet)
-        } else if self.network_up {
+        } else if self.network_up && (self.dtls_up || !(20..64).contains(&packet.bytes[0])) {
             Delivery::Datagram { local: to, remote: from, contents: packet.bytes }
         } else {
             return;

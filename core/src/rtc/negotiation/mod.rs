@@ -15,6 +15,7 @@ use str0m::change::SdpPendingOffer;
 use super::candidates::RemoteCandidates;
 use super::connection::Connection;
 use super::error::NegotiationError;
+use super::kinds::CandidateKinds;
 use super::output::{ConnectionState, Output};
 use super::sdp::{Description, Section, Sources};
 use super::tracks::OutboundTracks;
@@ -158,6 +159,16 @@ impl Negotiation {
     pub(super) fn end(&mut self) {
         self.offer = None;
         self.changed = false;
+    }
+
+    /// Whether the two sides have once agreed on anything.
+    pub(super) fn is_agreed(&self) -> bool {
+        !self.remote_fingerprints.is_empty()
+    }
+
+    /// The kinds of candidates that the other side has told in this ICE generation.
+    pub(super) fn remote_kinds(&self) -> CandidateKinds {
+        self.candidates.kinds()
     }
 
     pub(super) fn local_ufrags(&self) -> impl Iterator<Item = &str> {

@@ -9,6 +9,7 @@ use crate::property::{runner, seed_from};
 use crate::protocol::{DescriptionKind, RemoteCandidate, Signal};
 use crate::rtc::{
     Config, Connection, ConnectionState, DataChannelOptions, Event, Measurements, NegotiationError, Output, SdpProblem,
+    TransportFailure,
 };
 
 fn offer(sdp: impl Into<String>) -> Signal {
@@ -175,7 +176,7 @@ fn a_certificate_that_does_not_match_ends_the_connection() {
         .collect();
     pair.signal(B, offer(forged));
     pair.run_until(|pair| pair.sides[B].connection.state() == ConnectionState::Closed);
-    assert_eq!(pair.sides[B].errors(), [NegotiationError::TransportFailed]);
+    assert_eq!(pair.sides[B].errors(), [NegotiationError::TransportFailed(TransportFailure::CertificateMismatch)]);
     assert!(!pair.sides[B].states().contains(&ConnectionState::Connected));
 }
 

@@ -4,6 +4,7 @@ mod agreed;
 mod browser;
 mod codecs;
 mod data;
+mod dtls;
 mod flow;
 mod hostile;
 mod media;
