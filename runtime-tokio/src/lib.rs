@@ -87,7 +87,7 @@
 //! ```
 //!
 //! # Data channels
-//! A [`DataChannel`] is a [`Stream`](futures_core::Stream) and a [`Sink`](futures_util::Sink) of messages. It can also
+//! A [`DataChannel`] is a `Stream` and a `Sink` of messages. It can also
 //! be a stream of bytes, for protocols that expect a socket; `tokio-util` with its feature `compat` makes that one of
 //! tokio's:
 //! ```no_run
@@ -124,6 +124,15 @@
 //! # }
 //! ```
 //!
+//! A private signalling or TURN server may have a certificate of an authority of its own:
+//! ```no_run
+//! # fn run(pem: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+//! use metered_realtime_tokio::MeteredPeer;
+//! let peer = MeteredPeer::api_key("pk_live_…").url("wss://rooms.example.org").root_certificates(pem)?.build()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Logs
 //! Through `tracing`, free of credentials and of what users say to each other. The two exceptions are not ours: at level
 //! `TRACE`, the target `tungstenite::handshake::client` prints the HTTP request of the WebSocket, and its query holds the
@@ -132,15 +141,19 @@
 
 #![forbid(unsafe_code)]
 
-mod adapter;
-mod stream;
-mod tls;
+mod timer;
 mod udp;
-mod web_socket;
 
-pub use adapter::Tokio;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
+
 pub use metered_realtime_runtime::*;
-pub use tls::InvalidCertificates;
+pub use timer::Sleep;
+pub use udp::Udp;
 
 /// A peer in a room, on tokio. See [`metered_realtime_runtime::MeteredPeer`].
 pub type MeteredPeer = metered_realtime_runtime::MeteredPeer<Tokio>;
@@ -153,3 +166,61 @@ pub type SignallingClient = metered_realtime_runtime::SignallingClient<Tokio>;
 
 /// Makes a [`SignallingClient`]. See [`metered_realtime_runtime::SignallingClientBuilder`].
 pub type SignallingClientBuilder = metered_realtime_runtime::SignallingClientBuilder<Tokio>;
+
+/// The tokio runtime that is current where a peer is made, with its I/O and time drivers.
+///
+/// # Panics
+/// Making a peer outside of a tokio runtime panics, as `tokio::spawn` does: make it inside, or enter a runtime's handle
+/// before.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Tokio {}
+
+impl Tokio {
+    /// The current runtime.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Runtime for Tokio {
+    type Timer = Sleep;
+    type Udp = Udp;
+    type Tcp = Compat<TcpStream>;
+
+    fn now(&self) -> Instant {
+        // Tokio's own clock, which tests may stop.
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let _runs_detached = tokio::spawn(task);
+    }
+
+    fn timer(&self, at: Instant) -> Sleep {
+        Sleep::until(at)
+    }
+
+    fn bind_udp(&self, address: SocketAddr) -> io::Result<Udp> {
+        Udp::new(metered_realtime_runtime::runtime::bind_udp(address)?)
+    }
+
+    fn connect_tcp(&self, remote: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static {
+        connect(remote)
+    }
+
+    fn resolve(&self, host: String) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static {
+        look_up(host)
+    }
+}
+
+async fn connect(remote: SocketAddr) -> io::Result<Compat<TcpStream>> {
+    let stream = TcpStream::connect(remote).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream.compat())
+}
+
+async fn look_up(host: String) -> io::Result<Vec<IpAddr>> {
+    let addresses = tokio::net::lookup_host((host, 0)).await?;
+    Ok(addresses.map(|address| address.ip()).collect())
+}

@@ -2,25 +2,17 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use metered_realtime_runtime::runtime::{Datagram, RecvSlot, UdpSocket};
+use metered_realtime_runtime::runtime::UdpSocket;
 
-/// Bytes the system keeps for us while we are busy. The usual default takes less than a hundred datagrams, and one burst
-/// of a data channel is more.
-const RECV_BUFFER: usize = 1024 * 1024;
-
-/// A bound UDP socket. The system is asked at once, and tokio only when there is something to wait for: its budget of calls
-/// is for tasks that know no end, and the driver has turns of its own.
+/// A bound UDP socket. The system is asked before tokio: tokio's budget of calls is for tasks that never yield, and the
+/// driver yields by itself.
 #[derive(Debug)]
 pub struct Udp(tokio::net::UdpSocket);
 
 impl Udp {
-    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = std::net::UdpSocket::bind(address)?;
-        socket.set_nonblocking(true)?;
-        // A system that allows no such size keeps its own.
-        let _as_large_as_allowed = socket2::SockRef::from(&socket).set_recv_buffer_size(RECV_BUFFER);
+    pub(crate) fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
         Ok(Self(tokio::net::UdpSocket::from_std(socket)?))
     }
 }
@@ -30,35 +22,19 @@ impl UdpSocket for Udp {
         self.0.local_addr()
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>, slots: &mut [RecvSlot]) -> Poll<io::Result<usize>> {
-        let mut count = 0;
-        while let Some(slot) = slots.get_mut(count) {
-            match self.0.try_recv_from(&mut slot.buffer) {
-                Ok((len, remote)) => {
-                    slot.len = len;
-                    slot.remote = Some(remote);
-                    count += 1;
-                }
-                // What has arrived comes first; an error is met again.
-                Err(_) if count > 0 => break,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.0.poll_recv_ready(cx))?,
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        Poll::Ready(Ok(count))
+    fn try_recv_from(&mut self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.0.try_recv_from(buffer)
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, datagrams: &[Datagram<'_>]) -> Poll<io::Result<usize>> {
-        let mut sent = 0;
-        while let Some(datagram) = datagrams.get(sent) {
-            match self.0.try_send_to(datagram.contents, datagram.remote) {
-                Ok(_) => sent += 1,
-                // What is sent comes first; an error is met again.
-                Err(_) if sent > 0 => break,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.0.poll_send_ready(cx))?,
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        Poll::Ready(Ok(sent))
+    fn try_send_to(&mut self, contents: &[u8], remote: SocketAddr) -> io::Result<usize> {
+        self.0.try_send_to(contents, remote)
+    }
+
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_recv_ready(cx)
+    }
+
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_send_ready(cx)
     }
 }

@@ -7,7 +7,7 @@ mod support;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use metered_realtime_tokio::{SignallingClient, Tokio};
+use metered_realtime_tokio::{SignallingClient, SignallingClientBuilder};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use support::{KEY, soon};
@@ -44,8 +44,8 @@ async fn terminator(to: SocketAddr, serving: &mut JoinSet<()>) -> (u16, String) 
     (port, made.cert.pem())
 }
 
-fn client(port: u16, runtime: Tokio) -> SignallingClient {
-    SignallingClient::api_key(KEY).url(format!("wss://localhost:{port}")).build_on(runtime).unwrap()
+fn client(port: u16) -> SignallingClientBuilder {
+    SignallingClient::api_key(KEY).url(format!("wss://localhost:{port}"))
 }
 
 #[tokio::test]
@@ -54,10 +54,10 @@ async fn a_root_of_one_s_own_is_trusted_and_an_unknown_one_is_not() {
     let mut serving = JoinSet::new();
     let (port, pem) = terminator(server.local_addr(), &mut serving).await;
 
-    let trusting = client(port, Tokio::new().root_certificates(pem.as_bytes()).unwrap());
+    let trusting = client(port).root_certificates(pem.as_bytes()).unwrap().build().unwrap();
     soon(trusting.connect()).await.unwrap();
     soon(trusting.close()).await;
 
-    let wary = client(port, Tokio::new());
+    let wary = client(port).build().unwrap();
     assert!(soon(wary.connect()).await.is_err());
 }

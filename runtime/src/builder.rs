@@ -13,6 +13,7 @@ use metered_realtime_core::signalling::{Credentials, InvalidOption, ReconnectOpt
 
 use crate::drive::Driver;
 use crate::events::DEFAULT_EVENT_CAPACITY;
+use crate::net::{InvalidCertificates, Roots};
 use crate::peer::{Driven, MeteredPeer};
 use crate::reply::COMMANDS;
 use crate::runtime::Runtime;
@@ -42,6 +43,7 @@ macro_rules! builder {
             credentials: Credentials,
             tokens: Option<TokenProvider>,
             event_capacity: usize,
+            roots: Roots,
             runtime: PhantomData<fn() -> R>,
         }
 
@@ -60,6 +62,7 @@ macro_rules! builder {
                     options: options.into(),
                     tokens,
                     event_capacity: DEFAULT_EVENT_CAPACITY,
+                    roots: Roots::default(),
                     runtime: PhantomData,
                 }
             }
@@ -98,6 +101,16 @@ macro_rules! builder {
             pub fn event_capacity(mut self, events: usize) -> Self {
                 self.event_capacity = events;
                 self
+            }
+
+            /// Trusts these certificates, in PEM form, beside the system's roots: for `wss:` and for `turns:`. Replaces
+            /// those of an earlier call.
+            ///
+            /// # Errors
+            /// [`InvalidCertificates`] if there is none, or one that cannot be a root.
+            pub fn root_certificates(mut self, pem: &[u8]) -> Result<Self, InvalidCertificates> {
+                self.roots = Roots::with(pem)?;
+                Ok(self)
             }
 
             /// Takes all options at once, or changes any of them. The credentials stay what they were made with.
@@ -183,7 +196,7 @@ impl<R> MeteredPeerBuilder<R> {
         let (commands, commands_in) = async_channel::bounded(COMMANDS);
         let (frames, frames_in) = async_channel::bounded(OUTBOUND_FRAMES);
         let (driven, shared) = Driven::new(options, seed(), self.event_capacity, commands.downgrade(), frames)?;
-        runtime.spawn(Driver::new(runtime.clone(), driven, tokens, commands_in, frames_in).run());
+        runtime.spawn(Driver::new(runtime.clone(), self.roots, driven, tokens, commands_in, frames_in).run());
         Ok(MeteredPeer::from_parts(commands, shared))
     }
 }
@@ -214,7 +227,7 @@ impl<R> SignallingClientBuilder<R> {
         // A client has no tracks: nothing is ever sent in here.
         let (_, frames_in) = async_channel::bounded(1);
         let (driven, shared) = signalling::Driven::new(options, seed(), self.event_capacity)?;
-        runtime.spawn(Driver::new(runtime.clone(), driven, tokens, commands_in, frames_in).run());
+        runtime.spawn(Driver::new(runtime.clone(), self.roots, driven, tokens, commands_in, frames_in).run());
         Ok(SignallingClient::from_parts(commands, shared))
     }
 }

@@ -1,18 +1,15 @@
-//! What the client needs of an executor and its reactor: time, tasks, UDP sockets, WebSockets, streams and names.
+//! What the client needs of an executor and its reactor: time, tasks, UDP sockets, TCP connections and names.
 //!
-//! An implementation moves bytes and waits. It holds no rule of the protocol: what it is told, it does, and what happens, it
-//! reports.
+//! An implementation moves bytes and waits; it holds no rule of the protocol. TLS and WebSockets are made from its TCP
+//! connections here, once for all runtimes.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
-use futures_util::Sink;
-pub use metered_realtime_core::signalling::SocketUrl;
 
 /// An executor with its reactor.
 pub trait Runtime: Clone + Send + Sync + 'static {
@@ -20,10 +17,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     type Timer: Timer;
     /// One bound UDP socket.
     type Udp: UdpSocket;
-    /// One open WebSocket.
-    type WebSocket: WebSocket;
-    /// One open TCP connection, with TLS or without.
-    type ByteStream: ByteStream;
+    /// One open TCP connection. What was written goes out when it is flushed, at the latest.
+    type Tcp: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
     /// The current time.
     fn now(&self) -> Instant {
@@ -36,8 +31,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// A timer that is due at `at`.
     fn timer(&self, at: Instant) -> Self::Timer;
 
-    /// Binds a UDP socket. The port is 0, and the address one of [`interfaces`](Self::interfaces) or the unspecified one
-    /// of its family.
+    /// Binds a UDP socket, usually by wrapping [`bind_udp`]'s. The port is 0, and the address one of
+    /// [`interfaces`](Self::interfaces) or the unspecified one of its family.
     ///
     /// # Errors
     /// The system's error.
@@ -51,23 +46,15 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         Ok(if_addrs::get_if_addrs()?.into_iter().map(|interface| interface.ip()).collect())
     }
 
-    /// Opens a WebSocket, `ws:` or `wss:`. Dropping the future gives up. There is no time limit: whoever asks has one.
-    fn connect_websocket(
-        &self,
-        url: SocketUrl,
-        limits: WebSocketLimits,
-    ) -> impl Future<Output = Result<Self::WebSocket, WebSocketError>> + Send + 'static;
-
-    /// Opens a TCP connection, without Nagle's algorithm. With `tls`, TLS is spoken over it, and the server's certificate
-    /// must be for that name or address. Dropping the future gives up. There is no time limit: whoever asks has one.
-    fn connect_stream(
-        &self,
-        remote: SocketAddr,
-        tls: Option<String>,
-    ) -> impl Future<Output = io::Result<Self::ByteStream>> + Send + 'static;
+    /// Opens a TCP connection, without Nagle's algorithm.
+    ///
+    /// Does not time out; the caller applies a timeout. Dropping the future gives up.
+    fn connect_tcp(&self, remote: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static;
 
     /// The addresses of a host's name, as the system knows them. Where the system resolves `.local` names by multicast
-    /// DNS (RFC 6762), those work too. Dropping the future gives up. There is no time limit: whoever asks has one.
+    /// DNS (RFC 6762), those work too.
+    ///
+    /// Does not time out; the caller applies a timeout. Dropping the future gives up.
     fn resolve(&self, host: String) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static;
 }
 
@@ -80,7 +67,27 @@ pub trait Timer: Send + 'static {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-/// A bound UDP socket. Both ways take several datagrams a call, for systems that can.
+/// Bytes the system keeps for a UDP socket while its reader is busy. The usual default takes less than a hundred datagrams,
+/// and one burst of a data channel is more.
+const RECV_BUFFER: usize = 1024 * 1024;
+
+/// Binds a socket of the standard library's that does not block, with a receive buffer of 1 MiB where the system allows
+/// that much.
+///
+/// # Errors
+/// The system's error.
+pub fn bind_udp(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let socket = std::net::UdpSocket::bind(address)?;
+    socket.set_nonblocking(true)?;
+    // A system that allows no such size keeps its own.
+    let _as_large_as_allowed = socket2::SockRef::from(&socket).set_recv_buffer_size(RECV_BUFFER);
+    Ok(socket)
+}
+
+/// A bound UDP socket that does not block.
+///
+/// The required methods are those of a socket with a reactor. The provided ones take several datagrams a call; a runtime
+/// whose system can do that at once overrides them.
 pub trait UdpSocket: Send + 'static {
     /// The address it is bound to.
     ///
@@ -88,11 +95,59 @@ pub trait UdpSocket: Send + 'static {
     /// The system's error.
     fn local_addr(&self) -> io::Result<SocketAddr>;
 
+    /// Takes one datagram.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none, or the system's error.
+    fn try_recv_from(&mut self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
+
+    /// Sends one datagram.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the system has no room for it now, or the system's error.
+    fn try_send_to(&mut self, contents: &[u8], remote: SocketAddr) -> io::Result<usize>;
+
+    /// Ready when there may be a datagram.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Ready when there may be room for a datagram.
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
     /// Fills the first slots with datagrams that are there, and says how many; at least one.
-    fn poll_recv(&mut self, cx: &mut Context<'_>, slots: &mut [RecvSlot]) -> Poll<io::Result<usize>>;
+    ///
+    /// The system is asked first and the reactor only when there is something to wait for.
+    fn poll_recv(&mut self, cx: &mut Context<'_>, slots: &mut [RecvSlot]) -> Poll<io::Result<usize>> {
+        let mut count = 0;
+        while let Some(slot) = slots.get_mut(count) {
+            match self.try_recv_from(&mut slot.buffer) {
+                Ok((len, remote)) => {
+                    slot.len = len;
+                    slot.remote = Some(remote);
+                    count += 1;
+                }
+                // What has arrived comes first; an error is met again.
+                Err(_) if count > 0 => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_readable(cx))?,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(count))
+    }
 
     /// Sends the first datagrams of the list, and says how many; at least one. An error is about the first one.
-    fn poll_send(&mut self, cx: &mut Context<'_>, datagrams: &[Datagram<'_>]) -> Poll<io::Result<usize>>;
+    fn poll_send(&mut self, cx: &mut Context<'_>, datagrams: &[Datagram<'_>]) -> Poll<io::Result<usize>> {
+        let mut sent = 0;
+        while let Some(datagram) = datagrams.get(sent) {
+            match self.try_send_to(datagram.contents, datagram.remote) {
+                Ok(_) => sent += 1,
+                // What is sent comes first; an error is met again.
+                Err(_) if sent > 0 => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_writable(cx))?,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(sent))
+    }
 }
 
 /// Room for one received datagram.
@@ -123,104 +178,4 @@ pub struct Datagram<'a> {
     pub remote: SocketAddr,
     /// What.
     pub contents: &'a [u8],
-}
-
-/// What a WebSocket may take in and keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WebSocketLimits {
-    /// Largest message taken, in bytes. A larger one is [`WebSocketError::TooLarge`], without reading it to its end.
-    pub inbound_message: usize,
-    /// Bytes handed to the sink and not yet to the system. Beyond, the sink is not ready.
-    pub write_buffer: usize,
-}
-
-/// An open WebSocket: whole messages in, whole messages out. Pings are answered beneath.
-///
-/// The stream ends when the socket is gone. The sink buffers until it is flushed.
-pub trait WebSocket:
-    Stream<Item = Result<Inbound, WebSocketError>> + Sink<Outbound, Error = WebSocketError> + Send + Unpin + 'static
-{
-}
-
-impl<T> WebSocket for T where
-    T: Stream<Item = Result<Inbound, WebSocketError>> + Sink<Outbound, Error = WebSocketError> + Send + Unpin + 'static
-{
-}
-
-/// A stream of bytes both ways. What was written goes out when it is flushed.
-pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for T {}
-
-/// What comes from a WebSocket.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Inbound {
-    /// A text message.
-    Text(String),
-    /// A binary message. The protocol has none: its bytes are not passed on.
-    Binary,
-    /// The other side's close frame, with code and reason if it has them. Nothing but the end follows.
-    Close(Option<(u16, String)>),
-}
-
-impl std::fmt::Debug for Inbound {
-    /// Without the text: it may hold what users say to each other.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
-            Self::Binary => f.write_str("Binary"),
-            Self::Close(close) => write!(f, "Close({:?})", close.as_ref().map(|(code, _)| code)),
-        }
-    }
-}
-
-/// What goes to a WebSocket.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Outbound {
-    /// A text message.
-    Text(String),
-    /// A close frame. Nothing follows it.
-    Close {
-        /// The code.
-        code: u16,
-        /// The reason, at most 123 bytes.
-        reason: String,
-    },
-}
-
-impl std::fmt::Debug for Outbound {
-    /// Without the text: it may hold what users say to each other.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
-            Self::Close { code, .. } => write!(f, "Close({code})"),
-        }
-    }
-}
-
-/// How a WebSocket fails: kinds only, since texts of the libraries beneath may hold the URL, and with it the credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WebSocketError {
-    /// The system's error.
-    #[error("i/o error ({0})")]
-    Io(io::ErrorKind),
-    /// TLS could not be set up, or broke.
-    #[error("TLS failed")]
-    Tls,
-    /// The server did not upgrade the connection.
-    #[error("the server answered with HTTP status {0}")]
-    Http(u16),
-    /// A message larger than the limit.
-    #[error("a message larger than the limit")]
-    TooLarge,
-    /// The other side broke the rules of WebSockets.
-    #[error("a violation of the WebSocket protocol")]
-    Protocol,
-}
-
-impl From<io::Error> for WebSocketError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error.kind())
-    }
 }

@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use metered_realtime_tokio::runtime::{SocketUrl, WebSocketError, WebSocketLimits};
 use metered_realtime_tokio::{Runtime, Tokio};
 
 /// As [`Tokio`], but of the machine's addresses it knows one, which may change, and names it resolves as it is told.
@@ -59,8 +58,7 @@ impl Wandering {
 impl Runtime for Wandering {
     type Timer = <Tokio as Runtime>::Timer;
     type Udp = <Tokio as Runtime>::Udp;
-    type WebSocket = <Tokio as Runtime>::WebSocket;
-    type ByteStream = <Tokio as Runtime>::ByteStream;
+    type Tcp = <Tokio as Runtime>::Tcp;
 
     fn now(&self) -> Instant {
         self.tokio.now()
@@ -82,20 +80,8 @@ impl Runtime for Wandering {
         Ok(vec![*self.address.lock().unwrap_or_else(PoisonError::into_inner)])
     }
 
-    fn connect_websocket(
-        &self,
-        url: SocketUrl,
-        limits: WebSocketLimits,
-    ) -> impl Future<Output = Result<Self::WebSocket, WebSocketError>> + Send + 'static {
-        self.tokio.connect_websocket(url, limits)
-    }
-
-    fn connect_stream(
-        &self,
-        remote: SocketAddr,
-        tls: Option<String>,
-    ) -> impl Future<Output = io::Result<Self::ByteStream>> + Send + 'static {
-        self.tokio.connect_stream(remote, tls)
+    fn connect_tcp(&self, remote: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static {
+        self.tokio.connect_tcp(remote)
     }
 
     fn resolve(&self, host: String) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static {

@@ -11,6 +11,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use metered_realtime_core::LinkId;
 use metered_realtime_core::ice::{LinkTransport, OpenLink, SendLink};
 
+use crate::net::{Connector, Stream};
 use crate::runtime::{Datagram, RecvSlot, Runtime, UdpSocket};
 
 /// Bytes that wait for one link to become writable. At the bound something new is lost as a whole, as it could be anywhere
@@ -31,7 +32,7 @@ pub(super) enum LinkInput {
 }
 
 pub(super) struct Links<R: Runtime> {
-    runtime: R,
+    connector: Connector<R>,
     /// As many as the machine asked for, which bounds them, and those that are being closed.
     links: Vec<Link<R>>,
     /// Ends that have not been reported: at most one for each link there was.
@@ -55,15 +56,24 @@ struct Link<R: Runtime> {
     closing: Option<Instant>,
 }
 
+type Connecting<R> = Pin<Box<dyn Future<Output = io::Result<Stream<<R as Runtime>::Tcp>>> + Send>>;
+
 enum State<R: Runtime> {
     Udp { socket: R::Udp, reported: bool },
-    Connecting(Pin<Box<dyn Future<Output = io::Result<R::ByteStream>> + Send>>),
-    Stream(R::ByteStream),
+    Connecting(Connecting<R>),
+    Stream(Stream<R::Tcp>),
 }
 
 impl<R: Runtime> Links<R> {
-    pub(super) fn new(runtime: R) -> Self {
-        Self { runtime, links: Vec::new(), ended: VecDeque::new(), slot: RecvSlot::new(RECV_BYTES), lost: 0, first: 0 }
+    pub(super) fn new(connector: Connector<R>) -> Self {
+        Self {
+            connector,
+            links: Vec::new(),
+            ended: VecDeque::new(),
+            slot: RecvSlot::new(RECV_BYTES),
+            lost: 0,
+            first: 0,
+        }
     }
 
     pub(super) fn open(&mut self, open: OpenLink) {
@@ -71,7 +81,7 @@ impl<R: Runtime> Links<R> {
         let state = match transport {
             LinkTransport::Udp => {
                 let any = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-                match self.runtime.bind_udp(SocketAddr::new(any, 0)) {
+                match self.connector.runtime().bind_udp(SocketAddr::new(any, 0)) {
                     Ok(socket) => State::Udp { socket, reported: false },
                     Err(error) => {
                         tracing::debug!(kind = ?error.kind(), "no socket for a TURN server");
@@ -79,8 +89,8 @@ impl<R: Runtime> Links<R> {
                     }
                 }
             }
-            LinkTransport::Tcp => State::Connecting(Box::pin(self.runtime.connect_stream(remote, None))),
-            LinkTransport::Tls => State::Connecting(Box::pin(self.runtime.connect_stream(remote, Some(server_name)))),
+            LinkTransport::Tcp => State::Connecting(Box::pin(self.connector.clone().stream(remote, None))),
+            LinkTransport::Tls => State::Connecting(Box::pin(self.connector.clone().stream(remote, Some(server_name)))),
         };
         let (outbound, outbound_bytes) = (VecDeque::new(), 0);
         self.links.push(Link {

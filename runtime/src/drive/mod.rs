@@ -26,6 +26,7 @@ use sockets::{SocketInput, Sockets};
 use tokens::Tokens;
 use udp::Udp;
 
+use crate::net::{Connector, Roots};
 use crate::runtime::{Runtime, Timer};
 use crate::token::TokenProvider;
 
@@ -53,15 +54,17 @@ pub(crate) struct Driver<R: Runtime, M: Machine> {
 impl<R: Runtime, M: Machine> Driver<R, M> {
     pub(crate) fn new(
         runtime: R,
+        roots: Roots,
         machine: M,
         tokens: Option<TokenProvider>,
         commands: Receiver<M::Command>,
         frames: Receiver<M::Frame>,
     ) -> Self {
+        let connector = Connector::new(runtime.clone(), roots);
         Self {
-            sockets: Sockets::new(runtime.clone()),
+            sockets: Sockets::new(connector.clone()),
             udp: Udp::new(runtime.clone()),
-            links: Links::new(runtime.clone()),
+            links: Links::new(connector),
             names: Names::new(runtime.clone()),
             runtime,
             machine,

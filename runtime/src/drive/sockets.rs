@@ -11,7 +11,8 @@ use metered_realtime_core::SocketId;
 use metered_realtime_core::protocol::{CloseCode, limits};
 use metered_realtime_core::signalling::SocketUrl;
 
-use crate::runtime::{Inbound, Outbound, Runtime, WebSocketError, WebSocketLimits};
+use crate::net::{Connector, Inbound, Outbound, WebSocket, WebSocketError, WebSocketLimits};
+use crate::runtime::Runtime;
 
 /// Bytes that wait for a socket, beside what it buffers itself. A server that has not read for so long is lost: at the
 /// bound the socket is dropped, and the machine told so.
@@ -34,8 +35,8 @@ pub(super) enum SocketInput {
 }
 
 pub(super) struct Sockets<R: Runtime> {
-    runtime: R,
-    sockets: Vec<Socket<R::WebSocket>>,
+    connector: Connector<R>,
+    sockets: Vec<Socket<WebSocket<R::Tcp>>>,
     /// Ends of sockets that have been dropped and not been reported: at most one for each socket there was.
     ended: VecDeque<(SocketId, Option<(CloseCode, String)>)>,
     /// Which socket is asked first, so that a busy one does not silence another.
@@ -66,12 +67,12 @@ enum Polled {
 }
 
 impl<R: Runtime> Sockets<R> {
-    pub(super) fn new(runtime: R) -> Self {
-        Self { runtime, sockets: Vec::new(), ended: VecDeque::new(), first: 0 }
+    pub(super) fn new(connector: Connector<R>) -> Self {
+        Self { connector, sockets: Vec::new(), ended: VecDeque::new(), first: 0 }
     }
 
     pub(super) fn open(&mut self, id: SocketId, url: SocketUrl) {
-        let opening = Box::pin(self.runtime.connect_websocket(url, LIMITS));
+        let opening = Box::pin(self.connector.clone().web_socket(url, LIMITS));
         self.sockets.push(Socket {
             id,
             state: State::Opening(opening),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use metered_realtime_tokio::{
     ChannelMessage, ConnectionState, DataChannel, DataChannelOptions, Event, IceTransportPolicy, MeteredPeer,
-    ReconnectOptions, RemoteEvent, RemotePeer, Tokio,
+    ReconnectOptions, RemoteEvent, RemotePeer,
 };
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
@@ -49,7 +49,8 @@ pub(crate) async fn run(orders: Option<&String>) -> Outcome {
         .url(format!("ws://{origin}"))
         .reconnect(ReconnectOptions { initial_delay, max_delay, max_attempts: None, ..ReconnectOptions::default() })
         .ice_transport_policy(policy)
-        .build_on(Tokio::new().root_certificates(orders.authority.as_bytes())?)?;
+        .root_certificates(orders.authority.as_bytes())?
+        .build()?;
     let mut events = peer.events().lossy();
     peer.join(ROOM).await?;
     say("joined");
