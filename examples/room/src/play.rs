@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use metered_realtime_tokio::{EncodedFrame, LocalStream, LocalTrack, MediaKind, Metadata};
-use tokio::time::Instant;
+use metered_realtime_runtime::{EncodedFrame, LocalStream, LocalTrack, MediaKind, Metadata, Runtime};
 
 use crate::media_file::{MediaFileError, MediaReader};
+use crate::tasks::Tasks;
 
 /// A file to play, and the track it is played on.
 pub(crate) struct Source {
@@ -42,12 +42,12 @@ impl Source {
     }
 
     /// Plays the file from beginning to end, or over and over. Gives the number of frames.
-    pub(crate) async fn play(mut self, repeat: bool) -> Result<u64, MediaFileError> {
-        let start = Instant::now();
+    pub(crate) async fn play<R: Runtime>(mut self, tasks: &Tasks<R>, repeat: bool) -> Result<u64, MediaFileError> {
+        let start = tasks.now();
         let mut frames = 0;
         let mut offset = Duration::ZERO;
         loop {
-            let (played, length) = play_once(&mut self.reader, &self.track, start, offset).await?;
+            let (played, length) = play_once(tasks, &mut self.reader, &self.track, start, offset).await?;
             frames += played;
             if !repeat || length.is_zero() {
                 return Ok(frames);
@@ -63,8 +63,9 @@ fn reopen(path: &Path) -> Result<MediaReader<BufReader<File>>, MediaFileError> {
 }
 
 /// Writes each frame when its time has come, counted from `start`. Gives how many there were and how long they last.
-pub(crate) async fn play_once<R: std::io::Read>(
-    reader: &mut MediaReader<R>,
+pub(crate) async fn play_once<R: Runtime, F: std::io::Read>(
+    tasks: &Tasks<R>,
+    reader: &mut MediaReader<F>,
     track: &LocalTrack,
     start: Instant,
     offset: Duration,
@@ -72,7 +73,7 @@ pub(crate) async fn play_once<R: std::io::Read>(
     let (mut frames, mut length) = (0, Duration::ZERO);
     while let Some(frame) = reader.next_frame()? {
         let timestamp = offset + frame.timestamp;
-        tokio::time::sleep_until(start + timestamp).await;
+        tasks.sleep_until(start + timestamp).await;
         track.write(EncodedFrame { codec: reader.codec(), timestamp, data: frame.data });
         frames += 1;
         length = frame.timestamp + frame.duration;

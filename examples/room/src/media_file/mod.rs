@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use metered_realtime_tokio::{Codec, ReceivedFrame};
+use metered_realtime_runtime::{Codec, ReceivedFrame};
 
 pub(crate) use self::error::MediaFileError;
 pub(crate) use self::recorder::Recorder;

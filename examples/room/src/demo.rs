@@ -3,16 +3,16 @@
 use std::io::Cursor;
 use std::time::{Duration, Instant};
 
-use metered_realtime_server::{PublishableKey, Server, ServerConfig};
-use metered_realtime_tokio::{
+use metered_realtime_runtime::{
     ChannelMessage, DataChannel, DataChannelOptions, Event, LocalStream, LocalTrack, Metadata, MeteredPeer,
-    ReceivedFrame, RemoteEvent, RemotePeer,
+    ReceivedFrame, RemoteEvent, RemotePeer, Runtime,
 };
-use tokio::task::JoinHandle;
 
+use crate::local_server::LocalServer;
 use crate::media_file::MediaReader;
 use crate::play;
 use crate::report::Report;
+use crate::tasks::{Task, Tasks};
 
 const KEY: &str = "pk_live_demonstration";
 const ROOM: &str = "room-42";
@@ -29,18 +29,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 type Outcome<T> = Result<T, String>;
 
 /// Runs the demonstration.
-pub(crate) async fn run() -> Outcome<()> {
-    tokio::time::timeout(PATIENCE, play_through()).await.map_err(|_| "the demonstration took too long".to_owned())?
+pub(crate) async fn run<R: Runtime>(tasks: Tasks<R>) -> Outcome<()> {
+    let shown = tasks.timeout(PATIENCE, show(&tasks)).await;
+    shown.ok_or_else(|| "the demonstration took too long".to_owned())?
 }
 
-async fn play_through() -> Outcome<()> {
+async fn show<R: Runtime>(tasks: &Tasks<R>) -> Outcome<()> {
     let report = Report::new();
-    let config = ServerConfig::new().key(PublishableKey::new(KEY));
-    let server = Server::bind(config, "127.0.0.1:0").await.map_err(text)?;
+    let server = LocalServer::start(KEY).await?;
     report.say("server", format_args!("listening on {}", server.url()));
 
-    let (ada, ben) = (peer(&server.url())?, peer(&server.url())?);
-    let watchers = [watch(report, "ada", &ada), watch(report, "ben", &ben)];
+    let (ada, ben) = (peer(tasks, server.url())?, peer(tasks, server.url())?);
+    let watchers = [watch(tasks, report, "ada", &ada), watch(tasks, report, "ben", &ben)];
     let mut seen_by_ada = ada.on_peer_joined().lossy();
     let mut seen_by_ben = ben.on_peer_joined().lossy();
 
@@ -57,7 +57,7 @@ async fn play_through() -> Outcome<()> {
 
     messages(&ada, &ben).await?;
 
-    let echo = tokio::spawn(echo(ada_for_ben.clone()));
+    let echo = tasks.spawn(echo(ada_for_ben.clone()));
     let channel = ben_for_ada.open_data_channel(labelled("echo")).await.map_err(text)?;
     channel.opened().await.map_err(text)?;
     report
@@ -68,12 +68,12 @@ async fn play_through() -> Outcome<()> {
         format_args!("data channel echo: {} µs there and back, median of {ECHOES}", round_trip.as_micros()),
     );
 
-    let listening = tokio::spawn(listen(ada_for_ben));
-    let (sent, _) = speak(&microphone).await?;
+    let listening = tasks.spawn(listen(ada_for_ben));
+    let (sent, _) = speak(tasks, &microphone).await?;
     report.say("ada", format_args!("sent {sent} Opus frames in a second"));
 
     ada.close_with_reason("the demonstration is over").await;
-    let heard = listening.await.map_err(text)??;
+    let heard = listening.await?;
     report.say(
         "ben",
         format_args!(
@@ -85,10 +85,10 @@ async fn play_through() -> Outcome<()> {
     );
     ben.close().await;
     for watcher in watchers {
-        watcher.await.map_err(text)?;
+        watcher.await;
     }
-    echo.await.map_err(text)?;
-    server.shutdown().await;
+    echo.await;
+    server.stop().await;
     report.say("server", "closed");
     if heard.frames == 0 { Err("no sound arrived".to_owned()) } else { Ok(()) }
 }
@@ -97,8 +97,8 @@ fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-fn peer(url: &str) -> Outcome<MeteredPeer> {
-    MeteredPeer::api_key(KEY).url(url).loopback_candidates(true).build().map_err(text)
+fn peer<R: Runtime>(tasks: &Tasks<R>, url: &str) -> Outcome<MeteredPeer<R>> {
+    MeteredPeer::api_key(KEY).url(url).loopback_candidates(true).build_on(tasks.runtime()).map_err(text)
 }
 
 fn labelled(label: &str) -> DataChannelOptions {
@@ -106,9 +106,9 @@ fn labelled(label: &str) -> DataChannelOptions {
 }
 
 /// Says what a peer sees, until it is closed.
-fn watch(report: Report, name: &'static str, peer: &MeteredPeer) -> JoinHandle<()> {
+fn watch<R: Runtime>(tasks: &Tasks<R>, report: Report, name: &'static str, peer: &MeteredPeer<R>) -> Task<()> {
     let mut events = peer.events().lossy();
-    tokio::spawn(async move {
+    tasks.spawn(async move {
         while let Some(event) = events.next().await {
             if let Some(line) = describe(&event) {
                 report.say(name, line);
@@ -146,7 +146,7 @@ fn short(id: &str) -> &str {
 }
 
 /// A broadcast one way and a direct message the other.
-async fn messages(ada: &MeteredPeer, ben: &MeteredPeer) -> Outcome<()> {
+async fn messages<R: Runtime>(ada: &MeteredPeer<R>, ben: &MeteredPeer<R>) -> Outcome<()> {
     let (mut to_ada, mut to_ben) = (ada.on_data().lossy(), ben.on_data().lossy());
     ada.send(&serde_json::json!({ "type": "chat", "text": "hello, everyone" })).await.map_err(text)?;
     to_ben.next().await.ok_or("the broadcast never came")?;
@@ -184,9 +184,9 @@ async fn measure(channel: &DataChannel) -> Outcome<Duration> {
 }
 
 /// Plays the tone.
-async fn speak(microphone: &LocalTrack) -> Outcome<(u64, Duration)> {
+async fn speak<R: Runtime>(tasks: &Tasks<R>, microphone: &LocalTrack) -> Outcome<(u64, Duration)> {
     let mut tone = MediaReader::new("tone.ogg", Cursor::new(TONE)).map_err(text)?;
-    play::play_once(&mut tone, microphone, tokio::time::Instant::now(), Duration::ZERO).await.map_err(text)
+    play::play_once(tasks, &mut tone, microphone, tasks.now(), Duration::ZERO).await.map_err(text)
 }
 
 /// What was heard of a track.

@@ -2,13 +2,18 @@
 
 use std::convert::Infallible;
 use std::path::PathBuf;
+use std::pin::pin;
 
-use metered_realtime_tokio::{ConnectionState, Event, JoinError, MeteredPeer, RemoteEvent, RemotePeer, Secret};
-use tokio::task::JoinSet;
+use futures_util::future::{Either, select};
+use metered_realtime_runtime::{
+    ConnectionState, Event, JoinError, MeteredPeer, RemoteEvent, RemotePeer, Runtime, Secret,
+};
 
+use crate::arguments::{Arguments, Credential, Usage};
 use crate::play::Source;
+use crate::record;
 use crate::report::Report;
-use crate::{Arguments, Credential, Usage, record};
+use crate::tasks::{Task, Tasks};
 
 /// Why the program ends early.
 pub(crate) enum Failure {
@@ -18,49 +23,52 @@ pub(crate) enum Failure {
     Other(String),
 }
 
-/// Joins, shows what happens, plays and records, and leaves properly on Ctrl-C or when it is made to leave.
-pub(crate) async fn run(arguments: Arguments, credential: Credential, files: Vec<Source>) -> Result<(), Failure> {
+/// Joins, shows what happens, plays and records, and leaves properly when interrupted or when the server ends it.
+pub(crate) async fn run<R: Runtime>(
+    tasks: Tasks<R>,
+    arguments: Arguments,
+    credential: Credential,
+    files: Vec<Source>,
+    interrupted: impl Future<Output = ()>,
+) -> Result<(), Failure> {
     let report = Report::new();
     if let Some(directory) = &arguments.record {
         std::fs::create_dir_all(directory)
             .map_err(|error| usage(format!("--record {}: {error}", directory.display())))?;
     }
-    let peer = make_peer(&arguments, credential)?;
+    let peer = make_peer(tasks.runtime(), &arguments, credential)?;
     for source in &files {
         peer.add_stream(source.stream(), source.metadata()).await.map_err(other)?;
     }
     let mut events = peer.events();
-    // One for the whole time: a signal that comes while an event is being shown must not be lost.
-    let mut interrupted = std::pin::pin!(interrupted());
-    tokio::select! {
-        joined = peer.join(&arguments.room) => joined.map_err(join_failed)?,
-        () = &mut interrupted => {
+    let mut interrupted = pin!(interrupted);
+    match select(pin!(peer.join(&arguments.room)), interrupted.as_mut()).await {
+        Either::Left((joined, _)) => joined.map_err(join_failed)?,
+        Either::Right(_) => {
             peer.close().await;
             return Ok(());
         }
     }
-    let mut playing = Playing { waiting: files, repeat: arguments.repeat, tasks: JoinSet::new(), report };
-    let mut recording = JoinSet::new();
+    let mut playing = Playing { waiting: files, repeat: arguments.repeat, running: Vec::new(), report };
+    let mut recording = Vec::new();
     let mut fatal = None;
-    loop {
-        tokio::select! {
-            event = events.next() => match event {
-                Some(Ok(event)) => {
-                    if let Event::Error(error) = &event {
-                        fatal = Some(error.to_string());
-                    }
-                    show(report, &event);
-                    follow(event, report, arguments.record.as_ref(), &mut playing, &mut recording);
+    while let Either::Left((Some(event), _)) = select(pin!(events.next()), interrupted.as_mut()).await {
+        match event {
+            Ok(event) => {
+                if let Event::Error(error) = &event {
+                    fatal = Some(error.to_string());
                 }
-                Some(Err(missed)) => report.say("room", missed),
-                None => break,
-            },
-            () = &mut interrupted => break,
+                show(report, &event);
+                follow(event, &tasks, report, arguments.record.as_ref(), &mut playing, &mut recording);
+            }
+            Err(missed) => report.say("room", missed),
         }
     }
     peer.close_with_reason("the user left").await;
-    playing.tasks.abort_all();
-    while recording.join_next().await.is_some() {}
+    drop(playing);
+    for record in recording {
+        record.await;
+    }
     report.say("room", "left");
     match fatal {
         Some(error) => Err(Failure::Other(error)),
@@ -68,7 +76,7 @@ pub(crate) async fn run(arguments: Arguments, credential: Credential, files: Vec
     }
 }
 
-fn make_peer(arguments: &Arguments, credential: Credential) -> Result<MeteredPeer, Failure> {
+fn make_peer<R: Runtime>(runtime: R, arguments: &Arguments, credential: Credential) -> Result<MeteredPeer<R>, Failure> {
     let mut builder = match credential {
         Credential::Key(key) => MeteredPeer::api_key(key),
         Credential::Token(token) => {
@@ -79,7 +87,7 @@ fn make_peer(arguments: &Arguments, credential: Credential) -> Result<MeteredPee
     if let Some(url) = &arguments.url {
         builder = builder.url(url);
     }
-    builder.loopback_candidates(arguments.loopback).build().map_err(|error| usage(error.to_string()))
+    builder.loopback_candidates(arguments.loopback).build_on(runtime).map_err(|error| usage(error.to_string()))
 }
 
 fn usage(line: String) -> Failure {
@@ -97,52 +105,47 @@ fn join_failed(error: JoinError) -> Failure {
     }
 }
 
-/// Done at Ctrl-C. If that cannot be waited for, nothing is.
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
-    }
-}
-
-/// The files: they begin when there is somebody to play them to.
+/// The files: they begin when there is somebody to play them to, and end when this is dropped.
 struct Playing {
     waiting: Vec<Source>,
     repeat: bool,
-    tasks: JoinSet<()>,
+    running: Vec<Task<()>>,
     report: Report,
 }
 
 impl Playing {
-    fn begin(&mut self) {
+    fn begin<R: Runtime>(&mut self, tasks: &Tasks<R>) {
         for source in self.waiting.drain(..) {
             let (report, repeat, label) = (self.report, self.repeat, source.label());
             report.say("room", format_args!("playing {label}"));
-            self.tasks.spawn(async move {
-                match source.play(repeat).await {
+            let clock = tasks.clone();
+            self.running.push(tasks.spawn(async move {
+                match source.play(&clock, repeat).await {
                     Ok(frames) => report.say("room", format_args!("played {label}: {frames} frames")),
                     Err(error) => crate::report::complain(&error.to_string()),
                 }
-            });
+            }));
         }
     }
 }
 
-/// Does what an event calls for.
-fn follow(
+/// Plays and records as an event calls for.
+fn follow<R: Runtime>(
     event: Event,
+    tasks: &Tasks<R>,
     report: Report,
     directory: Option<&PathBuf>,
     playing: &mut Playing,
-    recording: &mut JoinSet<()>,
+    recording: &mut Vec<Task<()>>,
 ) {
     let Event::Remote { event, .. } = event else {
         return;
     };
     match event {
-        RemoteEvent::StateChange(change) if change.to == ConnectionState::Connected => playing.begin(),
+        RemoteEvent::StateChange(change) if change.to == ConnectionState::Connected => playing.begin(tasks),
         RemoteEvent::Track(track) => {
             if let Some(directory) = directory {
-                recording.spawn(record::record(report, directory.clone(), track));
+                recording.push(tasks.spawn(record::record(report, directory.clone(), track)));
             }
         }
         _ => {}

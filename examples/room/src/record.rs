@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use metered_realtime_tokio::{MediaKind, RemoteTrack};
+use metered_realtime_runtime::{MediaKind, RemoteTrack};
 
 use crate::media_file::{MediaFileError, Recorder};
 use crate::report::{self, Report};
