@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use metered_realtime_core::peer::{Event, JoinOptions, MeteredPeer, MeteredPeerOptions, Output};
 use metered_realtime_core::protocol::Payload;
-use metered_realtime_core::signalling::{Action, SignallingOptions};
-use metered_realtime_core::{Channel, SocketId};
+use metered_realtime_core::signalling::{Action, Input, SignallingOptions};
+use metered_realtime_core::{Channel, SocketId, net};
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 
@@ -39,9 +39,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Output::Signalling(Action::OpenSocket { socket: id, url }) => match open(url.expose()) {
                     Ok(opened) => {
                         socket = Some((id, opened));
-                        peer.socket_opened(Instant::now(), id);
+                        peer.handle_input(Instant::now(), Input::SocketOpened { socket: id });
                     }
-                    Err(_) => peer.socket_closed(Instant::now(), id, None),
+                    Err(_) => peer.handle_input(Instant::now(), Input::SocketClosed { socket: id, close: None }),
                 },
                 Output::Signalling(Action::SendText { socket: id, text }) => {
                     if let Some((_, open)) = socket.as_mut().filter(|(open, _)| *open == id) {
@@ -51,15 +51,20 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Output::Signalling(Action::CloseSocket { .. }) => socket = None,
                 // A key needs no token.
                 Output::Signalling(Action::FetchToken { .. } | Action::AbandonToken { .. }) => {}
-                Output::BindSockets { .. } => peer.local_addresses(Instant::now(), &[udp.local_addr()?]),
-                Output::Resolve { request, host } => {
+                Output::Network(net::Action::BindSockets { .. }) => {
+                    peer.handle_input(Instant::now(), net::Input::LocalAddresses(&[udp.local_addr()?]));
+                }
+                Output::Network(net::Action::Resolve { request, host }) => {
                     let found = (host.as_str(), 0).to_socket_addrs().into_iter().flatten();
-                    peer.resolved(Instant::now(), request, &found.map(|address| address.ip()).collect::<Vec<_>>());
+                    let addresses = &found.map(|address| address.ip()).collect::<Vec<_>>();
+                    peer.handle_input(Instant::now(), net::Input::Resolved { request, addresses });
                 }
                 // No TURN here: each link would be one more socket of the loop.
-                Output::OpenLink(open) => peer.link_closed(Instant::now(), open.link),
-                Output::SendLink(_) | Output::CloseLink { .. } => {}
-                Output::Transmit(transmit) => {
+                Output::Network(net::Action::OpenLink(open)) => {
+                    peer.handle_input(Instant::now(), net::Input::LinkClosed { link: open.link });
+                }
+                Output::Network(net::Action::SendLink(_) | net::Action::CloseLink { .. }) => {}
+                Output::Network(net::Action::Transmit(transmit)) => {
                     let _lost_datagrams_are_normal = udp.send_to(&transmit.contents, transmit.remote);
                 }
                 Output::JoinDone { result, .. } => {
@@ -77,19 +82,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         if let Some((id, open)) = &mut socket {
             match open.read() {
                 Ok(Message::Text(text)) => {
-                    peer.socket_text(Instant::now(), *id, &text);
+                    peer.handle_input(Instant::now(), Input::SocketText { socket: *id, text: &text });
                     idle = false;
                 }
                 Ok(_) => idle = false,
                 Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(_) => {
-                    peer.socket_closed(Instant::now(), *id, None);
+                    peer.handle_input(Instant::now(), Input::SocketClosed { socket: *id, close: None });
                     socket = None;
                 }
             }
         }
         if let Ok((length, remote)) = udp.recv_from(&mut datagram) {
-            peer.datagram(Instant::now(), udp.local_addr()?, remote, datagram.get(..length).unwrap_or_default());
+            let (local, contents) = (udp.local_addr()?, datagram.get(..length).unwrap_or_default());
+            peer.handle_input(Instant::now(), net::Input::Datagram { local, remote, contents });
             idle = false;
         }
         if peer.poll_timeout().is_some_and(|at| at <= Instant::now()) {

@@ -14,8 +14,8 @@
 //! - [`peer`]: a peer in a room, which owns one signalling connection, the gatherer of candidates, and a WebRTC connection
 //!   for everyone there.
 //!
-//! All have the same four verbs: commands, which return a handle or an error at once; inputs, such as
-//! [`socket_text`](peer::MeteredPeer::socket_text) and [`datagram`](peer::MeteredPeer::datagram);
+//! All have the same four verbs: commands, which return a handle or an error at once; inputs, by
+//! [`handle_input`](peer::MeteredPeer::handle_input);
 //! [`poll_output`](peer::MeteredPeer::poll_output), to be drained after each of these; and
 //! [`poll_timeout`](peer::MeteredPeer::poll_timeout), which says when
 //! [`handle_timeout`](peer::MeteredPeer::handle_timeout) is due.
@@ -26,6 +26,7 @@ mod address;
 pub mod ice;
 mod ids;
 pub mod media;
+pub mod net;
 pub mod peer;
 #[cfg(test)]
 mod property;

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Sender, channel as pipe};
 use std::time::{Duration, Instant};
 
 use metered_realtime_core::protocol::{CloseCode, Payload};
-use metered_realtime_core::signalling::{Action, Output, Signalling, SignallingOptions, TokenError};
+use metered_realtime_core::signalling::{Action, Input, Output, Signalling, SignallingOptions, TokenError};
 use metered_realtime_core::{Channel, PeerId, Secret, SocketId, TokenRequestId};
 
 const KEY: &str = "pk_live_sesame";
@@ -63,18 +63,18 @@ impl Life {
 
     fn token(&mut self, answer: Result<&str, TokenError>) -> bool {
         let Some(request) = self.token.take() else { return false };
-        self.client.token(self.now, request, answer.map(Secret::from));
+        self.client.handle_input(self.now, Input::Token { request, token: answer.map(Secret::from) });
         self.look();
         true
     }
 
     fn text(&mut self, text: &str) {
-        self.client.socket_text(self.now, self.socket.unwrap(), text);
+        self.client.handle_input(self.now, Input::SocketText { socket: self.socket.unwrap(), text });
         self.look();
     }
 
     fn closed(&mut self, close: Option<(CloseCode, &str)>) {
-        self.client.socket_closed(self.now, self.socket.unwrap(), close);
+        self.client.handle_input(self.now, Input::SocketClosed { socket: self.socket.unwrap(), close });
         self.look();
     }
 
@@ -87,7 +87,7 @@ impl Life {
     /// Connected and dropped, with everything that can be said in between.
     fn round(&mut self) {
         self.token(Ok(TOKEN));
-        self.client.socket_opened(self.now, self.socket.unwrap());
+        self.client.handle_input(self.now, Input::SocketOpened { socket: self.socket.unwrap() });
         self.text("no frame");
         self.text(WELCOME);
         let request = self.client.subscribe(self.now, &Channel::new("room").unwrap(), false).unwrap();
@@ -97,7 +97,7 @@ impl Life {
         let big = Payload::from_json(&format!("\"{}\"", "x".repeat(70_000))).unwrap();
         let error = self.client.send(self.now, &bob, &big).unwrap_err();
         self.printed += &format!("{error} {error:?}");
-        self.client.socket_binary(self.now, self.socket.unwrap());
+        self.client.handle_input(self.now, Input::SocketBinary { socket: self.socket.unwrap() });
         self.closed(Some((CloseCode(4011), &format!("{KEY} {TOKEN}"))));
         self.tick();
     }

@@ -5,9 +5,9 @@
 use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
-use metered_realtime_core::Channel;
+use metered_realtime_core::{Channel, net};
 use metered_realtime_core::peer::{JoinOptions, MeteredPeer, MeteredPeerOptions, Output};
-use metered_realtime_core::signalling::Action;
+use metered_realtime_core::signalling::{Action, Input};
 
 const WELCOME: &str = r#"{"type":"welcome","peerId":"me","expiresAt":null,"serverTime":1,"maxMessageSize":65536}"#;
 
@@ -21,12 +21,14 @@ fuzz_target!(|text: &str| {
         while let Some(output) = peer.poll_output() {
             match output {
                 Output::Signalling(Action::OpenSocket { socket: opened, .. }) => socket = Some(opened),
-                Output::BindSockets { .. } => peer.local_addresses(now, &[([10, 0, 0, 1], 5000).into()]),
+                Output::Network(net::Action::BindSockets { .. }) => {
+                    peer.handle_input(now, net::Input::LocalAddresses(&[([10, 0, 0, 1], 5000).into()]));
+                }
                 _ => {}
             }
         }
         if let Some(socket) = socket {
-            peer.socket_text(now, socket, line);
+            peer.handle_input(now, Input::SocketText { socket, text: line });
         }
         now += Duration::from_millis(700);
         peer.handle_timeout(now);

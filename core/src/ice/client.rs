@@ -21,7 +21,7 @@ use super::allocation::Families;
 use super::framing::{Framing, pad};
 use super::servers::TurnServer;
 use super::time::Epoch;
-use super::url::LinkTransport;
+use crate::net::LinkTransport;
 
 /// Requests that are remembered, to tell what an error is the answer to.
 const REMEMBERED_REQUESTS: usize = 64;

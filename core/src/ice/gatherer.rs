@@ -13,8 +13,8 @@ use super::relays::Held;
 use super::target::{Attempt, State, Target};
 use super::url::{Host, ServerUrl};
 use crate::ids::{Counter, LinkId, ResolveId};
+use crate::net::{self, LocalCandidate, Transmit};
 use crate::protocol::IceServer;
-use crate::rtc::{LocalCandidate, Transmit};
 
 /// When gathering is called finished, whatever is still missing: a server that does not answer holds nobody up.
 pub(super) const GATHERING_TIMEOUT: Duration = Duration::from_secs(8);
@@ -370,8 +370,11 @@ impl Gatherer {
     }
 
     pub(super) fn flush(&mut self, now: Instant) {
-        self.outputs.extend(self.names.asks.drain(..).map(|(request, host)| Output::Resolve { request, host }));
-        self.outputs.extend(self.reflexive.transmits.drain(..).map(Output::Transmit));
+        let resolve = |(request, host)| Output::Network(net::Action::Resolve { request, host });
+        self.outputs.extend(self.names.asks.drain(..).map(resolve));
+        self.outputs.extend(
+            self.reflexive.transmits.drain(..).map(|transmit| Output::Network(net::Action::Transmit(transmit))),
+        );
         self.outputs.extend(self.reflexive.changes.drain(..).map(|change| match change {
             Change::Found { address, base } => Output::Found(LocalCandidate::ServerReflexive { address, base }),
             Change::Gone { address, base } => Output::Gone(LocalCandidate::ServerReflexive { address, base }),

@@ -24,8 +24,7 @@ mod url;
 
 pub(crate) use gatherer::Gatherer;
 pub(crate) use names::RESOLVE_TIMEOUT;
-pub use output::{IceCounters, IceTransportPolicy, OpenLink, SendLink};
+pub use output::{IceCounters, IceTransportPolicy};
 pub(crate) use output::{Output, Received};
 pub use problem::{IceServerFailed, IceServerProblem};
 pub(crate) use servers::check;
-pub use url::LinkTransport;

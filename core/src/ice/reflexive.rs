@@ -12,7 +12,7 @@ use turn_client_proto::stun::types::prelude::{MessageWrite, MessageWriteExt};
 
 use super::time::Epoch;
 use crate::address::{is_link_local_v6, is_of_one_host};
-use crate::rtc::Transmit;
+use crate::net::Transmit;
 
 /// Pairs of local address and server that are asked for; those beyond are left out.
 const MAX_BINDINGS: usize = 128;

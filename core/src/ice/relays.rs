@@ -7,12 +7,13 @@ use turn_client_proto::stun::types::attribute::ErrorCode;
 
 use super::allocation::{self, Allocation, Families};
 use super::gatherer::Gatherer;
-use super::output::{OpenLink, Output, SendLink};
+use super::output::Output;
 use super::problem::{IceServerFailed, IceServerProblem};
 use super::target::{Attempt, State};
-use super::url::{Host, LinkTransport};
+use super::url::Host;
 use crate::address::is_of_one_host;
 use crate::ids::LinkId;
+use crate::net::{self, LinkTransport, OpenLink, SendLink};
 use crate::rtc::LocalCandidate;
 
 /// Allocations at a time. At the bound the longest unused of those that were replaced goes.
@@ -87,7 +88,7 @@ impl Gatherer {
         self.make_room(now);
         self.allocations.insert(link, held);
         let open = OpenLink { link, remote: way.address, transport, server_name };
-        self.outputs.push_back(Output::OpenLink(open));
+        self.outputs.push_back(Output::Network(net::Action::OpenLink(open)));
     }
 
     fn make_room(&mut self, now: Instant) {
@@ -150,7 +151,7 @@ impl Gatherer {
         {
             match output {
                 allocation::Output::Send(contents) => {
-                    self.outputs.push_back(Output::SendLink(SendLink { link, contents }))
+                    self.outputs.push_back(Output::Network(net::Action::SendLink(SendLink { link, contents })));
                 }
                 allocation::Output::Received(received) => self.outputs.push_back(Output::Received(received)),
                 allocation::Output::Allocated(addresses) => self.allocated(now, link, addresses),
@@ -208,7 +209,7 @@ impl Gatherer {
     fn drop_link(&mut self, link: LinkId) -> Option<Held> {
         let held = self.allocations.remove(&link)?;
         self.counters.relay_lost = self.counters.relay_lost.saturating_add(held.allocation.lost);
-        self.outputs.push_back(Output::CloseLink { link });
+        self.outputs.push_back(Output::Network(net::Action::CloseLink { link }));
         self.relayed.retain(|_, other| *other != link);
         self.outputs.extend(held.candidates.iter().map(|candidate| Output::Gone(*candidate)));
         Some(held)

@@ -1,8 +1,9 @@
 //! What the list of ICE servers asks for: STUN servers, and TURN servers with their credentials.
 
 use super::problem::{IceServerFailed, IceServerProblem};
-use super::url::{LinkTransport, ServerUrl, Service, UrlProblem};
+use super::url::{ServerUrl, Service, UrlProblem};
 use crate::Secret;
+use crate::net::LinkTransport;
 use crate::protocol::{IceServer, limits};
 use crate::signalling::InvalidOption;
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use crate::net::LinkTransport;
+
 /// The port of `stun:` and `turn:` unless the URL names one.
 const PORT: u16 = 3478;
 
@@ -11,17 +13,6 @@ const TLS_PORT: u16 = 5349;
 
 /// The longest name a host can have (RFC 1035, section 2.3.4).
 const MAX_NAME_CHARS: usize = 253;
-
-/// How a STUN or TURN server is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LinkTransport {
-    /// Datagrams.
-    Udp,
-    /// A TCP connection.
-    Tcp,
-    /// A TCP connection with TLS.
-    Tls,
-}
 
 /// What a server is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

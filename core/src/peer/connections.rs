@@ -6,6 +6,7 @@ use super::machine::{MeteredPeer, count};
 use super::output::{Event, Output, RemoteEvent};
 use super::tracks::Tracked;
 use crate::ids::PeerId;
+use crate::net;
 use crate::protocol::Metadata;
 use crate::rtc::{self, Config, Connection, ConnectionState, NegotiationError};
 
@@ -90,7 +91,8 @@ impl MeteredPeer {
                     rtc::Output::Transmit(transmit) => {
                         paths.transmits(peer, &transmit);
                         let serial = remote.connection.serial();
-                        self.outputs.extend(self.ice.route(now, serial, transmit).map(Output::Transmit));
+                        let send = |transmit| Output::Network(net::Action::Transmit(transmit));
+                        self.outputs.extend(self.ice.route(now, serial, transmit).map(send));
                     }
                     rtc::Output::SendDone { request, result } => {
                         self.outputs.push_back(Output::ChannelSendDone { request, result });
@@ -134,7 +136,8 @@ impl MeteredPeer {
         while let Some(output) = connection.poll_output() {
             match output {
                 rtc::Output::Transmit(transmit) => {
-                    self.outputs.extend(self.ice.route(now, connection.serial(), transmit).map(Output::Transmit));
+                    let send = |transmit| Output::Network(net::Action::Transmit(transmit));
+                    self.outputs.extend(self.ice.route(now, connection.serial(), transmit).map(send));
                 }
                 rtc::Output::SendDone { request, result } => {
                     self.outputs.push_back(Output::ChannelSendDone { request, result });

@@ -7,7 +7,8 @@ use super::machine::{MeteredPeer, Phase, count};
 use super::output::{Event, Output};
 use super::roster::Owner;
 use crate::ice::{self, IceCounters, IceTransportPolicy, RESOLVE_TIMEOUT, Received};
-use crate::ids::{LinkId, PeerId, ResolveId};
+use crate::ids::{PeerId, ResolveId};
+use crate::net;
 use crate::rtc::{Connection, ConnectionState, LocalCandidate};
 
 /// Local addresses that are used at most: each is a candidate in every description.
@@ -33,10 +34,22 @@ impl MeteredPeer {
         self.ice.counters()
     }
 
-    /// Answers [`Output::BindSockets`]: the addresses of the UDP sockets that are bound. None is possible too; then
-    /// messages through the server are all there is. Call it again whenever they have changed, asked or not: connections
-    /// that went over an address that is gone look for another way at once. What is over 64 is left out.
-    pub fn local_addresses(&mut self, now: Instant, addresses: &[SocketAddr]) {
+    pub(super) fn network_input(&mut self, now: Instant, input: net::Input<'_>) {
+        match input {
+            net::Input::LocalAddresses(addresses) => self.local_addresses(now, addresses),
+            net::Input::Datagram { local, remote, contents } => {
+                if !self.ice.datagram(now, local, remote, contents) {
+                    self.incoming(now, local, remote, contents);
+                }
+            }
+            net::Input::Resolved { request, addresses } => self.resolved(now, request, addresses),
+            net::Input::LinkOpened { link } => self.ice.link_opened(now, link),
+            net::Input::LinkData { link, contents } => self.ice.link_data(now, link, contents),
+            net::Input::LinkClosed { link } => self.ice.link_closed(now, link),
+        }
+    }
+
+    fn local_addresses(&mut self, now: Instant, addresses: &[SocketAddr]) {
         let addresses: Vec<SocketAddr> = addresses.iter().copied().take(MAX_ADDRESSES).collect();
         let former = self.addresses.replace(addresses.clone());
         if former.as_ref() == Some(&addresses) {
@@ -63,7 +76,7 @@ impl MeteredPeer {
         self.settle_all(now);
     }
 
-    /// The network may be another one: asks for the sockets anew, by [`Output::BindSockets`], if they were asked for before,
+    /// The network may be another one: asks for the sockets anew, by [`BindSockets`](net::Action::BindSockets), if they were asked for before,
     /// looks whether TURN servers are still there or there again, and for connections that have lost their way begins with
     /// the first ICE restart again, at once. Connections that are up are left alone.
     pub fn network_changed(&mut self, now: Instant) {
@@ -71,7 +84,8 @@ impl MeteredPeer {
             return;
         }
         if self.asked_for_sockets {
-            self.outputs.push_back(Output::BindSockets { loopback: self.options.loopback_candidates });
+            self.outputs
+                .push_back(Output::Network(net::Action::BindSockets { loopback: self.options.loopback_candidates }));
         }
         self.ice.network_changed(now);
         let more = !self.ice.is_finished();
@@ -84,35 +98,7 @@ impl MeteredPeer {
         self.settle_all(now);
     }
 
-    /// Feeds one datagram that came from `remote` to the socket bound to `local`.
-    pub fn datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
-        if !self.ice.datagram(now, local, remote, datagram) {
-            self.incoming(now, local, remote, datagram);
-        }
-        self.pump(now);
-    }
-
-    /// Tells that a link is open.
-    pub fn link_opened(&mut self, now: Instant, link: LinkId) {
-        self.ice.link_opened(now, link);
-        self.pump(now);
-    }
-
-    /// Feeds what came over a link: one datagram, or a piece of the stream of any size.
-    pub fn link_data(&mut self, now: Instant, link: LinkId, bytes: &[u8]) {
-        self.ice.link_data(now, link, bytes);
-        self.pump(now);
-    }
-
-    /// Tells that a link could not be opened, or is gone. Not needed after [`Output::CloseLink`].
-    pub fn link_closed(&mut self, now: Instant, link: LinkId) {
-        self.ice.link_closed(now, link);
-        self.pump(now);
-    }
-
-    /// Answers [`Output::Resolve`]: the addresses of the name, or none if it could not be resolved. Late answers do no
-    /// harm.
-    pub fn resolved(&mut self, now: Instant, request: ResolveId, addresses: &[IpAddr]) {
+    fn resolved(&mut self, now: Instant, request: ResolveId, addresses: &[IpAddr]) {
         if let Some(HostName { peer, host, deadline }) = self.host_names.remove(&request) {
             if deadline.is_some() {
                 self.host_resolved(now, &peer, &host, addresses);
@@ -120,7 +106,6 @@ impl MeteredPeer {
         } else {
             self.ice.resolved(now, request, addresses);
         }
-        self.pump(now);
     }
 
     /// Gives a new connection the candidates there are.
@@ -168,11 +153,7 @@ impl MeteredPeer {
     /// Does what the gatherer wants done.
     pub(super) fn ice_output(&mut self, now: Instant, output: ice::Output) {
         let output = match output {
-            ice::Output::Resolve { request, host } => Output::Resolve { request, host },
-            ice::Output::OpenLink(open) => Output::OpenLink(open),
-            ice::Output::SendLink(send) => Output::SendLink(send),
-            ice::Output::CloseLink { link } => Output::CloseLink { link },
-            ice::Output::Transmit(transmit) => Output::Transmit(transmit),
+            ice::Output::Network(action) => Output::Network(action),
             ice::Output::Failed(failed) => Output::Event(Event::IceServerFailed(failed)),
             ice::Output::Received(Received { relayed, peer, data }) => return self.incoming(now, relayed, peer, &data),
             ice::Output::Found(candidate) => {
@@ -225,7 +206,7 @@ impl MeteredPeer {
         let request = self.ice.new_request();
         let deadline = Some(now + RESOLVE_TIMEOUT);
         self.host_names.insert(request, HostName { peer: peer.clone(), host: host.clone(), deadline });
-        self.outputs.push_back(Output::Resolve { request, host });
+        self.outputs.push_back(Output::Network(net::Action::Resolve { request, host }));
     }
 
     fn host_resolved(&mut self, now: Instant, peer: &PeerId, host: &str, addresses: &[IpAddr]) {

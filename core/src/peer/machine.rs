@@ -6,17 +6,17 @@ use std::time::Instant;
 
 use super::held::HeldSignals;
 use super::ice::HostName;
+use super::input::Input;
 use super::options::{JoinOptions, MeteredPeerOptions};
 use super::output::{Event, Output, PeerState};
 use super::remote::Remote;
 use super::roster::Roster;
 use super::tracks::LocalTracks;
-use crate::Secret;
 use crate::ice::Gatherer;
-use crate::ids::{Channel, Counter, PeerId, RequestId, ResolveId, SocketId, TokenRequestId};
-use crate::protocol::{CloseCode, Metadata};
+use crate::ids::{Channel, Counter, PeerId, RequestId, ResolveId};
+use crate::protocol::Metadata;
 use crate::rtc::{self, ConnectionPhase, ConnectionState, RemoteTrack};
-use crate::signalling::{InvalidOption, Signalling, TokenError};
+use crate::signalling::{InvalidOption, Signalling};
 
 /// One peer in one room.
 ///
@@ -210,34 +210,12 @@ impl MeteredPeer {
         &self.signalling
     }
 
-    /// Tells that a socket has opened.
-    pub fn socket_opened(&mut self, now: Instant, socket: SocketId) {
-        self.signalling.socket_opened(now, socket);
-        self.pump(now);
-    }
-
-    /// Feeds one text message from a socket.
-    pub fn socket_text(&mut self, now: Instant, socket: SocketId, text: &str) {
-        self.signalling.socket_text(now, socket, text);
-        self.pump(now);
-    }
-
-    /// Feeds one binary message from a socket, which the protocol does not have.
-    pub fn socket_binary(&mut self, now: Instant, socket: SocketId) {
-        self.signalling.socket_binary(now, socket);
-        self.pump(now);
-    }
-
-    /// Tells that a socket is gone: with the code and reason of the server's close frame, or `None` if it broke or could
-    /// not be opened.
-    pub fn socket_closed(&mut self, now: Instant, socket: SocketId, close: Option<(CloseCode, &str)>) {
-        self.signalling.socket_closed(now, socket, close);
-        self.pump(now);
-    }
-
-    /// Feeds the token provider's answer.
-    pub fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<Secret, TokenError>) {
-        self.signalling.token(now, request, token);
+    /// Handles one input. Never fails: what cannot be used is counted, see [`counters`](Self::counters).
+    pub fn handle_input<'a>(&mut self, now: Instant, input: impl Into<Input<'a>>) {
+        match input.into() {
+            Input::Signalling(input) => self.signalling.handle_input(now, input),
+            Input::Network(input) => self.network_input(now, input),
+        }
         self.pump(now);
     }
 

@@ -12,6 +12,7 @@ mod dispatch;
 mod error;
 mod held;
 mod ice;
+mod input;
 mod machine;
 mod messages;
 mod options;
@@ -29,6 +30,7 @@ mod tracks;
 mod tests;
 
 pub use error::{FatalError, JoinError, ReplaceTrackError, ReplaceTrackFailure, SendError, TrackError};
+pub use input::Input;
 pub use machine::{MeteredPeer, PeerCounters};
 pub use options::{JoinOptions, MeteredPeerOptions};
 pub use output::{Event, MeteredData, MeteredDataKind, Output, PeerState, RemoteEvent, RemoteTrackInfo};

@@ -3,13 +3,12 @@
 use std::fmt;
 
 use super::error::{FatalError, JoinError, SendError};
-use crate::ice::{IceServerFailed, OpenLink, SendLink};
-use crate::ids::{Channel, DataChannelId, LinkId, PeerId, RequestId, ResolveId, StreamId, TrackId};
+use crate::ice::IceServerFailed;
+use crate::ids::{Channel, DataChannelId, PeerId, RequestId, StreamId, TrackId};
 use crate::media::{MediaKind, ReceivedFrame};
+use crate::net;
 use crate::protocol::{Metadata, Payload};
-use crate::rtc::{
-    ChannelInfo, ChannelMessage, ConnectionState, ConnectionStats, DataChannelError, NegotiationError, Transmit,
-};
+use crate::rtc::{ChannelInfo, ChannelMessage, ConnectionState, ConnectionStats, DataChannelError, NegotiationError};
 use crate::signalling::Action;
 
 /// What the machine wants done, tells, or has finished.
@@ -17,32 +16,8 @@ use crate::signalling::Action;
 pub enum Output {
     /// Something to do for the signalling connection.
     Signalling(Action),
-    /// Have one UDP socket for each local address, and report them with
-    /// [`local_addresses`](super::MeteredPeer::local_addresses). Comes with the first `join`, and again after
-    /// [`network_changed`](super::MeteredPeer::network_changed): sockets whose addresses are still there are kept then.
-    BindSockets {
-        /// Whether loopback addresses are wanted too.
-        loopback: bool,
-    },
-    /// Send one datagram.
-    Transmit(Transmit),
-    /// Find the addresses of a name, and tell them with [`resolved`](super::MeteredPeer::resolved), however late, or that
-    /// there are none.
-    Resolve {
-        /// The question.
-        request: ResolveId,
-        /// The name of a host.
-        host: String,
-    },
-    /// Open a link to a TURN server.
-    OpenLink(OpenLink),
-    /// Send something over a link.
-    SendLink(SendLink),
-    /// Close a link, once what was to be sent is sent. Nothing is wanted of it any more.
-    CloseLink {
-        /// Which.
-        link: LinkId,
-    },
+    /// Something to do on the network.
+    Network(net::Action),
     /// Something to tell the user.
     Event(Event),
     /// `join` is done. Comes once for every join that was begun.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use str0m::ice::StunMessage;
 
 use crate::ids::PeerId;
-use crate::rtc::Transmit;
+use crate::net::Transmit;
 
 /// The addresses of a datagram: ours, and the other side's.
 pub(super) type Pair = (SocketAddr, SocketAddr);

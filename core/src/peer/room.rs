@@ -8,6 +8,7 @@ use super::options::JoinOptions;
 use super::output::{Event, Output};
 use crate::ice::IceTransportPolicy;
 use crate::ids::{Channel, PeerId, RequestId};
+use crate::net;
 use crate::protocol::CloseCode;
 use crate::signalling::{CloseReason, ConnectError, RequestError, StateError};
 
@@ -37,7 +38,8 @@ impl MeteredPeer {
         self.enter(Phase::Joining { request, channel: channel.clone(), options });
         if !self.asked_for_sockets && self.options.ice_transport_policy == IceTransportPolicy::All {
             self.asked_for_sockets = true;
-            self.outputs.push_back(Output::BindSockets { loopback: self.options.loopback_candidates });
+            self.outputs
+                .push_back(Output::Network(net::Action::BindSockets { loopback: self.options.loopback_candidates }));
         }
         let started = self.signalling.connect(now);
         debug_assert!(started.is_ok(), "an idle peer has an idle connection");

@@ -1,13 +1,13 @@
 //! What a connection asks for and tells.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use super::error::{DataChannelError, NegotiationError};
 use super::options::Reliability;
 use super::stats::ConnectionStats;
 use crate::ids::{DataChannelId, RequestId, StreamId, TrackId};
 use crate::media::{MediaKind, ReceivedFrame};
+pub use crate::net::{LocalCandidate, Transmit};
 use crate::protocol::{DescriptionKind, Signal};
 
 /// How far a connection is.
@@ -60,23 +60,6 @@ impl fmt::Debug for Output {
                 f.debug_struct("SendDone").field("request", request).field("result", result).finish()
             }
         }
-    }
-}
-
-/// A datagram to send.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Transmit {
-    /// The local candidate it goes out from: the socket's address, or for a relayed candidate the relayed address.
-    pub local: SocketAddr,
-    /// Where it goes.
-    pub remote: SocketAddr,
-    /// Its bytes.
-    pub contents: Vec<u8>,
-}
-
-impl fmt::Debug for Transmit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Transmit({} bytes)", self.contents.len())
     }
 }
 
@@ -250,28 +233,6 @@ pub struct RemoteTrack {
     pub stream: Option<StreamId>,
     /// Sound or picture.
     pub kind: MediaKind,
-}
-
-/// An address of ours that the other side may try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LocalCandidate {
-    /// A UDP socket's own address.
-    Host(SocketAddr),
-    /// What a STUN server saw of a socket.
-    ServerReflexive {
-        /// The address as seen.
-        address: SocketAddr,
-        /// The socket's own address.
-        base: SocketAddr,
-    },
-    /// An address of a TURN server's. Datagrams to and from it carry it as their local address.
-    Relayed {
-        /// The relayed address.
-        address: SocketAddr,
-        /// Which of several relayed candidates is tried first: that with the larger number, up to 65535 (the local
-        /// preference of RFC 8445, section 5.1.2.1).
-        preference: u16,
-    },
 }
 
 /// What a connection has dropped or ignored since it was made. Nothing of it is an error of the user's.

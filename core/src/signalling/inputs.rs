@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::endings::Ended;
 use super::error::{CloseReason, TokenError};
+use super::input::Input;
 use super::link::{Attempt, Silence};
 use super::machine::{Next, Phase, Signalling, count};
 use super::output::{Action, Output};
@@ -13,16 +14,25 @@ use crate::ids::{SocketId, TokenRequestId};
 use crate::protocol::{ClientFrame, CloseCode, ServerFrame, limits};
 
 impl Signalling {
-    /// Tells that a socket has opened. The `welcome` counts, not this; it is here for logs.
-    pub fn socket_opened(&mut self, _now: Instant, socket: SocketId) {
+    /// Handles one input. Never fails: what cannot be used is counted, see [`Counters`](super::Counters).
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        match input {
+            Input::SocketOpened { socket } => self.socket_opened(socket),
+            Input::SocketText { socket, text } => self.socket_text(now, socket, text),
+            Input::SocketBinary { socket } => self.socket_binary(now, socket),
+            Input::SocketClosed { socket, close } => self.socket_closed(now, socket, close),
+            Input::Token { request, token } => self.token(now, request, token),
+        }
+    }
+
+    fn socket_opened(&mut self, socket: SocketId) {
         if self.current_socket() != Some(socket) && !self.is_next(socket) && !self.is_former(socket) {
             return self.stale();
         }
         tracing::debug!(socket = socket.get(), "socket open");
     }
 
-    /// Feeds one text message from a socket.
-    pub fn socket_text(&mut self, now: Instant, socket: SocketId, text: &str) {
+    fn socket_text(&mut self, now: Instant, socket: SocketId, text: &str) {
         if self.is_next(socket) {
             return self.next_text(now, socket, text);
         }
@@ -46,8 +56,7 @@ impl Signalling {
         }
     }
 
-    /// Feeds one binary message from a socket: the protocol has none, so it counts as malformed.
-    pub fn socket_binary(&mut self, now: Instant, socket: SocketId) {
+    fn socket_binary(&mut self, now: Instant, socket: SocketId) {
         if self.current_socket() == Some(socket) {
             if let Phase::Connected(connected) = &mut self.phase {
                 connected.link.heard(now);
@@ -61,9 +70,7 @@ impl Signalling {
         tracing::debug!("binary message dropped");
     }
 
-    /// Tells that a socket is gone: with the code and reason of the server's close frame, or `None` if it broke or could
-    /// not be opened.
-    pub fn socket_closed(&mut self, now: Instant, socket: SocketId, close: Option<(CloseCode, &str)>) {
+    fn socket_closed(&mut self, now: Instant, socket: SocketId, close: Option<(CloseCode, &str)>) {
         if let Phase::Closed { closing: Some((closing, _)) } = &self.phase
             && *closing == socket
         {
@@ -84,8 +91,7 @@ impl Signalling {
         self.lost(now, Ended { code, reason: CloseReason::new(reason), close: false });
     }
 
-    /// Feeds the token provider's answer.
-    pub fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<Secret, TokenError>) {
+    fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<Secret, TokenError>) {
         let attempt = match &self.phase {
             Phase::Connecting(attempt)
             | Phase::Reconnecting { next: Next::Trying(attempt), .. }

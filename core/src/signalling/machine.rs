@@ -20,7 +20,7 @@ use crate::protocol::{ClientFrame, CloseCode, IceServer, Payload, limits};
 ///
 /// ```
 /// use std::time::Instant;
-/// use metered_realtime_core::signalling::{Action, Output, Signalling, SignallingOptions};
+/// use metered_realtime_core::signalling::{Action, Input, Output, Signalling, SignallingOptions};
 ///
 /// let now = Instant::now();
 /// let mut client = Signalling::new(SignallingOptions::api_key("pk_live_abc"), 7)?;
@@ -32,7 +32,7 @@ use crate::protocol::{ClientFrame, CloseCode, IceServer, Payload, limits};
 ///     }
 /// }
 /// let welcome = r#"{"type":"welcome","peerId":"me","expiresAt":null,"serverTime":1700000000,"maxMessageSize":65536}"#;
-/// client.socket_text(now, socket.unwrap(), welcome);
+/// client.handle_input(now, Input::SocketText { socket: socket.unwrap(), text: welcome });
 /// assert_eq!(client.peer_id().unwrap().as_str(), "me");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

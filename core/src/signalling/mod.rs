@@ -11,6 +11,7 @@ mod endings;
 mod error;
 mod frames;
 mod in_flight;
+mod input;
 mod inputs;
 mod link;
 mod machine;
@@ -27,6 +28,7 @@ mod switching;
 mod tests;
 
 pub use error::{CloseReason, ConnectError, InvalidOption, RequestError, StateError, TokenError};
+pub use input::Input;
 pub use machine::{Counters, Signalling};
 pub use options::{Credentials, ReconnectOptions, SignallingOptions};
 pub use output::{Action, Event, Output, PeerInfo, Session, SocketUrl, State};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_io::{AsyncRead, AsyncWrite};
 use metered_realtime_core::LinkId;
-use metered_realtime_core::ice::{LinkTransport, OpenLink, SendLink};
+use metered_realtime_core::net::{LinkTransport, OpenLink, SendLink};
 
 use crate::net::{Connector, Stream};
 use crate::runtime::{Datagram, RecvSlot, Runtime, UdpSocket};

@@ -1,13 +1,9 @@
 //! What the loop needs of a machine.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use metered_realtime_core::ice::{OpenLink, SendLink};
-use metered_realtime_core::protocol::CloseCode;
-use metered_realtime_core::rtc::Transmit;
-use metered_realtime_core::signalling::{Action, TokenError};
-use metered_realtime_core::{LinkId, ResolveId, Secret, SocketId, TokenRequestId};
+use metered_realtime_core::peer::Input;
+use metered_realtime_core::{net, signalling};
 
 /// A machine of the core, with its handles.
 pub(crate) trait Machine: Send + 'static {
@@ -20,19 +16,7 @@ pub(crate) trait Machine: Send + 'static {
     /// The last handle is gone.
     fn abandoned(&mut self, now: Instant);
     fn frame(&mut self, now: Instant, frame: Self::Frame);
-
-    fn socket_opened(&mut self, now: Instant, socket: SocketId);
-    fn socket_text(&mut self, now: Instant, socket: SocketId, text: &str);
-    fn socket_binary(&mut self, now: Instant, socket: SocketId);
-    fn socket_closed(&mut self, now: Instant, socket: SocketId, close: Option<(CloseCode, &str)>);
-    fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<Secret, TokenError>);
-    fn local_addresses(&mut self, now: Instant, addresses: &[SocketAddr]);
-    fn datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]);
-    fn resolved(&mut self, now: Instant, request: ResolveId, addresses: &[IpAddr]);
-    fn link_opened(&mut self, now: Instant, link: LinkId);
-    fn link_data(&mut self, now: Instant, link: LinkId, bytes: &[u8]);
-    fn link_closed(&mut self, now: Instant, link: LinkId);
-
+    fn input(&mut self, now: Instant, input: Input<'_>);
     fn handle_timeout(&mut self, now: Instant);
     fn poll_timeout(&self) -> Option<Instant>;
     /// The next thing for the loop to do. What is for the handles has reached them by then.
@@ -41,56 +25,7 @@ pub(crate) trait Machine: Send + 'static {
 
 /// Something for the loop to do.
 pub(crate) enum Task {
-    Signalling(Action),
-    BindSockets { loopback: bool },
-    Transmit(Transmit),
-    Resolve { request: ResolveId, host: String },
-    OpenLink(OpenLink),
-    SendLink(SendLink),
-    CloseLink { link: LinkId },
+    Signalling(signalling::Action),
+    Network(net::Action),
     Finished,
 }
-
-/// The inputs that a machine passes to its field `core` as they are, whichever core that is.
-macro_rules! core_inputs {
-    () => {
-        fn socket_opened(&mut self, now: std::time::Instant, socket: metered_realtime_core::SocketId) {
-            self.core.socket_opened(now, socket);
-        }
-
-        fn socket_text(&mut self, now: std::time::Instant, socket: metered_realtime_core::SocketId, text: &str) {
-            self.core.socket_text(now, socket, text);
-        }
-
-        fn socket_binary(&mut self, now: std::time::Instant, socket: metered_realtime_core::SocketId) {
-            self.core.socket_binary(now, socket);
-        }
-
-        fn socket_closed(
-            &mut self,
-            now: std::time::Instant,
-            socket: metered_realtime_core::SocketId,
-            close: Option<(metered_realtime_core::protocol::CloseCode, &str)>,
-        ) {
-            self.core.socket_closed(now, socket, close);
-        }
-
-        fn token(
-            &mut self,
-            now: std::time::Instant,
-            request: metered_realtime_core::TokenRequestId,
-            token: Result<metered_realtime_core::Secret, metered_realtime_core::signalling::TokenError>,
-        ) {
-            self.core.token(now, request, token);
-        }
-
-        fn handle_timeout(&mut self, now: std::time::Instant) {
-            self.core.handle_timeout(now);
-        }
-
-        fn poll_timeout(&self) -> Option<std::time::Instant> {
-            self.core.poll_timeout()
-        }
-    };
-}
-pub(crate) use core_inputs;

@@ -18,9 +18,11 @@ use std::time::Instant;
 
 use async_channel::Receiver;
 use futures_core::Stream;
+use metered_realtime_core::net;
+use metered_realtime_core::signalling::{self, Action};
 
 use links::{LinkInput, Links};
-pub(crate) use machine::{Machine, Task, core_inputs};
+pub(crate) use machine::{Machine, Task};
 use names::Names;
 use sockets::{SocketInput, Sockets};
 use tokens::Tokens;
@@ -145,15 +147,16 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             let Poll::Ready((socket, input)) = self.sockets.poll_input(cx) else {
                 return taken > 0;
             };
-            match input {
-                SocketInput::Opened => self.machine.socket_opened(now, socket),
-                SocketInput::Text(text) => self.machine.socket_text(now, socket, &text),
-                SocketInput::Binary => self.machine.socket_binary(now, socket),
+            let input = match &input {
+                SocketInput::Opened => signalling::Input::SocketOpened { socket },
+                SocketInput::Text(text) => signalling::Input::SocketText { socket, text },
+                SocketInput::Binary => signalling::Input::SocketBinary { socket },
                 SocketInput::Closed(close) => {
                     let close = close.as_ref().map(|(code, reason)| (*code, reason.as_str()));
-                    self.machine.socket_closed(now, socket, close);
+                    signalling::Input::SocketClosed { socket, close }
                 }
-            }
+            };
+            self.machine.input(now, input.into());
             self.perform(now);
         }
         true
@@ -162,7 +165,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     fn take_tokens(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
         while let Poll::Ready((request, token)) = self.tokens.poll_answer(cx) {
-            self.machine.token(now, request, token);
+            self.machine.input(now, signalling::Input::Token { request, token }.into());
             self.perform(now);
             progress = true;
         }
@@ -176,8 +179,8 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             while taken < INPUTS_A_TURN {
                 let Poll::Ready(count) = self.udp.poll_recv(index, cx) else { break };
                 for slot in 0..count {
-                    if let Some((local, remote, datagram)) = self.udp.received(index, slot) {
-                        self.machine.datagram(now, local, remote, datagram);
+                    if let Some((local, remote, contents)) = self.udp.received(index, slot) {
+                        self.machine.input(now, net::Input::Datagram { local, remote, contents }.into());
                     }
                     self.perform(now);
                 }
@@ -191,7 +194,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     fn take_names(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
         while let Poll::Ready((request, addresses)) = self.names.poll_answer(cx) {
-            self.machine.resolved(now, request, &addresses);
+            self.machine.input(now, net::Input::Resolved { request, addresses: &addresses }.into());
             self.perform(now);
             progress = true;
         }
@@ -203,11 +206,12 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             let Poll::Ready((link, input)) = self.links.poll_input(cx) else {
                 return taken > 0;
             };
-            match input {
-                LinkInput::Opened => self.machine.link_opened(now, link),
-                LinkInput::Data(len) => self.machine.link_data(now, link, self.links.received(len)),
-                LinkInput::Closed => self.machine.link_closed(now, link),
-            }
+            let input = match input {
+                LinkInput::Opened => net::Input::LinkOpened { link },
+                LinkInput::Data(len) => net::Input::LinkData { link, contents: self.links.received(len) },
+                LinkInput::Closed => net::Input::LinkClosed { link },
+            };
+            self.machine.input(now, input.into());
             self.perform(now);
         }
         true
@@ -229,7 +233,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         self.sockets.handle_timeout(now);
         self.links.handle_timeout(now);
         if let Some(addresses) = self.udp.handle_timeout(now) {
-            self.machine.local_addresses(now, &addresses);
+            self.machine.input(now, net::Input::LocalAddresses(&addresses).into());
             self.perform(now);
         }
         if self.machine.poll_timeout().is_some_and(|due| due <= now) {
@@ -244,22 +248,27 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         while let Some(task) = self.machine.poll_task() {
             match task {
                 Task::Signalling(action) => self.sockets_or_tokens(now, action),
-                Task::BindSockets { loopback } => {
-                    let addresses = self.udp.bind(now, loopback);
-                    self.machine.local_addresses(now, &addresses);
-                }
-                Task::Transmit(transmit) => self.udp.send(transmit),
-                Task::Resolve { request, host } => self.names.ask(request, host),
-                Task::OpenLink(open) => self.links.open(open),
-                Task::SendLink(send) => self.links.send(send),
-                Task::CloseLink { link } => self.links.close(now, link),
+                Task::Network(action) => self.network(now, action),
                 Task::Finished => self.finished = true,
             }
         }
     }
 
-    fn sockets_or_tokens(&mut self, now: Instant, action: metered_realtime_core::signalling::Action) {
-        use metered_realtime_core::signalling::Action;
+    fn network(&mut self, now: Instant, action: net::Action) {
+        match action {
+            net::Action::BindSockets { loopback } => {
+                let addresses = self.udp.bind(now, loopback);
+                self.machine.input(now, net::Input::LocalAddresses(&addresses).into());
+            }
+            net::Action::Transmit(transmit) => self.udp.send(transmit),
+            net::Action::Resolve { request, host } => self.names.ask(request, host),
+            net::Action::OpenLink(open) => self.links.open(open),
+            net::Action::SendLink(send) => self.links.send(send),
+            net::Action::CloseLink { link } => self.links.close(now, link),
+        }
+    }
+
+    fn sockets_or_tokens(&mut self, now: Instant, action: Action) {
         match action {
             Action::OpenSocket { socket, url } => self.sockets.open(socket, url),
             Action::SendText { socket, text } => self.sockets.send(socket, text),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use metered_realtime_core::rtc::Transmit;
+use metered_realtime_core::net::Transmit;
 
 use crate::addresses::usable;
 use crate::runtime::{Datagram, RecvSlot, Runtime, UdpSocket};

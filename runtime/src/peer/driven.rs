@@ -1,21 +1,21 @@
 //! The core's room peer, as the drive loop sees it: commands in, events and answers out to the handles.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use async_channel::{Sender, WeakSender};
-use metered_realtime_core::peer::{self as core, MeteredPeerOptions, Output, ReplaceTrackError};
+use metered_realtime_core::net;
+use metered_realtime_core::peer::{self as core, Input, MeteredPeerOptions, Output, ReplaceTrackError};
 use metered_realtime_core::rtc::{
     ChannelInfo, ConnectionState, DataChannelError, DataChannelOptions, OpenChannelError, RestartIceError,
 };
 use metered_realtime_core::signalling::InvalidOption;
-use metered_realtime_core::{DataChannelId, LinkId, ResolveId, StreamId, TrackId};
+use metered_realtime_core::{DataChannelId, StreamId, TrackId};
 
 use super::{Command, Counters, Event, JoinedEvent, LeftEvent, RemoteEvent, RemotePeer, RemoteStream, Shared};
 use crate::data_channel::{DataChannel, Opened, Unclaimed};
-use crate::drive::{Machine, Task, core_inputs};
+use crate::drive::{Machine, Task};
 use crate::events::StateChange;
 use crate::reply::{Reply, Waiting, answer};
 use crate::track::{LocalTrack, OutboundFrame, Receiver};
@@ -371,31 +371,17 @@ impl Machine for Driven {
         let _peers = self.core.write_frame(now, &track, &frame);
     }
 
-    core_inputs!();
-
-    fn local_addresses(&mut self, now: Instant, addresses: &[SocketAddr]) {
-        self.core.local_addresses(now, addresses);
+    fn input(&mut self, now: Instant, input: Input<'_>) {
+        self.as_seen |= matches!(input, Input::Network(net::Input::Datagram { .. }));
+        self.core.handle_input(now, input);
     }
 
-    fn datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
-        self.as_seen = true;
-        self.core.datagram(now, local, remote, datagram);
+    fn handle_timeout(&mut self, now: Instant) {
+        self.core.handle_timeout(now);
     }
 
-    fn resolved(&mut self, now: Instant, request: ResolveId, addresses: &[IpAddr]) {
-        self.core.resolved(now, request, addresses);
-    }
-
-    fn link_opened(&mut self, now: Instant, link: LinkId) {
-        self.core.link_opened(now, link);
-    }
-
-    fn link_data(&mut self, now: Instant, link: LinkId, bytes: &[u8]) {
-        self.core.link_data(now, link, bytes);
-    }
-
-    fn link_closed(&mut self, now: Instant, link: LinkId) {
-        self.core.link_closed(now, link);
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.core.poll_timeout()
     }
 
     fn poll_task(&mut self) -> Option<Task> {
@@ -407,12 +393,7 @@ impl Machine for Driven {
             self.as_seen &= output.is_some();
             match output? {
                 Output::Signalling(action) => return Some(Task::Signalling(action)),
-                Output::BindSockets { loopback } => return Some(Task::BindSockets { loopback }),
-                Output::Transmit(transmit) => return Some(Task::Transmit(transmit)),
-                Output::Resolve { request, host } => return Some(Task::Resolve { request, host }),
-                Output::OpenLink(open) => return Some(Task::OpenLink(open)),
-                Output::SendLink(send) => return Some(Task::SendLink(send)),
-                Output::CloseLink { link } => return Some(Task::CloseLink { link }),
+                Output::Network(action) => return Some(Task::Network(action)),
                 Output::Event(event) => self.event(event),
                 Output::JoinDone { request, result } => self.joins.done(request, result),
                 Output::SendDone { request, result } => self.sends.done(request, result),

@@ -1,18 +1,18 @@
 //! The core's signalling machine, as the drive loop sees it: commands in, events and answers out to the handles.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use metered_realtime_core::peer::Input;
 use metered_realtime_core::protocol::Payload;
 use metered_realtime_core::signalling::{
     Counters, Event, InvalidOption, Output, RequestError, Signalling, SignallingOptions, State,
 };
-use metered_realtime_core::{Channel, LinkId, PeerId, ResolveId};
+use metered_realtime_core::{Channel, PeerId};
 
 use super::{SignallingConnectError, SubscribeOptions};
-use crate::drive::{Machine, Task, core_inputs};
+use crate::drive::{Machine, Task};
 use crate::events::Hub;
 use crate::reply::{Reply, Waiting, answer};
 use crate::wakers::lock;
@@ -158,19 +158,19 @@ impl Machine for Driven {
         match frame {}
     }
 
-    core_inputs!();
+    fn input(&mut self, now: Instant, input: Input<'_>) {
+        if let Input::Signalling(input) = input {
+            self.core.handle_input(now, input);
+        }
+    }
 
-    fn local_addresses(&mut self, _now: Instant, _addresses: &[SocketAddr]) {}
+    fn handle_timeout(&mut self, now: Instant) {
+        self.core.handle_timeout(now);
+    }
 
-    fn datagram(&mut self, _now: Instant, _local: SocketAddr, _remote: SocketAddr, _datagram: &[u8]) {}
-
-    fn resolved(&mut self, _now: Instant, _request: ResolveId, _addresses: &[IpAddr]) {}
-
-    fn link_opened(&mut self, _now: Instant, _link: LinkId) {}
-
-    fn link_data(&mut self, _now: Instant, _link: LinkId, _bytes: &[u8]) {}
-
-    fn link_closed(&mut self, _now: Instant, _link: LinkId) {}
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.core.poll_timeout()
+    }
 
     fn poll_task(&mut self) -> Option<Task> {
         loop {
@@ -220,6 +220,7 @@ mod tests {
     use futures_channel::oneshot;
     use metered_realtime_core::SocketId;
     use metered_realtime_core::protocol::CloseCode;
+    use metered_realtime_core::signalling;
     use metered_realtime_core::signalling::Action;
 
     use super::*;
@@ -262,18 +263,15 @@ mod tests {
         driven.command(now, Command::Connect { reply });
         let socket = run(&mut driven).unwrap();
         let connected = look(&shared, State::Connected, &mut answer);
-        driven.socket_text(
-            now,
-            socket,
-            r#"{"type":"welcome","peerId":"me","expiresAt":null,"serverTime":1,"maxMessageSize":65536}"#,
-        );
+        let text = r#"{"type":"welcome","peerId":"me","expiresAt":null,"serverTime":1,"maxMessageSize":65536}"#;
+        driven.input(now, signalling::Input::SocketText { socket, text }.into());
         run(&mut driven);
         let (reply, mut answer) = oneshot::channel();
         let (channel, data) = (Channel::new("a").unwrap(), Payload::from_json("1").unwrap());
         driven.command(now, Command::Publish { channel, data, reply });
         run(&mut driven);
         let dropped = look(&shared, State::Reconnecting, &mut answer);
-        driven.socket_closed(now, socket, None);
+        driven.input(now, signalling::Input::SocketClosed { socket, close: None }.into());
         run(&mut driven);
         for look in [connected, dropped] {
             assert!(look.came.load(Ordering::Relaxed));
@@ -288,7 +286,8 @@ mod tests {
         driven.command(now, Command::Connect { reply });
         let socket = run(&mut driven).unwrap();
         let refused = look(&shared, State::Closed, &mut answer);
-        driven.socket_closed(now, socket, Some((CloseCode(4001), "")));
+        let close = Some((CloseCode(4001), ""));
+        driven.input(now, signalling::Input::SocketClosed { socket, close }.into());
         run(&mut driven);
         assert!(refused.came.load(Ordering::Relaxed));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use metered_realtime_core::signalling::{Action, Output, Signalling, SignallingOptions};
+use metered_realtime_core::signalling::{Action, Input, Output, Signalling, SignallingOptions};
 use metered_realtime_core::{Channel, RequestId, SocketId};
 
 use super::Outcome;
@@ -53,7 +53,7 @@ impl Connected {
 
     /// Feeds a text from the server, and drops what comes of it.
     pub fn text(&mut self, now: Instant, text: &str) {
-        self.machine.socket_text(now, self.socket, text);
+        self.machine.handle_input(now, Input::SocketText { socket: self.socket, text });
         self.drain();
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metered_realtime_core::protocol::CloseCode;
 use metered_realtime_core::signalling::{Action, State, TokenError};
-use metered_realtime_core::{Channel, SocketId, TokenRequestId, peer};
+use metered_realtime_core::{Channel, SocketId, TokenRequestId, net, peer};
 use metered_realtime_server::state::ConnId;
 
 use super::checks::Violation;
@@ -352,7 +352,7 @@ impl World {
                 Out::Action(action) => self.action(slot, action)?,
                 Out::Room(output) => {
                     self.trace.note(now, format_args!("{slot} {output:?}"));
-                    if matches!(output, peer::Output::BindSockets { .. }) {
+                    if matches!(output, peer::Output::Network(net::Action::BindSockets { .. })) {
                         node.machine.no_addresses(local);
                     }
                     node.checks.room(local, own.as_ref(), output)?;

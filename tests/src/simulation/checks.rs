@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use metered_realtime_core::peer::{self, PeerState};
 use metered_realtime_core::protocol::{CloseCode, ErrorCode, Payload};
 use metered_realtime_core::signalling::{self, RequestError, State};
-use metered_realtime_core::{Channel, PeerId, SocketId, TokenRequestId};
+use metered_realtime_core::{Channel, PeerId, SocketId, TokenRequestId, net};
 
 use super::ledger::Fate;
 use super::node;
@@ -174,7 +174,7 @@ impl Checks {
                 holds(self.left && self.join.is_none(), || "finished before `left`".to_owned())?;
                 self.all_ended()
             }
-            peer::Output::BindSockets { .. } => Ok(()),
+            peer::Output::Network(net::Action::BindSockets { .. }) => Ok(()),
             other => Err(format!("without media: {other:?}")),
         }
     }

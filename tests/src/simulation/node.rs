@@ -8,7 +8,7 @@ use metered_realtime_core::protocol::{CloseCode, Payload};
 use metered_realtime_core::signalling::{
     self, Action, ConnectError, RequestError, Signalling, SignallingOptions, State, TokenError,
 };
-use metered_realtime_core::{Channel, PeerId, Secret, SocketId, TokenRequestId};
+use metered_realtime_core::{Channel, PeerId, Secret, SocketId, TokenRequestId, net};
 
 use super::checks::Checks;
 use super::ledger::Fate;
@@ -179,34 +179,28 @@ impl Machine {
         }
     }
 
-    pub(super) fn opened(&mut self, now: Instant, socket: SocketId) {
+    pub(super) fn input(&mut self, now: Instant, input: signalling::Input<'_>) {
         match self {
-            Self::Room(peer, _) => peer.socket_opened(now, socket),
-            Self::Plain(signalling) => signalling.socket_opened(now, socket),
+            Self::Room(peer, _) => peer.handle_input(now, input),
+            Self::Plain(signalling) => signalling.handle_input(now, input),
         }
     }
 
+    pub(super) fn opened(&mut self, now: Instant, socket: SocketId) {
+        self.input(now, signalling::Input::SocketOpened { socket });
+    }
+
     pub(super) fn text(&mut self, now: Instant, socket: SocketId, text: &str) {
-        match self {
-            Self::Room(peer, _) => peer.socket_text(now, socket, text),
-            Self::Plain(signalling) => signalling.socket_text(now, socket, text),
-        }
+        self.input(now, signalling::Input::SocketText { socket, text });
     }
 
     pub(super) fn closed(&mut self, now: Instant, socket: SocketId, code: Option<CloseCode>) {
         let close = code.map(|code| (code, code.name().unwrap_or_default()));
-        match self {
-            Self::Room(peer, _) => peer.socket_closed(now, socket, close),
-            Self::Plain(signalling) => signalling.socket_closed(now, socket, close),
-        }
+        self.input(now, signalling::Input::SocketClosed { socket, close });
     }
 
     pub(super) fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<String, TokenError>) {
-        let token = token.map(Secret::new);
-        match self {
-            Self::Room(peer, _) => peer.token(now, request, token),
-            Self::Plain(signalling) => signalling.token(now, request, token),
-        }
+        self.input(now, signalling::Input::Token { request, token: token.map(Secret::new) });
     }
 
     pub(super) fn timeout(&mut self, now: Instant) {
@@ -218,7 +212,7 @@ impl Machine {
 
     pub(super) fn no_addresses(&mut self, now: Instant) {
         if let Self::Room(peer, _) = self {
-            peer.local_addresses(now, &[]);
+            peer.handle_input(now, net::Input::LocalAddresses(&[]));
         }
     }
 

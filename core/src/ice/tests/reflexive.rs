@@ -8,7 +8,7 @@ use turn_client_proto::stun::types::message::{Message, MessageWriteVec};
 use turn_client_proto::stun::types::prelude::{MessageWrite, MessageWriteExt};
 
 use super::rig::{Rig, at, honest, secs};
-use crate::rtc::{LocalCandidate, Transmit};
+use crate::net::{LocalCandidate, Transmit};
 
 const STUN: &[&str] = &["stun:192.0.2.1"];
 

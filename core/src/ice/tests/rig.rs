@@ -17,13 +17,12 @@ use turn_client_proto::types::attribute::{
 use turn_client_proto::types::message::{ALLOCATE, REFRESH};
 
 use super::super::gatherer::Gatherer;
-use super::super::output::{OpenLink, Output};
-use super::super::url::LinkTransport;
+use super::super::output::Output;
 use super::super::{IceServerFailed, IceTransportPolicy};
 use crate::Secret;
 use crate::ids::LinkId;
+use crate::net::{self, LinkTransport, LocalCandidate, OpenLink, Transmit};
 use crate::protocol::IceServer;
-use crate::rtc::{LocalCandidate, Transmit};
 
 const REALM: &str = "example.org";
 
@@ -206,16 +205,19 @@ impl Rig {
 
     fn output(&mut self, output: Output) {
         match output {
-            Output::Resolve { .. } => panic!("tests name addresses"),
-            Output::OpenLink(open) => {
+            Output::Network(net::Action::BindSockets { .. }) => panic!("the gatherer binds nothing"),
+            Output::Network(net::Action::Resolve { .. }) => panic!("tests name addresses"),
+            Output::Network(net::Action::OpenLink(open)) => {
                 let link = open.link;
                 self.opened.push(open.clone());
                 self.links.insert(link, open);
                 self.gatherer.link_opened(self.now, link);
             }
-            Output::SendLink(send) => self.serve(send.link, send.contents),
-            Output::CloseLink { link } => assert!(self.links.remove(&link).is_some(), "closed twice"),
-            Output::Transmit(transmit) => self.transmits.push(transmit),
+            Output::Network(net::Action::SendLink(send)) => self.serve(send.link, send.contents),
+            Output::Network(net::Action::CloseLink { link }) => {
+                assert!(self.links.remove(&link).is_some(), "closed twice")
+            }
+            Output::Network(net::Action::Transmit(transmit)) => self.transmits.push(transmit),
             Output::Found(candidate) => {
                 assert!(!self.candidates.contains(&candidate), "found twice: {candidate:?}");
                 self.found += 1;

@@ -7,6 +7,7 @@ use str0m::ice::{StunMessage, TransId};
 use super::world::{World, address, secs};
 use crate::ids::TrackId;
 use crate::media::MediaKind;
+use crate::net;
 use crate::peer::LocalTrack;
 use crate::protocol::{DescriptionKind, RemoteCandidate, Signal};
 use crate::rtc::ConnectionState;
@@ -61,7 +62,7 @@ fn datagrams_of_strangers_cost_the_same_however_many_peers_there_are() {
             2 => &[0x80, 111, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9],
             _ => &[22, 254, 253, 0, 0, 0, 0],
         };
-        world.nodes[0].peer.datagram(world.now, local, remote, datagram);
+        world.nodes[0].peer.handle_input(world.now, net::Input::Datagram { local, remote, contents: datagram });
     }
     let asked = world.nodes[0].peer.roster.asked - before;
     assert_eq!(asked, 2500, "only the one that a check is addressed to");

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::world::{World, address, secs};
-use crate::ice::{IceTransportPolicy, LinkTransport};
+use crate::ice::IceTransportPolicy;
+use crate::net::{self, LinkTransport};
 use crate::peer::{MeteredPeerOptions, Output, RemoteEvent};
 use crate::rtc::{ChannelMessage, ConnectionState, DataChannelOptions};
 
@@ -40,7 +41,7 @@ fn state(world: &World, node: usize) -> Option<ConnectionState> {
 
 fn moved(world: &mut World, node: usize, sockets: &[SocketAddr]) {
     world.nodes[node].sockets = Some(sockets.to_vec());
-    world.call(node, |peer, now| peer.local_addresses(now, sockets));
+    world.call(node, |peer, now| peer.handle_input(now, net::Input::LocalAddresses(sockets)));
 }
 
 fn talks(world: &mut World, channel: crate::DataChannelId) {
@@ -127,7 +128,9 @@ fn a_change_of_the_network_asks_for_sockets_once_there_were_any() {
     let asked = |world: &mut World| {
         world.nodes[0].peer.network_changed(now);
         let output = world.nodes[0].peer.poll_output();
-        assert!(output.is_none() || matches!(output, Some(Output::BindSockets { loopback: false })));
+        assert!(
+            output.is_none() || matches!(output, Some(Output::Network(net::Action::BindSockets { loopback: false })))
+        );
         output.is_some()
     };
     assert!(!asked(&mut world));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::world::{World, address, secs};
 use crate::ids::{PeerId, StreamId, TrackId};
 use crate::media::MediaKind;
+use crate::net;
 use crate::peer::{Event, LocalTrack, MeteredDataKind, Output, PeerState, RemoteEvent};
 use crate::rtc::{ChannelMessage, ConnectionState, DataChannelError, DataChannelOptions};
 
@@ -345,7 +346,10 @@ fn data_channels_end_with_the_old_connection_and_so_do_sends_that_wait() {
 #[test]
 fn datagrams_of_nobody_are_counted() {
     let mut world = World::joined(1);
-    world.call(0, |peer, now| peer.datagram(now, address(0), address(7), &[0; 20]));
+    world.call(0, |peer, now| {
+        let (local, remote) = (address(0), address(7));
+        peer.handle_input(now, net::Input::Datagram { local, remote, contents: &[0; 20] });
+    });
     assert_eq!(world.nodes[0].peer.counters().unclaimed_datagrams, 1);
 }
 

@@ -10,8 +10,8 @@ use turn_server_proto::stun;
 use turn_server_proto::stun::types::TransportType;
 use turn_server_proto::types::AddressFamily;
 
-use crate::ice::LinkTransport;
 use crate::ids::LinkId;
+use crate::net::LinkTransport;
 
 /// A piece of what goes from one address to another.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use crate::Secret;
 use crate::ids::{SocketId, TokenRequestId};
 use crate::peer::{Event, JoinOptions, MeteredPeer, MeteredPeerOptions, Output, PeerState};
 use crate::protocol::Payload;
-use crate::signalling::Action;
+use crate::signalling::{self, Action};
 
 const OLD: SocketId = SocketId(1);
 const NEW: SocketId = SocketId(2);
@@ -24,7 +24,12 @@ impl Hand {
     }
 
     fn text(&mut self, socket: SocketId, text: &str) {
-        self.peer.socket_text(self.now, socket, text);
+        self.peer.handle_input(self.now, signalling::Input::SocketText { socket, text });
+    }
+
+    fn token(&mut self, request: u64, token: &str) {
+        let (request, token) = (TokenRequestId(request), Ok(Secret::from(token)));
+        self.peer.handle_input(self.now, signalling::Input::Token { request, token });
     }
 
     /// Lets time go by, with a word from the server every quarter of a minute.
@@ -79,7 +84,7 @@ fn about_to_switch_with(answer: impl Fn(&str) -> String) -> (Hand, String) {
     let mut hand =
         Hand { peer: MeteredPeer::new(MeteredPeerOptions::token_provider(), 7).unwrap(), now: Instant::now() };
     hand.peer.join(hand.now, &room(), JoinOptions::default()).unwrap();
-    hand.peer.token(hand.now, TokenRequestId(1), Ok(Secret::from("a.token")));
+    hand.token(1, "a.token");
     hand.welcome(OLD);
     let outputs = hand.outputs();
     let subscribe = ack(sent(&outputs, OLD)[0]);
@@ -87,7 +92,7 @@ fn about_to_switch_with(answer: impl Fn(&str) -> String) -> (Hand, String) {
     hand.text(OLD, &presence(&["p"], &[]));
     hand.outputs();
     hand.pass(3240);
-    hand.peer.token(hand.now, TokenRequestId(2), Ok(Secret::from("b.token")));
+    hand.token(2, "b.token");
     hand.welcome(NEW);
     let outputs = hand.outputs();
     let subscribe = answer(sent(&outputs, NEW)[0]);
@@ -136,7 +141,7 @@ fn a_renewal_is_not_seen_and_every_message_comes_once() {
 #[test]
 fn a_failed_renewal_is_not_seen_either() {
     let (mut hand, _) = about_to_switch();
-    hand.peer.socket_closed(hand.now, NEW, None);
+    hand.peer.handle_input(hand.now, signalling::Input::SocketClosed { socket: NEW, close: None });
     hand.text(OLD, &said(1));
     let events: Vec<Output> = hand.outputs().into_iter().filter(|output| matches!(output, Output::Event(_))).collect();
     assert!(matches!(&events[..], [Output::Event(Event::Data(_))]), "{events:?}");
@@ -155,7 +160,7 @@ fn what_a_switch_brings_after_the_room_was_refused_is_not_kept() {
     }
     assert_eq!(hand.peer.state(), PeerState::Leaving);
     assert_eq!(hand.peer.held.held(), (0, 0));
-    hand.peer.socket_closed(hand.now, NEW, None);
+    hand.peer.handle_input(hand.now, signalling::Input::SocketClosed { socket: NEW, close: None });
     assert_eq!((hand.peer.state(), hand.peer.poll_timeout()), (PeerState::Closed, None));
 }
 
@@ -165,7 +170,7 @@ fn a_join_that_times_out_as_its_token_is_to_be_renewed_asks_for_no_other() {
     let mut hand =
         Hand { peer: MeteredPeer::new(MeteredPeerOptions::token_provider(), 7).unwrap(), now: Instant::now() };
     hand.peer.join(hand.now, &room(), JoinOptions::default()).unwrap();
-    hand.peer.token(hand.now, TokenRequestId(1), Ok(Secret::from("a.token")));
+    hand.token(1, "a.token");
     let short = r#"{"type":"welcome","peerId":"me","expiresAt":1060,"serverTime":1000,"maxMessageSize":65536}"#;
     hand.text(OLD, short);
     hand.outputs();

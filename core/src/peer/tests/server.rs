@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::world::{Delivery, SIGNALLING_DELAY, World};
 use crate::ids::SocketId;
 use crate::protocol::{ClientFrame, CloseCode, Metadata, PresencePeer, ServerFrame, Welcome};
+use crate::signalling;
 
 #[derive(Debug)]
 struct ServerConnection {
@@ -102,7 +103,7 @@ impl World {
         } else if let Some(code) = self.server.refuse {
             self.node_lost(node, socket, Some(code));
         } else {
-            self.call(node, |peer, now| peer.socket_opened(now, socket));
+            self.call(node, |peer, now| peer.handle_input(now, signalling::Input::SocketOpened { socket }));
             if self.server.welcomes {
                 self.welcome(node, socket);
             }

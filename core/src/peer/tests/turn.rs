@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::relays::Relay;
 use super::world::{World, address, outer, secs};
 use crate::Secret;
-use crate::ice::{IceServerProblem, IceTransportPolicy, LinkTransport};
+use crate::ice::{IceServerProblem, IceTransportPolicy};
 use crate::ids::DataChannelId;
+use crate::net::{self, LinkTransport};
 use crate::peer::{Event, MeteredPeerOptions, PeerState};
 use crate::property::{runner, seed_from};
 use crate::protocol::IceServer;
@@ -346,7 +347,7 @@ fn another_network_means_other_allocations() {
     world.until("both servers gave addresses", |world| world.relays.servers.iter().all(|relay| relay.active() == 2));
     let addresses = vec![address(0), "10.0.0.77:5000".parse().unwrap()];
     world.nodes[0].sockets = Some(addresses.clone());
-    world.call(0, |peer, now| peer.local_addresses(now, &addresses));
+    world.call(0, |peer, now| peer.handle_input(now, net::Input::LocalAddresses(&addresses)));
     world.until("there are new ones", |world| world.relays.servers.iter().all(|relay| relay.active() == 3));
     world.pass(secs(60));
     assert!(world.relays.servers.iter().all(|relay| relay.active() == 2), "and the old ones go");
@@ -378,7 +379,7 @@ fn whatever_comes_over_a_stream_panics_nowhere() {
             if let Some(first) = bytes.first_mut().filter(|_| rng.bool()) {
                 *first &= 0x7f;
             }
-            world.call(0, |peer, now| peer.link_data(now, link, &bytes));
+            world.call(0, |peer, now| peer.handle_input(now, net::Input::LinkData { link, contents: &bytes }));
         }
     }
 }
@@ -429,7 +430,7 @@ fn peers_that_name_hosts_without_end_keep_a_slow_resolver_from_nothing_else() {
     assert_eq!([1, 2, 3].map(|other| name(&mut world, other)), [8, 16, 16]);
     for (node, request) in world.unanswered.replace(Vec::new()).unwrap() {
         let late = [address(1).ip()];
-        world.call(node, |peer, now| peer.resolved(now, request, &late));
+        world.call(node, |peer, now| peer.handle_input(now, net::Input::Resolved { request, addresses: &late }));
     }
     assert_eq!(name(&mut world, 4), 8, "what is answered makes room");
     assert!((1..5).all(|other| state(&world, 0, other) == Some(ConnectionState::Connected)));

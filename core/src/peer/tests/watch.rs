@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{LinkId, PeerId, RequestId, SocketId, TokenRequestId};
+use crate::net;
 use crate::peer::roster::MAX_REMOTE_PEERS;
 use crate::peer::{Event, JoinError, MeteredPeer, Output, PeerState, RemoteEvent, SendError};
 use crate::rtc::ConnectionState;
@@ -68,13 +69,19 @@ impl Watch {
         assert!(!self.finished, "something after Finished: {output:?}");
         match output {
             Output::Signalling(action) => self.action(action),
-            Output::BindSockets { .. } => {
+            Output::Network(net::Action::BindSockets { .. }) => {
                 assert!(!std::mem::replace(&mut self.sockets_asked_for, true), "sockets are asked for once");
             }
-            Output::Transmit(_) | Output::Resolve { .. } => {}
-            Output::OpenLink(open) => assert!(self.links.insert(open.link), "a link is opened twice"),
-            Output::SendLink(send) => assert!(self.links.contains(&send.link), "something for a link that is closed"),
-            Output::CloseLink { link } => assert!(self.links.remove(link), "a link is closed that is not open"),
+            Output::Network(net::Action::Transmit(_) | net::Action::Resolve { .. }) => {}
+            Output::Network(net::Action::OpenLink(open)) => {
+                assert!(self.links.insert(open.link), "a link is opened twice")
+            }
+            Output::Network(net::Action::SendLink(send)) => {
+                assert!(self.links.contains(&send.link), "something for a link that is closed")
+            }
+            Output::Network(net::Action::CloseLink { link }) => {
+                assert!(self.links.remove(link), "a link is closed that is not open")
+            }
             Output::Event(event) => self.event(event),
             Output::JoinDone { request, result } => {
                 self.ended(*request);

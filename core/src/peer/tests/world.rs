@@ -9,12 +9,13 @@ use super::server::Server;
 use super::watch::Watch;
 use crate::Secret;
 use crate::ids::{Channel, LinkId, PeerId, RequestId, ResolveId, SocketId, TokenRequestId};
+use crate::net;
 use crate::peer::{
     Event, FatalError, JoinError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output, PeerState, RemoteEvent,
 };
 use crate::property::seed_usual;
 use crate::protocol::CloseCode;
-use crate::signalling::{Action, Credentials, TokenError};
+use crate::signalling::{self, Action, Credentials, TokenError};
 
 /// One way between a peer and the server.
 pub(super) const SIGNALLING_DELAY: Duration = Duration::from_millis(10);
@@ -234,16 +235,16 @@ impl World {
             }
             match output {
                 Output::Signalling(action) => self.act(node, action),
-                Output::BindSockets { .. } => {
+                Output::Network(net::Action::BindSockets { .. }) => {
                     let now = self.now;
                     let sockets = self.sockets(node);
-                    self.nodes[node].peer.local_addresses(now, &sockets);
+                    self.nodes[node].peer.handle_input(now, net::Input::LocalAddresses(&sockets));
                 }
-                Output::Transmit(transmit) => {
+                Output::Network(net::Action::Transmit(transmit)) => {
                     assert!(self.sockets(node).contains(&transmit.local), "from an address that is no socket's");
                     self.carry(Packet { from: transmit.local, to: transmit.remote, bytes: transmit.contents });
                 }
-                Output::Resolve { request, host } => {
+                Output::Network(net::Action::Resolve { request, host }) => {
                     self.resolved.insert(host.clone());
                     if let Some(unanswered) = &mut self.unanswered {
                         unanswered.push((node, request));
@@ -251,21 +252,22 @@ impl World {
                     }
                     let addresses = self.relays.names.get(&host).cloned().unwrap_or_default();
                     let now = self.now;
-                    self.nodes[node].peer.resolved(now, request, &addresses);
+                    let addresses = &addresses;
+                    self.nodes[node].peer.handle_input(now, net::Input::Resolved { request, addresses });
                 }
-                Output::OpenLink(open) => {
+                Output::Network(net::Action::OpenLink(open)) => {
                     let opens = self.relays.open(node, open.link, open.remote, open.transport);
                     let link = open.link;
                     let delivery =
                         if opens { Delivery::LinkOpened { node, link } } else { Delivery::LinkClosed { node, link } };
                     self.push(LINK_DELAY, delivery);
                 }
-                Output::SendLink(send) => {
+                Output::Network(net::Action::SendLink(send)) => {
                     if let Some(link) = self.relays.link(node, send.link) {
                         self.carry(Packet { from: link.client, to: link.server, bytes: send.contents });
                     }
                 }
-                Output::CloseLink { link } => self.relays.close(node, link),
+                Output::Network(net::Action::CloseLink { link }) => self.relays.close(node, link),
                 Output::Event(event) => self.nodes[node].events.push(event),
                 done => {
                     if done == Output::Finished {
@@ -414,7 +416,9 @@ impl World {
             Delivery::ToServer { node, socket, text } => self.serve(node, socket, &text),
             Delivery::ToClient { node, socket, text } => {
                 let text = if self.rename_tracks { renamed_tracks(&text) } else { text };
-                self.call(node, |peer, now| peer.socket_text(now, socket, &text));
+                self.call(node, |peer, now| {
+                    peer.handle_input(now, signalling::Input::SocketText { socket, text: &text })
+                });
             }
             Delivery::Closed { node, socket, code } => self.node_lost(node, socket, code),
             Delivery::TokenExpires { node, socket } => {
@@ -425,13 +429,18 @@ impl World {
             Delivery::Token { node, request } => {
                 if let Some(answer) = self.nodes[node].tokens {
                     self.nodes[node].watch.token_answered(request);
-                    self.call(node, |peer, now| peer.token(now, request, answer.map(Secret::from)));
+                    self.call(node, |peer, now| {
+                        let token = answer.map(Secret::from);
+                        peer.handle_input(now, signalling::Input::Token { request, token });
+                    });
                 }
             }
-            Delivery::LinkOpened { node, link } => self.call(node, |peer, now| peer.link_opened(now, link)),
+            Delivery::LinkOpened { node, link } => {
+                self.call(node, |peer, now| peer.handle_input(now, net::Input::LinkOpened { link }))
+            }
             Delivery::LinkClosed { node, link } => {
                 self.relays.close(node, link);
-                self.call(node, |peer, now| peer.link_closed(now, link));
+                self.call(node, |peer, now| peer.handle_input(now, net::Input::LinkClosed { link }));
             }
             Delivery::ToRelay(packet) => {
                 let packets = self.relays.receive(self.now, packet);
@@ -441,13 +450,16 @@ impl World {
                 let stream = self.relays.link(node, link).is_some_and(|link| link.stream);
                 let cut = self.cut_streams.filter(|_| stream).unwrap_or(bytes.len());
                 for piece in bytes.chunks(cut.max(1)) {
-                    self.call(node, |peer, now| peer.link_data(now, link, piece));
+                    self.call(node, |peer, now| peer.handle_input(now, net::Input::LinkData { link, contents: piece }));
                 }
             }
             Delivery::Datagram { local, remote, contents } => {
                 if let Some(node) = (0..self.nodes.len()).find(|node| self.sockets(*node).contains(&local)) {
                     self.nodes[node].received += 1;
-                    self.call(node, |peer, now| peer.datagram(now, local, remote, &contents));
+                    self.call(node, |peer, now| {
+                        let contents = &contents;
+                        peer.handle_input(now, net::Input::Datagram { local, remote, contents });
+                    });
                 }
             }
         }
@@ -460,7 +472,7 @@ impl World {
     }
 
     pub(super) fn inject_on(&mut self, node: usize, socket: SocketId, text: &str) {
-        self.call(node, |peer, now| peer.socket_text(now, socket, text));
+        self.call(node, |peer, now| peer.handle_input(now, signalling::Input::SocketText { socket, text }));
     }
 
     /// A `presence` frame about the room.
@@ -471,7 +483,10 @@ impl World {
     /// A peer learns that its socket is gone.
     pub(super) fn node_lost(&mut self, node: usize, socket: SocketId, code: Option<CloseCode>) {
         self.nodes[node].watch.socket_closed(socket);
-        self.call(node, |peer, now| peer.socket_closed(now, socket, code.map(|code| (code, "because"))));
+        self.call(node, |peer, now| {
+            let close = code.map(|code| (code, "because"));
+            peer.handle_input(now, signalling::Input::SocketClosed { socket, close });
+        });
     }
 
     /// Breaks a peer's socket; the server notices at once.

@@ -18,7 +18,9 @@ mod watch;
 
 use std::time::{Duration, Instant};
 
-use super::{Action, Counters, Event, Output, ReconnectOptions, RequestError, Signalling, SignallingOptions, State};
+use super::{
+    Action, Counters, Event, Input, Output, ReconnectOptions, RequestError, Signalling, SignallingOptions, State,
+};
 use super::{StateError, TokenError};
 use crate::protocol::{CloseCode, Payload};
 use crate::{Channel, PeerId, RequestId, Secret, SocketId, TokenRequestId};
@@ -222,7 +224,7 @@ impl Bench {
 
     fn answer_token(&mut self, request: TokenRequestId, answer: Result<&str, TokenError>) {
         self.watch.token_answered(request);
-        self.client.token(self.now, request, answer.map(Secret::from));
+        self.client.handle_input(self.now, Input::Token { request, token: answer.map(Secret::from) });
         self.settle();
     }
 
@@ -257,27 +259,27 @@ impl Bench {
     fn frame_on(&mut self, socket: SocketId, text: &str) {
         self.watch.input(socket);
         self.waits.heard(self.now, socket);
-        self.client.socket_text(self.now, socket, text);
+        self.client.handle_input(self.now, Input::SocketText { socket, text });
         self.settle();
     }
 
     fn binary_on(&mut self, socket: SocketId) {
         self.watch.input(socket);
         self.waits.heard(self.now, socket);
-        self.client.socket_binary(self.now, socket);
+        self.client.handle_input(self.now, Input::SocketBinary { socket });
         self.settle();
     }
 
     fn opened_on(&mut self, socket: SocketId) {
         self.watch.input(socket);
-        self.client.socket_opened(self.now, socket);
+        self.client.handle_input(self.now, Input::SocketOpened { socket });
         self.settle();
     }
 
     fn closed_on(&mut self, socket: SocketId, close: Option<(CloseCode, &str)>) {
         self.waits.closes(self.now, &self.watch, socket, close.map_or(CloseCode::ABNORMAL, |(code, _)| code));
         self.watch.socket_closed(socket);
-        self.client.socket_closed(self.now, socket, close);
+        self.client.handle_input(self.now, Input::SocketClosed { socket, close });
         self.settle();
     }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use metered_realtime_core::peer::{JoinOptions, MeteredPeer, MeteredPeerOptions, Output, PeerState};
-use metered_realtime_core::signalling::Action;
+use metered_realtime_core::signalling::{Action, Input};
 use metered_realtime_tests::benchmark::{Connected, Outcome, Report, WELCOME, ack, channel};
 
 use crate::count::held_bytes;
@@ -40,7 +40,7 @@ fn joined(now: Instant, number: usize) -> Outcome<MeteredPeer> {
     }
     let socket = socket.ok_or("no socket was asked for")?;
     for text in [WELCOME, &ack(request)] {
-        peer.socket_text(now, socket, text);
+        peer.handle_input(now, Input::SocketText { socket, text });
         while peer.poll_output().is_some() {}
     }
     if peer.state() == PeerState::Joined { Ok(peer) } else { Err("the peer did not join".into()) }

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use metered_realtime_core::signalling::Input;
 use metered_realtime_tests::benchmark::{Connected, Outcome, PAYLOADS, Plain, Report, Target, message};
 
 use crate::Effort;
@@ -17,7 +18,7 @@ pub(crate) fn run(effort: Effort, report: &mut Report) -> Outcome<()> {
         let calls = u32::try_from(BYTES / text.len())?;
         let now = Instant::now();
         let mut client = Connected::subscribed(now, 1)?;
-        client.machine.socket_text(now, client.socket, &text);
+        client.machine.handle_input(now, Input::SocketText { socket: client.socket, text: &text });
         if client.machine.poll_output().is_none() {
             return Err("the frame became no event".into());
         }

@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use metered_realtime_core::protocol::Payload;
+use metered_realtime_core::signalling::Input;
 use metered_realtime_tests::benchmark::{Connected, Outcome, Report, Target, channel};
 
 use crate::Effort;
@@ -77,7 +78,7 @@ fn ping(client: &mut Connected, now: &mut Instant) {
         *now += PING_AFTER;
         idle(client, *now);
     }
-    client.machine.socket_binary(*now, client.socket);
+    client.machine.handle_input(*now, Input::SocketBinary { socket: client.socket });
 }
 
 fn after_requests(now: Instant, requests: usize) -> Outcome<Connected> {

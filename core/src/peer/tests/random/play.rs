@@ -12,7 +12,7 @@ use crate::peer::{Event, JoinError, JoinOptions, LocalTrack, MeteredPeerOptions,
 use crate::property::seed_from;
 use crate::protocol::{CloseCode, Payload};
 use crate::rtc::{ChannelMessage, ConnectionState, DataChannelOptions};
-use crate::signalling::TokenError;
+use crate::signalling::{self, TokenError};
 
 /// What a game leaves.
 pub(super) struct Played {
@@ -129,7 +129,9 @@ impl Game {
             Step::FrameOn(node, socket, text) => world.inject_on(node % peers, SocketId(*socket), text),
             Step::Binary(node) => {
                 if let Some(socket) = world.nodes[node % peers].socket() {
-                    world.call(node % peers, |peer, now| peer.socket_binary(now, socket));
+                    world.call(node % peers, |peer, now| {
+                        peer.handle_input(now, signalling::Input::SocketBinary { socket })
+                    });
                 }
             }
             Step::LateClose(node, socket, close) => {
@@ -140,7 +142,10 @@ impl Game {
             Step::LateToken(node, request) => {
                 let request = TokenRequestId(*request);
                 world.nodes[node % peers].watch.token_answered(request);
-                world.call(node % peers, |peer, now| peer.token(now, request, Err(TokenError::Failed)));
+                world.call(node % peers, |peer, now| {
+                    let token = Err(TokenError::Failed);
+                    peer.handle_input(now, signalling::Input::Token { request, token });
+                });
             }
             Step::Presence(node, joined, left) => {
                 let (joined, left) = (self.ids(joined), self.ids(left));
