@@ -194,7 +194,9 @@ async fn a_silent_connection_is_closed_with_4000_and_replaced() {
 async fn what_the_server_announces_is_waited_for() {
     let mut way = Way::new(|builder| builder).await;
     way.server.go_away(Duration::from_millis(70));
-    assert_eq!(way.dropped().await, (CloseCode::GOING_AWAY, Some(Duration::from_millis(70))));
+    let (code, wait) = way.dropped().await;
+    let allowed = Duration::from_millis(70)..=Duration::from_millis(570);
+    assert!(code == CloseCode::GOING_AWAY && wait.is_some_and(|wait| allowed.contains(&wait)), "{code:?} {wait:?}");
     way.back().await;
 }
 

@@ -92,8 +92,9 @@ impl Signalling {
         self.max_message_size = session.max_message_size;
         self.ice_servers = session.ice_servers.clone();
         let renewable = matches!(self.options.credentials, Credentials::TokenProvider);
-        let renewal = session.lifetime.filter(|_| renewable).and_then(|lifetime| Renewal::plan(now, lifetime));
-        let link = Link::new(now, socket, self.options.inactivity_timeout);
+        let lifetime = session.lifetime.filter(|_| renewable);
+        let renewal = lifetime.and_then(|lifetime| Renewal::plan(now, lifetime, self.luck()));
+        let link = Link::new(now, socket, self.options.inactivity_timeout, self.luck());
         self.enter(Phase::Connected(Connected::new(link, renewal)));
         self.tell(Event::Connected(session));
         if !reconnected {

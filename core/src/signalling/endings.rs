@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::backoff::spread;
 use super::deadline::after;
 use super::error::{CloseReason, ConnectError};
 use super::machine::{Next, Phase, Signalling};
@@ -76,15 +77,19 @@ impl Signalling {
         }
     }
 
-    /// Plans the next attempt: after the wait the server announced, else after the backoff.
+    /// Plans the next attempt: after the wait the server announced, else after the backoff. What the server said, it said to
+    /// many clients at once.
     fn retry(&mut self, now: Instant, failures: u32, ended: Ended, announced: Option<Duration>) {
         let socket = self.current_socket();
         if let Some(socket) = socket.filter(|_| ended.close) {
             self.close_socket(socket, ended.code, CloseReason::default());
         }
-        let mut wait = announced.unwrap_or_else(|| self.options.reconnect.delay(failures, &mut self.rng));
+        let mut wait = match announced {
+            Some(announced) => spread(announced, self.luck()),
+            None => self.options.reconnect.delay(failures, &mut self.rng),
+        };
         if ended.code == CloseCode::OVER_CONCURRENT_LIMIT {
-            wait = wait.max(OVER_CONCURRENT_LIMIT_WAIT);
+            wait = wait.max(spread(OVER_CONCURRENT_LIMIT_WAIT, self.luck()));
         }
         if let Phase::Connected(Connected { barred_until: Some(until), .. }) = &self.phase {
             wait = wait.max(until.saturating_duration_since(now));

@@ -266,6 +266,11 @@ impl Signalling {
         self.phase = Phase::Idle;
     }
 
+    /// A random number from 0 to 1 that spreads a wait.
+    pub(super) fn luck(&mut self) -> f64 {
+        self.options.reconnect.luck(&mut self.rng)
+    }
+
     pub(super) fn act(&mut self, action: Action) {
         self.outputs.push_back(Output::Action(action));
     }

@@ -64,6 +64,10 @@ pub struct ReconnectOptions {
     /// The longest wait, before jitter. Default 30 s.
     pub max_delay: Duration,
     /// The largest part by which a wait may differ, 0 to 1. Default 0.2.
+    ///
+    /// Waits that a server begins for many clients at once (`going_away`, the 30 s after close code 4010), token renewals and
+    /// keep-alive pings are spread by parts of their own. 0 makes all of them exact: clients that share a server then act in
+    /// the same instant.
     pub jitter_ratio: f64,
     /// Give up after this many failed attempts in a row, 1 or more; `None`: never. Default 100.
     pub max_attempts: Option<u32>,

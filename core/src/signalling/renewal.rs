@@ -107,9 +107,12 @@ fn reserve(lifetime: Duration) -> Duration {
 }
 
 impl Renewal {
-    /// For a token that is good for so long; nothing if that is too short to be worth it.
-    pub(super) fn plan(now: Instant, lifetime: Duration) -> Option<Self> {
-        let at = after(now, lifetime.saturating_sub(reserve(lifetime)));
+    /// For a token that is good for so long; nothing if that is too short to be worth it. It is renewed earlier than it need
+    /// be by up to half of the reserve, by `luck` from 0 to 1: clients that came back together are not to renew together.
+    pub(super) fn plan(now: Instant, lifetime: Duration, luck: f64) -> Option<Self> {
+        let reserve = reserve(lifetime);
+        let early = (reserve / 2).mul_f64(luck.clamp(0.0, 1.0));
+        let at = after(now, lifetime.saturating_sub(reserve).saturating_sub(early));
         (lifetime >= MIN_LIFETIME).then(|| Self {
             expires_at: after(now, lifetime),
             failures: 0,
@@ -183,10 +186,11 @@ mod tests {
     #[test]
     fn a_tenth_of_the_lifetime_is_left_and_a_minute_at_least_or_half() {
         let start = start();
-        let at = |seconds| match Renewal::plan(start, Duration::from_secs(seconds))?.step {
+        let planned = |seconds, luck| match Renewal::plan(start, Duration::from_secs(seconds), luck)?.step {
             Step::Waiting { at } => Some((at - start).as_secs_f64()),
             _ => panic!("not waiting"),
         };
+        let at = |seconds| planned(seconds, 0.0);
         assert_eq!(at(86_400), Some(77_760.0));
         assert_eq!(at(3600), Some(3240.0));
         assert_eq!(at(600), Some(540.0));
@@ -195,5 +199,8 @@ mod tests {
         assert_eq!(at(10), Some(5.0));
         assert_eq!(at(9), None);
         assert_eq!(at(0), None);
+        assert_eq!(planned(3600, 1.0), Some(3060.0));
+        assert_eq!(planned(60, 0.5), Some(22.5));
+        assert_eq!(planned(10, 1.0), Some(2.5));
     }
 }

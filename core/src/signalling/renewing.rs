@@ -8,6 +8,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::backoff::spread;
 use super::deadline::after;
 use super::endings::OVER_CONCURRENT_LIMIT_WAIT;
 use super::error::{CloseReason, RequestError, TokenError};
@@ -192,14 +193,15 @@ impl Signalling {
     }
 
     pub(super) fn next_closed(&mut self, now: Instant, code: CloseCode) {
+        let over_limit = spread(OVER_CONCURRENT_LIMIT_WAIT, self.luck());
         if code == CloseCode::OVER_CONCURRENT_LIMIT
             && let Some(connected) = self.connected()
         {
-            connected.barred_until = Some(after(now, OVER_CONCURRENT_LIMIT_WAIT));
+            connected.barred_until = Some(after(now, over_limit));
         }
         let failed = match code {
             code if code.is_terminal() => Failed::for_good(None),
-            CloseCode::OVER_CONCURRENT_LIMIT => Failed { close: None, then: Then::Again(OVER_CONCURRENT_LIMIT_WAIT) },
+            CloseCode::OVER_CONCURRENT_LIMIT => Failed { close: None, then: Then::Again(over_limit) },
             _ => Failed { close: None, then: Then::Again(Duration::ZERO) },
         };
         self.renewal_failed(now, failed);
@@ -257,18 +259,19 @@ impl Signalling {
             self.renewal_failed(now, Failed::for_good(Some(CloseCode::NORMAL)));
             return;
         }
-        let plan = welcome.lifetime().and_then(|lifetime| Renewal::plan(now, lifetime));
+        let plan = welcome.lifetime().and_then(|lifetime| Renewal::plan(now, lifetime, self.luck()));
+        let luck = self.luck();
         let Some(renewal) = self.renewal() else { return };
         if welcome.lifetime().is_some_and(|lifetime| after(now, lifetime) <= after(renewal.expires_at, NO_GAIN)) {
             // The provider gave the former token once more: the next question comes when half of the rest is over.
             let rest = renewal.expires_at.saturating_duration_since(now);
-            let then = Then::Plan(Renewal::plan(now, rest));
+            let then = Then::Plan(Renewal::plan(now, rest, luck));
             self.renewal_failed(now, Failed { close: Some(CloseCode::NORMAL), then });
             return;
         }
         let overlap = Overlap::new(&peer_id, self.rng.u64(..));
         let session = self.session(welcome, peer_id, true);
-        let link = Link::new(now, socket, self.options.inactivity_timeout);
+        let link = Link::new(now, socket, self.options.inactivity_timeout, self.luck());
         let deadline = after(now, SUBSCRIBE_TIMEOUT);
         let successor = Successor { link, session, renewal: plan, overlap, deadline, refused: Vec::new() };
         if let Some(renewal) = self.renewal() {

@@ -34,7 +34,7 @@ pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>, admission: Resul
     let (sink, stream) = socket.split();
     let mut stream = stream.ready_chunks(READ_AHEAD);
     let mut writer = pin!(write(sink, &outbox));
-    let mut state = State { timers: Timers::new(now, lifetime), readable: true, writable: true, closing: None };
+    let mut state = State { timers: Timers::new(now, lifetime, conn.0), readable: true, writable: true, closing: None };
     while state.readable || state.writable {
         let wake = state.closing.unwrap_or_else(|| state.timers.poll_timeout().into());
         tokio::select! {

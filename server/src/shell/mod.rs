@@ -125,7 +125,8 @@ impl RunningServer {
         self.shared.drive(Input::Refuse(code));
     }
 
-    /// Sends `going_away` to every connection and closes them with 1001, and goes on listening.
+    /// Sends `going_away` to every connection and closes them with 1001, and goes on listening. The connections are asked to
+    /// come back 2 ms apart, the first after `retry_after`.
     pub fn go_away(&self, retry_after: Duration) {
         self.shared.drive(Input::GoAway { retry_after });
     }

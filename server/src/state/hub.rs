@@ -15,6 +15,9 @@ use super::identity::{Identity, TenantId};
 use super::request::{self, Refusal, Request};
 use crate::credentials::Permission;
 
+/// How far apart the connections that a server closes together are asked to come back.
+const RETURN_INTERVAL: Duration = Duration::from_millis(2);
+
 /// One connection. Numbers are never used twice, and a later connection has the larger one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
@@ -56,7 +59,8 @@ pub enum Input<'a> {
     Refuse(Option<CloseCode>),
     /// Announce to every connection that the server goes away, and close them all.
     GoAway {
-        /// How long they are asked to wait before they come back.
+        /// How long the first of them is asked to wait before it comes back. Each further one is asked to wait 2 ms longer,
+        /// up to the protocol's 5 minutes.
         retry_after: Duration,
     },
 }
@@ -364,12 +368,14 @@ impl Hub {
 
     /// No presence goes out: everybody leaves at once.
     fn go_away(&mut self, retry_after: Duration) {
-        let text = Utf8Bytes::from(ServerFrame::GoingAway { retry_after }.encode());
         self.channels.clear();
         self.peers.clear();
+        let mut wait = retry_after;
         for conn in std::mem::take(&mut self.connections).into_keys() {
-            self.outputs.push_back(Output::Send { conn, text: text.clone() });
+            let text = ServerFrame::GoingAway { retry_after: wait }.encode().into();
+            self.outputs.push_back(Output::Send { conn, text });
             self.outputs.push_back(Output::Close { conn, code: CloseCode::GOING_AWAY });
+            wait = wait.saturating_add(RETURN_INTERVAL).min(limits::GOING_AWAY_MAX_RETRY.max(retry_after));
         }
     }
 

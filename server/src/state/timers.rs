@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use metered_realtime_core::protocol::{CloseCode, limits};
 
+/// Moments among which the first pings are distributed.
+const PHASES: u64 = 256;
+
 /// The timers of one connection (Metered Realtime Messaging wire protocol): a WebSocket ping (RFC 6455, section 5.5.2)
 /// every 30 s, 10 s for its pong, and the end of a token's life.
 ///
@@ -25,10 +28,13 @@ pub enum Due {
 }
 
 impl Timers {
-    /// Starts at `now`, for a credential with `lifetime` left; `None` for one that does not end.
-    pub fn new(now: Instant, lifetime: Option<Duration>) -> Self {
+    /// Starts at `now`, for a credential with `lifetime` left; `None` for one that does not end. The first ping comes after half
+    /// of the interval to the whole of it, by `number`: connections with consecutive numbers, made in the same moment, are
+    /// pinged apart.
+    pub fn new(now: Instant, lifetime: Option<Duration>, number: u64) -> Self {
+        let early = limits::SERVER_PING_INTERVAL / 2 * u32::try_from(number % PHASES).unwrap_or(0) / PHASES as u32;
         Self {
-            next_ping: now + limits::SERVER_PING_INTERVAL,
+            next_ping: now + limits::SERVER_PING_INTERVAL - early,
             pong_until: None,
             // A lifetime too long for the clock is one that does not end.
             expiry: lifetime.and_then(|lifetime| now.checked_add(lifetime.saturating_sub(limits::TOKEN_EXPIRY_LEAD))),
@@ -74,7 +80,7 @@ mod tests {
     #[test]
     fn a_peer_that_answers_is_pinged_for_ever() {
         let mut now = Instant::now();
-        let mut timers = Timers::new(now, None);
+        let mut timers = Timers::new(now, None, 0);
         for _ in 0..1000 {
             assert_eq!(timers.poll_timeout() - now, seconds(30));
             assert_eq!(timers.handle_timeout(now), None);
@@ -85,9 +91,18 @@ mod tests {
     }
 
     #[test]
+    fn connections_made_together_are_pinged_apart() {
+        let start = Instant::now();
+        let mut pings: Vec<Instant> = (0..200).map(|number| Timers::new(start, None, number).poll_timeout()).collect();
+        pings.sort_unstable();
+        assert!(pings.windows(2).all(|two| two[1] - two[0] > Duration::from_millis(50)));
+        assert!(pings.iter().all(|at| (seconds(15)..=seconds(30)).contains(&(*at - start))));
+    }
+
+    #[test]
     fn a_peer_that_does_not_answer_has_ten_seconds() {
         let start = Instant::now();
-        let mut timers = Timers::new(start, None);
+        let mut timers = Timers::new(start, None, 0);
         assert_eq!(timers.handle_timeout(start + seconds(30)), Some(Due::Ping));
         assert_eq!(timers.poll_timeout(), start + seconds(40));
         assert_eq!(timers.handle_timeout(start + seconds(39)), None);
@@ -97,11 +112,11 @@ mod tests {
     #[test]
     fn a_token_ends_a_quarter_second_early() {
         let start = Instant::now();
-        let mut timers = Timers::new(start, Some(seconds(5)));
+        let mut timers = Timers::new(start, Some(seconds(5)), 0);
         let end = start + Duration::from_millis(4750);
         assert_eq!(timers.poll_timeout(), end);
         assert_eq!(timers.handle_timeout(end), Some(Due::Close(CloseCode::TOKEN_EXPIRED)));
-        assert_eq!(Timers::new(start, Some(seconds(0))).poll_timeout(), start);
-        assert_eq!(Timers::new(start, Some(Duration::MAX)).poll_timeout(), start + seconds(30));
+        assert_eq!(Timers::new(start, Some(seconds(0)), 0).poll_timeout(), start);
+        assert_eq!(Timers::new(start, Some(Duration::MAX), 0).poll_timeout(), start + seconds(30));
     }
 }

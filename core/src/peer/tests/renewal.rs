@@ -81,8 +81,9 @@ fn about_to_switch() -> (Hand, String) {
 /// The same, with this answer to the subscribe on the new socket.
 #[expect(clippy::disallowed_methods, reason = "the one moment everything else is counted from")]
 fn about_to_switch_with(answer: impl Fn(&str) -> String) -> (Hand, String) {
-    let mut hand =
-        Hand { peer: MeteredPeer::new(MeteredPeerOptions::token_provider(), 7).unwrap(), now: Instant::now() };
+    let mut options = MeteredPeerOptions::token_provider();
+    options.signalling.reconnect.jitter_ratio = 0.0;
+    let mut hand = Hand { peer: MeteredPeer::new(options, 7).unwrap(), now: Instant::now() };
     hand.peer.join(hand.now, &room(), JoinOptions::default()).unwrap();
     hand.token(1, "a.token");
     hand.welcome(OLD);
@@ -167,8 +168,9 @@ fn what_a_switch_brings_after_the_room_was_refused_is_not_kept() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the one moment everything else is counted from")]
 fn a_join_that_times_out_as_its_token_is_to_be_renewed_asks_for_no_other() {
-    let mut hand =
-        Hand { peer: MeteredPeer::new(MeteredPeerOptions::token_provider(), 7).unwrap(), now: Instant::now() };
+    let mut options = MeteredPeerOptions::token_provider();
+    options.signalling.reconnect.jitter_ratio = 0.0;
+    let mut hand = Hand { peer: MeteredPeer::new(options, 7).unwrap(), now: Instant::now() };
     hand.peer.join(hand.now, &room(), JoinOptions::default()).unwrap();
     hand.token(1, "a.token");
     let short = r#"{"type":"welcome","peerId":"me","expiresAt":1060,"serverTime":1000,"maxMessageSize":65536}"#;

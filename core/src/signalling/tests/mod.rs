@@ -3,6 +3,7 @@
 
 mod close;
 mod connect;
+mod herd;
 mod hostile;
 mod liveness;
 mod random;

@@ -107,6 +107,15 @@ impl Waits {
         }
     }
 
+    fn is_exact(&self) -> bool {
+        self.options.reconnect.jitter_ratio == 0.0
+    }
+
+    /// The longest that a wait becomes which many clients begin at once.
+    fn spread(&self, wait: Duration) -> Duration {
+        if self.is_exact() { wait } else { wait + (wait / 2).max(Duration::from_millis(500)) }
+    }
+
     /// Whether a wait is within its bounds.
     fn check(&self, now: Instant, wait: Duration) {
         let reconnect = &self.options.reconnect;
@@ -117,12 +126,15 @@ impl Waits {
         };
         let (mut least, mut most) = (base * (1.0 - reconnect.jitter_ratio), base * (1.0 + reconnect.jitter_ratio));
         if let Some(announced) = self.announced {
-            (least, most) = (announced.as_secs_f64(), announced.as_secs_f64());
+            (least, most) = (announced.as_secs_f64(), self.spread(announced).as_secs_f64());
         }
         let over_limit = self.closed_with == Some(CloseCode::OVER_CONCURRENT_LIMIT);
         let barred = self.barred_until.map(|until| until.saturating_duration_since(now));
         for floor in over_limit.then_some(OVER_LIMIT).into_iter().chain(barred) {
-            (least, most) = (least.max(floor.as_secs_f64()), most.max(floor.as_secs_f64()));
+            (least, most) = (
+                least.max(floor.as_secs_f64()),
+                most.max((floor + self.spread(OVER_LIMIT) - OVER_LIMIT).as_secs_f64()),
+            );
         }
         let slack = 1e-6 + base * 1e-9;
         let bounds = least.min(FAR.as_secs_f64()) - slack..=most + slack;
@@ -172,7 +184,9 @@ impl Waits {
         }
         if let Some(Stirred { heard, at }) = watch.live.and_then(|live| self.stirred.get(&live).copied()) {
             assert!(now.saturating_duration_since(heard) < timeout, "a silent socket is kept");
-            let ping_at = at.checked_add(self.ping_interval()).filter(|ping_at| *ping_at < now + FAR);
+            let interval = self.ping_interval();
+            let latest = if self.is_exact() { interval } else { interval.saturating_add(interval / 4) };
+            let ping_at = at.checked_add(latest).filter(|ping_at| *ping_at < now + FAR);
             let wakes_at = client.poll_timeout().unwrap();
             assert!(ping_at.is_none_or(|ping_at| wakes_at <= ping_at), "woken too late for a ping");
         }

@@ -298,8 +298,27 @@ fn going_away_is_announced_and_then_closed() {
     let mut sim = Sim::new();
     sim.join(peer("a"), "c");
     sim.join(peer("b"), "c");
-    let frame = r#"{"type":"going_away","retryAfterMs":250}"#;
+    let frame = |ms| format!(r#"{{"type":"going_away","retryAfterMs":{ms}}}"#);
     let outputs = sim.input(Input::GoAway { retry_after: Duration::from_millis(250) });
-    assert_eq!(outputs, [format!("1 {frame}"), "1 close 1001".into(), format!("2 {frame}"), "2 close 1001".into()]);
+    let told = [format!("1 {}", frame(250)), "1 close 1001".into(), format!("2 {}", frame(252)), "2 close 1001".into()];
+    assert_eq!(outputs, told);
     assert_eq!(sim.hub.connections(), 0);
+}
+
+#[test]
+fn no_two_clients_are_asked_to_come_back_at_once_and_none_later_than_the_protocol_allows() {
+    let announced = |retry_after| {
+        let mut sim = Sim::new();
+        for n in 0..200 {
+            sim.join(peer(&format!("p{n}")), "c");
+        }
+        let outputs = sim.input(Input::GoAway { retry_after });
+        let waits =
+            outputs.iter().filter_map(|line| line.split("retryAfterMs\":").nth(1)?.strip_suffix('}')?.parse().ok());
+        waits.collect::<Vec<u64>>()
+    };
+    assert_eq!(announced(Duration::from_secs(1)), (0..200).map(|n| 1000 + 2 * n).collect::<Vec<_>>());
+    let late = announced(Duration::from_millis(299_900));
+    assert_eq!((late[0], late[50], late[199]), (299_900, 300_000, 300_000));
+    assert_eq!(announced(Duration::from_secs(600)), [600_000; 200]);
 }
