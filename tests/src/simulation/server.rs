@@ -109,7 +109,7 @@ impl Server {
         let conn = ConnId(self.last_conn);
         let lifetime = expires_at.map(|at| Duration::try_from_secs_f64(at - unix).unwrap_or_default());
         let peer = identity.peer_id.clone();
-        let timers = Timers::new(now, lifetime);
+        let timers = Timers::new(now, lifetime, conn.0);
         self.connections.insert(conn, Connection { socket, peer, timers, channels: BTreeSet::new() });
         self.by_socket.insert(socket, conn);
         self.hub.handle_input(Input::Connected { conn, identity, expires_at, server_time: unix });
