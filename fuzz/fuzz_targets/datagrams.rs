@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
 use metered_realtime_core::protocol::{DescriptionKind, Signal};
-use metered_realtime_core::rtc::{Config, Connection, Measurements};
+use metered_realtime_core::rtc::{Config, Connection};
 
 const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n\
     m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:Zq3N\r\na=ice-pwd:hZf1uTnXvFQ8ePO4p0Mo3P7c\r\n\
@@ -22,7 +22,7 @@ const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:
 fuzz_target!(|data: &[u8]| {
     let mut now = Instant::now();
     let config =
-        Config { polite: true, channel_serial: 1, measurements: Measurements::default(), max_description_size: 65_536 };
+        Config { polite: true, channel_serial: 1, ..Config::default() };
     let mut connection = Connection::new(now, config);
     let local: SocketAddr = ([10, 0, 0, 1], 5000).into();
     connection.add_local_address(now, local);

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use metered_realtime_core::TrackId;
 use metered_realtime_core::media::MediaKind;
 use metered_realtime_core::protocol::{DescriptionKind, RemoteCandidate, Signal};
-use metered_realtime_core::rtc::{Config, Connection, DataChannelOptions, Measurements, OutboundTrack, Output};
+use metered_realtime_core::rtc::{Config, Connection, DataChannelOptions, OutboundTrack, Output};
 
 /// What one input may lead to at most: an answer, an offer, candidates, and an event for each of the sections.
 const OUTPUTS: usize = 1500;
@@ -20,8 +20,7 @@ fuzz_target!(|text: &str| {
     let config = Config {
         polite: text.len().is_multiple_of(2),
         channel_serial: 1,
-        measurements: Measurements::default(),
-        max_description_size: 65_536,
+        ..Config::default()
     };
     let mut connection = Connection::new(now, config);
     connection.add_local_address(now, ([10, 0, 0, 1], 5000).into());

@@ -2,10 +2,12 @@
 
 mod support;
 
+use std::time::Duration;
+
 use metered_realtime_server::TokenClaims;
 use metered_realtime_tokio::{
-    Channel, ChannelMessage, DataChannelError, DataChannelOptions, JoinOptions, JoinedEvent, MeteredPeer,
-    NegotiationError, SdpProblem, SignallingClient, SubscribeOptions,
+    Channel, ChannelMessage, ConnectionPhase, DataChannelError, DataChannelOptions, JoinOptions, JoinedEvent,
+    MeteredPeer, NegotiationError, SdpProblem, SignallingClient, SubscribeOptions,
 };
 use support::{KEY, ROOM, next, pair, peer, server, soon, token_with};
 
@@ -84,12 +86,25 @@ async fn what_a_peer_gets_wrong_is_told_of_that_peer() {
     soon(garbler.send(&own_id, &offer)).await.unwrap();
     assert_eq!(next(&mut errors).await, NegotiationError::BadOffer(SdpProblem::SectionCount));
     assert_eq!(soon(remote.counters()).await.unwrap().malformed_descriptions, 1);
+    assert_eq!(soon(remote.phase()).await, Some(ConnectionPhase::Idle));
+    soon(remote.open_data_channel(DataChannelOptions::default())).await.unwrap();
+    assert_eq!(soon(remote.phase()).await, Some(ConnectionPhase::AwaitingAnswer));
     soon(garbler.send(&own_id, &serde_json::json!({ "type": "rtc-ice", "candidate": 7 }))).await.unwrap();
     soon(async { while ada.counters().await.unwrap().room.malformed_signals == 0 {} }).await;
     let mut left = ada.on_peer_left();
     soon(garbler.close()).await;
     assert_eq!(next(&mut left).await, remote);
     assert_eq!(soon(remote.counters()).await, None);
+    assert_eq!(soon(remote.phase()).await, None);
     soon(ada.close()).await;
     assert_eq!((soon(ada.counters()).await, soon(garbler.counters()).await), (None, None));
+}
+
+#[tokio::test]
+async fn a_disconnect_timeout_that_cannot_be_is_named() {
+    let server = server().await;
+    let build = |seconds| support::builder(&server).disconnect_timeout(Duration::from_secs(seconds)).build();
+    let error = build(4).unwrap_err();
+    assert_eq!((error.option, error.value.as_str(), error.allowed), ("disconnectTimeout", "4s", "5 s to 24 s"));
+    assert!(build(5).is_ok());
 }

@@ -24,6 +24,18 @@ fn relay_only(url: String, servers: &IceServer) -> MeteredPeerBuilder {
         .ice_server(servers.clone())
 }
 
+/// No TURN server is listed, and so nobody can be reached: it is told before there is anybody.
+#[tokio::test]
+async fn relays_alone_without_a_relay_are_told_of_at_once() {
+    let signalling = server().await;
+    let builder = MeteredPeer::api_key(support::KEY).url(signalling.url());
+    let ada = builder.ice_transport_policy(IceTransportPolicy::Relay).build().unwrap();
+    let mut told = ada.on_no_relay_server();
+    soon(ada.join(support::ROOM)).await.unwrap();
+    next(&mut told).await;
+    soon(ada.close()).await;
+}
+
 /// A message on a data channel from one to the other.
 async fn talk(ben_for_ada: &RemotePeer, ada_for_ben: &RemotePeer) {
     let mut opened = ada_for_ben.on_data_channel();

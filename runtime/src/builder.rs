@@ -184,6 +184,13 @@ impl<R> MeteredPeerBuilder<R> {
         self
     }
 
+    /// How long nothing may come from a peer before the connection to it counts as lost, and is restarted: from 5 s to 24 s.
+    /// Default 24 s. A live peer gives a sign of life every 3 s; short times give false alarms on lossy networks.
+    pub fn disconnect_timeout(mut self, timeout: Duration) -> Self {
+        self.options.disconnect_timeout = timeout;
+        self
+    }
+
     /// Makes the peer, on this runtime. Nothing is connected yet.
     ///
     /// # Errors

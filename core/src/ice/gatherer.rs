@@ -40,6 +40,8 @@ pub(crate) struct Gatherer {
     pub(super) stun: Vec<ServerUrl>,
     /// Servers that are left out for what their URLs say, and whether that was told.
     pub(super) left_out: Vec<(IceServerFailed, bool)>,
+    /// The list in use has no relay where only relays are allowed, and that was told.
+    pub(super) no_relay_told: bool,
     pub(super) targets: Vec<Target>,
     /// `None` until they are known.
     pub(super) locals: Option<Vec<SocketAddr>>,
@@ -69,6 +71,7 @@ impl Gatherer {
             listed: Vec::new(),
             stun: Vec::new(),
             left_out: Vec::new(),
+            no_relay_told: false,
             targets: Vec::new(),
             locals: (policy == IceTransportPolicy::Relay).then(Vec::new),
             names: Names::default(),

@@ -16,15 +16,25 @@ impl Gatherer {
     /// A `welcome` brought this list. Servers that are in the former with the same credentials go on as they are; others
     /// begin anew, and what they replace goes once no connection uses it.
     pub(crate) fn set_servers(&mut self, now: Instant, listed: &[IceServer]) {
-        if self.listed == listed {
-            return;
+        if self.listed != listed {
+            self.listed = listed.to_vec();
+            for link in self.read_servers() {
+                self.retire(now, link);
+            }
+            self.resume(now);
+            self.step(now);
         }
-        self.listed = listed.to_vec();
-        for link in self.read_servers() {
-            self.retire(now, link);
+        self.tell_no_relay();
+    }
+
+    /// Tells once that no candidate can be had, until the list has a TURN server.
+    fn tell_no_relay(&mut self) {
+        let none = self.policy == IceTransportPolicy::Relay && self.targets.is_empty();
+        if none && !self.no_relay_told {
+            tracing::warn!("only relayed candidates are allowed, and no usable TURN server is listed");
+            self.outputs.push_back(Output::NoRelayServer);
         }
-        self.resume(now);
-        self.step(now);
+        self.no_relay_told = none;
     }
 
     /// Reads the lists, and gives the links to servers that are in them no more.

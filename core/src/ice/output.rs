@@ -53,4 +53,6 @@ pub(crate) enum Output {
     Resumed,
     Received(Received),
     Failed(IceServerFailed),
+    /// Only relayed candidates are allowed, and there is no server to get one from.
+    NoRelayServer,
 }

@@ -26,7 +26,13 @@ impl MeteredPeer {
         let polite = self.peer_id.as_ref().is_some_and(|own| own < peer);
         let measurements = self.options.measurements();
         let max_description_size = self.max_message_size().saturating_sub(SIGNAL_OVERHEAD);
-        let config = Config { polite, channel_serial: self.connections, measurements, max_description_size };
+        let config = Config {
+            polite,
+            channel_serial: self.connections,
+            measurements,
+            max_description_size,
+            disconnect_timeout: self.options.disconnect_timeout,
+        };
         let mut connection = Connection::new(now, config);
         self.ice.connection_made(self.connections);
         self.give_candidates(now, &mut connection);

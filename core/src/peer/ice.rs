@@ -154,6 +154,7 @@ impl MeteredPeer {
     pub(super) fn ice_output(&mut self, now: Instant, output: ice::Output) {
         let output = match output {
             ice::Output::Network(action) => Output::Network(action),
+            ice::Output::NoRelayServer => Output::Event(Event::NoRelayServer),
             ice::Output::Failed(failed) => Output::Event(Event::IceServerFailed(failed)),
             ice::Output::Received(Received { relayed, peer, data }) => return self.incoming(now, relayed, peer, &data),
             ice::Output::Found(candidate) => {

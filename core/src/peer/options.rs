@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::Secret;
 use crate::ice::{self, IceTransportPolicy};
 use crate::protocol::IceServer;
-use crate::rtc::{BandwidthEstimation, Measurements};
+use crate::rtc::{BandwidthEstimation, Config, Measurements};
 use crate::signalling::{InvalidOption, SignallingOptions};
 
 /// What `stats_interval` may be.
@@ -35,6 +35,10 @@ pub struct MeteredPeerOptions {
     /// How often the numbers of each peer's connection are told, if at all: from 100 ms to an hour. Default not, which
     /// costs nothing.
     pub stats_interval: Option<Duration>,
+    /// How long nothing may come from a peer before the connection to it counts as lost and ICE is restarted: from 5 s to
+    /// 24 s. Default 24 s. A live peer answers a check every 3 s, so a short time costs nothing but false alarms on lossy
+    /// networks.
+    pub disconnect_timeout: Duration,
 }
 
 impl MeteredPeerOptions {
@@ -55,6 +59,10 @@ impl MeteredPeerOptions {
         }
         if let Some((option, rate)) = self.bandwidth_estimation.and_then(|estimation| estimation.impossible()) {
             return refuse(option, rate.to_string(), "10000 to 10000000000 bits per second");
+        }
+        let timeouts = Config::MIN_DISCONNECT_TIMEOUT..=Config::MAX_DISCONNECT_TIMEOUT;
+        if !timeouts.contains(&self.disconnect_timeout) {
+            return refuse("disconnectTimeout", format!("{:?}", self.disconnect_timeout), "5 s to 24 s");
         }
         match self.stats_interval {
             Some(interval) if !STATS_INTERVALS.contains(&interval) => {
@@ -78,6 +86,7 @@ impl From<SignallingOptions> for MeteredPeerOptions {
             ice_transport_policy: IceTransportPolicy::All,
             bandwidth_estimation: None,
             stats_interval: None,
+            disconnect_timeout: Config::MAX_DISCONNECT_TIMEOUT,
         }
     }
 }
@@ -107,6 +116,11 @@ mod tests {
         assert_eq!(refused(stats(99)), Some(("statsInterval", "99ms".to_owned())));
         assert_eq!(refused(stats(3_600_001)), Some(("statsInterval", "3600.001s".to_owned())));
         assert_eq!(refused(stats(100)), None);
+        let silence =
+            |ms| move |options: &mut MeteredPeerOptions| options.disconnect_timeout = Duration::from_millis(ms);
+        assert_eq!(refused(silence(4_999)), Some(("disconnectTimeout", "4.999s".to_owned())));
+        assert_eq!(refused(silence(24_001)), Some(("disconnectTimeout", "24.001s".to_owned())));
+        assert_eq!([5_000, 24_000].map(|ms| refused(silence(ms))), [None, None]);
         let bandwidth = |initial, desired| {
             move |options: &mut MeteredPeerOptions| {
                 options.bandwidth_estimation = Some(BandwidthEstimation { initial, desired });

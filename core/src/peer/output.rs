@@ -141,6 +141,9 @@ pub enum Event {
     Error(FatalError),
     /// A STUN or TURN server is of no use, for now or for good. Others, and other candidates, go on.
     IceServerFailed(IceServerFailed),
+    /// [`IceTransportPolicy::Relay`](crate::ice::IceTransportPolicy::Relay) is set, and neither the `welcome` nor the options
+    /// list a usable TURN server, so that no peer can be reached. Comes with the `welcome`, once until there is one.
+    NoRelayServer,
     /// Something about one remote peer.
     Remote {
         /// Which.

@@ -251,12 +251,7 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
     fn new_connections_in_place_of_spent_ones_come_ever_later_and_not_for_ever() {
         let now = Instant::now();
-        let config = crate::rtc::Config {
-            polite: true,
-            channel_serial: 1,
-            measurements: crate::rtc::Measurements::default(),
-            max_description_size: 65_536,
-        };
+        let config = crate::rtc::Config { polite: true, channel_serial: 1, ..crate::rtc::Config::default() };
         let connection = || Connection::new(now, config.clone());
         let mut remote = Remote::new(connection(), None);
         let mut delays = Vec::new();

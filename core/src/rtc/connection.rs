@@ -22,6 +22,7 @@ use super::media;
 use super::negotiation::Negotiation;
 use super::options::{Config, MAX_BUFFERED_OVER_ALL_CHANNELS, MAX_INBOUND_MESSAGE_BYTES};
 use super::output::{ChannelInfo, ConnectionState, Counters, Event, Output, RemoteTrack};
+use super::silence::{Outage, Silence};
 use super::stats::Collection;
 use super::timestamps::Timestamps;
 use super::tracks::{OutboundTracks, RemoteTracks};
@@ -63,6 +64,8 @@ pub struct Connection {
     /// Times in a row that `str0m` reported errors and nothing else.
     pub(super) troubles: u32,
     pub(super) handshake: Handshake,
+    pub(super) silence: Silence,
+    pub(super) outage: Outage,
     /// Drained by the embedder after each input, which therefore bounds it.
     pub(super) outputs: VecDeque<Output>,
     pub(super) early: Early,
@@ -87,6 +90,8 @@ impl Connection {
     /// A connection with nothing to do. Once it has something to do it makes a certificate and ICE credentials of its own.
     pub fn new(now: Instant, config: Config) -> Self {
         let channels = Channels::new(config.channel_serial);
+        let allowed = Config::MIN_DISCONNECT_TIMEOUT..=Config::MAX_DISCONNECT_TIMEOUT;
+        let silence = Silence::new(now, config.disconnect_timeout.clamp(*allowed.start(), *allowed.end()));
         Self {
             config,
             rtc: None,
@@ -102,6 +107,8 @@ impl Connection {
             failure: None,
             troubles: 0,
             handshake: Handshake::default(),
+            silence,
+            outage: Outage::default(),
             outputs: VecDeque::new(),
             early: Early::default(),
             counters: Counters::default(),
@@ -229,7 +236,8 @@ impl Connection {
         match self.state {
             ConnectionState::Idle | ConnectionState::Closed => None,
             _ => {
-                let transport = [self.rtc_timeout, self.handshake.poll_timeout()];
+                let silence = (self.state == ConnectionState::Connected).then(|| self.silence.due());
+                let transport = [self.rtc_timeout, self.handshake.poll_timeout(), silence, self.outage.poll_timeout()];
                 let negotiation = [self.ladder.poll_timeout(), self.negotiation_timeout()];
                 transport.into_iter().chain(negotiation).flatten().min()
             }
@@ -254,8 +262,8 @@ impl Connection {
     }
 
     pub(super) fn error(&mut self, error: NegotiationError) {
-        if matches!(error, NegotiationError::TransportFailed(_)) {
-            warn!(%error, "connection failed");
+        if matches!(error, NegotiationError::TransportFailed(_) | NegotiationError::Unreachable { .. }) {
+            warn!(%error, "no connection");
         } else {
             debug!(%error, "negotiation");
         }

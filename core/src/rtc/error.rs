@@ -1,6 +1,7 @@
 //! How things fail, one type per operation, with fields to branch on. None carries text of the other side's.
 
 use super::failure::TransportFailure;
+use super::kinds::CandidateKinds;
 use crate::media::Codec;
 
 /// Why a frame was not sent.
@@ -181,6 +182,15 @@ pub enum NegotiationError {
     /// leaves it at that until the other side makes an offer or the peer joins anew.
     #[error("the encrypted transport failed: {0}")]
     TransportFailed(TransportFailure),
+    /// No pair of candidates has worked for 20 s, on the first connection or after the path was lost. Told once until the
+    /// connection is up; ICE restarts go on.
+    #[error("no path to the other side yet: ours: {local}; theirs: {remote}; no pair worked")]
+    Unreachable {
+        /// The kinds of our candidates.
+        local: CandidateKinds,
+        /// The kinds of candidates that the other side has told, since the last ICE restart.
+        remote: CandidateKinds,
+    },
     /// Every ICE restart failed. No more are tried until the connection comes up by itself or the other side restarts.
     #[error("every ICE restart failed")]
     IceRestartExhausted,
@@ -198,8 +208,9 @@ pub enum NegotiationError {
         /// The largest size in bytes.
         max: usize,
     },
-    /// An offer was sent again and again, and the other side answers none. What it would have changed stays as it is, until
-    /// the other side answers after all or makes an offer of its own.
+    /// The other side does not answer: neither the first offer for 20 s, told once, nor, on a connection that is up, an offer
+    /// that was sent again and again. What it would have changed stays as it is, until the other side answers after all or
+    /// makes an offer of its own.
     #[error("the other side does not answer")]
     Unanswered,
     /// The other side collided with our offers so often that data channels are given up.

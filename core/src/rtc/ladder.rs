@@ -112,7 +112,7 @@ impl Ladder {
     }
 
     /// Whether an offer of a restart is out.
-    pub(super) fn awaits_answer(&self) -> bool {
+    pub(super) fn is_unanswered(&self) -> bool {
         matches!(self.state, State::Offered { .. })
     }
 

@@ -25,6 +25,7 @@ mod outbox;
 mod output;
 mod phase;
 mod sdp;
+mod silence;
 mod stats;
 mod streams;
 mod timestamps;

@@ -19,6 +19,31 @@ pub struct Config {
     /// How large a description may be on its way to the other side, in bytes as JSON. A track that would make it larger is
     /// refused.
     pub max_description_size: usize,
+    /// How long nothing may come over a connection that is up before it counts as lost and ICE is restarted: from
+    /// [`MIN_DISCONNECT_TIMEOUT`](Self::MIN_DISCONNECT_TIMEOUT) to
+    /// [`MAX_DISCONNECT_TIMEOUT`](Self::MAX_DISCONNECT_TIMEOUT); what is outside is taken as the nearer of the two.
+    pub disconnect_timeout: Duration,
+}
+
+impl Config {
+    /// The shortest `disconnect_timeout`: the other side is asked for a sign of life every 3 s, and one may be lost.
+    pub const MIN_DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// The longest `disconnect_timeout`, and the default: ICE itself gives up a path that is silent for a little longer.
+    pub const MAX_DISCONNECT_TIMEOUT: Duration = Duration::from_secs(24);
+}
+
+impl Default for Config {
+    /// An impolite connection that measures nothing, with descriptions of at most 64 KiB.
+    fn default() -> Self {
+        Self {
+            polite: false,
+            channel_serial: 0,
+            measurements: Measurements::default(),
+            max_description_size: 65_536,
+            disconnect_timeout: Self::MAX_DISCONNECT_TIMEOUT,
+        }
+    }
 }
 
 /// What a connection measures of itself. Nothing unless told.

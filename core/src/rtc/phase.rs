@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::connection::Connection;
-use super::kinds::CandidateKinds;
 use super::output::ConnectionState;
 
 /// What a connection is waiting for: why it is not connected yet, or not any more.
@@ -62,7 +61,7 @@ impl Connection {
             ConnectionState::Closed => return ConnectionPhase::Closed,
             _ => {}
         }
-        if self.rtc.as_ref().is_some_and(|rtc| rtc.is_connected()) {
+        if self.is_up() {
             return if self.channels.any_unopened() {
                 ConnectionPhase::OpeningDataChannels
             } else {
@@ -71,22 +70,18 @@ impl Connection {
         }
         if self.ladder.is_exhausted() {
             ConnectionPhase::GivenUp
-        } else if !self.negotiation.is_agreed() || self.ladder.awaits_answer() {
+        } else if !self.negotiation.is_agreed() || self.ladder.is_unanswered() {
             ConnectionPhase::AwaitingAnswer
-        } else if self.ice.is_connected() {
+        } else if self.ice.is_connected() && !self.silence.is_silent() {
             ConnectionPhase::DtlsHandshake
         } else if self.ladder.is_waiting() {
             ConnectionPhase::AwaitingRestart
         } else if self.local_kinds.kinds().is_empty() {
             ConnectionPhase::NoLocalCandidates
-        } else if self.remote_kinds().is_empty() {
+        } else if self.negotiation.remote_kinds().is_empty() {
             ConnectionPhase::NoRemoteCandidates
         } else {
             ConnectionPhase::CheckingCandidates
         }
-    }
-
-    pub(super) fn remote_kinds(&self) -> CandidateKinds {
-        self.negotiation.remote_kinds()
     }
 }

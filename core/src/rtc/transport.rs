@@ -86,8 +86,9 @@ impl Connection {
             }
             result.ok()
         });
-        if result.flatten().is_none() {
-            bump(&mut self.counters.refused_datagrams);
+        match result.flatten() {
+            Some(()) => self.silence.heard(at),
+            None => bump(&mut self.counters.refused_datagrams),
         }
         if let Some(failure) = report.and_then(|report| self.handshake.reported(at, report)) {
             self.fail(failure);
@@ -251,6 +252,8 @@ impl Connection {
             self.end();
         }
         self.follow_ice();
+        self.follow_silence();
+        self.follow_outage();
         self.follow_tracks();
     }
 
@@ -262,9 +265,43 @@ impl Connection {
         }
     }
 
+    /// Whether media and data flow.
+    pub(super) fn is_up(&self) -> bool {
+        !self.silence.is_silent() && self.rtc.as_ref().is_some_and(|rtc| rtc.is_connected())
+    }
+
+    /// Notices that nothing comes any more, sooner than ICE does.
+    fn follow_silence(&mut self) {
+        if self.state == ConnectionState::Connected && self.silence.due() <= self.now {
+            debug!("nothing comes from the other side");
+            self.silence.lost();
+            self.set_state(ConnectionState::Reconnecting);
+            if let Some(step) = self.ladder.lost(self.now) {
+                self.ladder_step(step);
+            }
+        }
+    }
+
+    /// Tells once that the connection does not come up. A DTLS handshake that does not end has an error of its own.
+    fn follow_outage(&mut self) {
+        let lasts = matches!(self.state, ConnectionState::Connecting | ConnectionState::Reconnecting);
+        let ice_is_up = self.ice.is_connected() && !self.silence.is_silent();
+        self.outage.follow(self.now, lasts && !ice_is_up);
+        if self.outage.is_due(self.now) {
+            if self.negotiation.is_agreed() {
+                let (local, remote) = (self.local_kinds.kinds(), self.negotiation.remote_kinds());
+                self.error(NegotiationError::Unreachable { local, remote });
+            } else {
+                self.error(NegotiationError::Unanswered);
+            }
+        }
+    }
+
     fn follow_ice(&mut self) {
-        let Some(rtc) = &self.rtc else { return };
-        if rtc.is_connected() {
+        if self.rtc.is_none() {
+            return;
+        }
+        if self.is_up() {
             self.ice_lost = false;
             self.ladder.connected();
             self.negotiation.connected();

@@ -165,6 +165,7 @@ impl Driven {
             }
             core::Event::Data(data) => Event::Data(data),
             core::Event::Error(error) => Event::Error(error),
+            core::Event::NoRelayServer => Event::NoRelayServer,
             core::Event::IceServerFailed(failed) => Event::IceServerFailed(failed),
             core::Event::Remote { peer, event } => {
                 let Some(remote) = self.shared.remote_peer(peer.as_str()) else { return };

@@ -34,6 +34,9 @@ pub enum Event {
     Error(FatalError),
     /// A STUN or TURN server is of no use, for now or for good. Others, and other ways to the peers, go on.
     IceServerFailed(IceServerFailed),
+    /// Only relayed candidates are allowed, and neither the server nor the options list a usable TURN server, so that no peer
+    /// can be reached. Comes as soon as the server's list is known, once until there is one.
+    NoRelayServer,
     /// Something about one remote peer.
     Remote {
         /// Which.

@@ -330,6 +330,11 @@ impl<R> MeteredPeer<R> {
         })
     }
 
+    /// Only relayed candidates are allowed, and no usable TURN server is listed: see [`Event::NoRelayServer`].
+    pub fn on_no_relay_server(&self) -> Events<()> {
+        self.shared.hub.subscribe(|event| matches!(event, Event::NoRelayServer).then_some(()))
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(crate::reply::Reply<T>) -> Command) -> Option<T> {
         ask(&self.commands, command).await
     }

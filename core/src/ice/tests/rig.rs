@@ -234,6 +234,7 @@ impl Rig {
             }
             Output::Received(_) => {}
             Output::Failed(failed) => self.failed.push(failed),
+            Output::NoRelayServer => panic!("there is a relay"),
         }
     }
 

@@ -1,9 +1,10 @@
 //! Connections whose encrypted transport fails.
 
 use super::world::{World, secs};
+use crate::ice::IceTransportPolicy;
 use crate::ids::TrackId;
 use crate::media::MediaKind;
-use crate::peer::{LocalTrack, RemoteEvent};
+use crate::peer::{Event, LocalTrack, MeteredPeerOptions, RemoteEvent};
 use crate::rtc::{ConnectionPhase, ConnectionState, DataChannelOptions, NegotiationError, TransportFailure};
 
 fn failures(world: &World, node: usize) -> Vec<TransportFailure> {
@@ -53,4 +54,22 @@ fn handshakes_that_always_fail_are_not_tried_for_ever() {
     assert!((2..=20).contains(&told), "{told}");
     world.pass(secs(1200));
     assert_eq!(failures(&world, 0).len(), told);
+}
+
+/// It is known with the `welcome`, before there is anyone to connect to.
+#[test]
+fn relays_only_without_a_relay_is_told_at_once_and_once() {
+    let relay_only =
+        MeteredPeerOptions { ice_transport_policy: IceTransportPolicy::Relay, ..MeteredPeerOptions::token_provider() };
+    let mut world = World::of(vec![relay_only, MeteredPeerOptions::token_provider()]);
+    let told = |world: &World| world.nodes.iter().map(|node| count(&node.events)).collect::<Vec<_>>();
+    world.join(0).unwrap();
+    assert_eq!(told(&world), [1, 0]);
+    world.join(1).unwrap();
+    world.pass(secs(60));
+    assert_eq!(told(&world), [1, 0]);
+}
+
+fn count(events: &[Event]) -> usize {
+    events.iter().filter(|event| **event == Event::NoRelayServer).count()
 }

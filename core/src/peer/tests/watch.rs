@@ -192,7 +192,7 @@ impl Watch {
                     self.see("reconcile: departure");
                 }
             }
-            Event::IceServerFailed(_) => {}
+            Event::IceServerFailed(_) | Event::NoRelayServer => {}
             Event::Data(data) => {
                 assert!(self.roster.contains_key(&data.sender), "a message of a stranger");
                 self.see("data");

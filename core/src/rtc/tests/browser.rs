@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::pair::{any_instant, track};
 use crate::media::MediaKind;
 use crate::protocol::{DescriptionKind, Signal};
-use crate::rtc::{Config, Connection, ConnectionState, DataChannelOptions, Event, Measurements, Output};
+use crate::rtc::{Config, Connection, ConnectionState, DataChannelOptions, Event, Output};
 use crate::{StreamId, TrackId};
 
 const SESSION: &str = "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
@@ -57,10 +57,7 @@ struct Alone {
 impl Alone {
     fn new(polite: bool) -> Self {
         let now = any_instant();
-        let mut connection = Connection::new(
-            now,
-            Config { polite, channel_serial: 3, measurements: Measurements::default(), max_description_size: 65_536 },
-        );
+        let mut connection = Connection::new(now, Config { polite, channel_serial: 3, ..Config::default() });
         connection.add_local_address(now, SocketAddr::from(([192, 168, 1, 2], 4000)));
         Self { connection, now }
     }

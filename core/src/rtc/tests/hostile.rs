@@ -8,7 +8,7 @@ use crate::media::MediaKind;
 use crate::property::{runner, seed_from};
 use crate::protocol::{DescriptionKind, RemoteCandidate, Signal};
 use crate::rtc::{
-    Config, Connection, ConnectionState, DataChannelOptions, Event, Measurements, NegotiationError, Output, SdpProblem,
+    Config, Connection, ConnectionState, DataChannelOptions, Event, NegotiationError, Output, SdpProblem,
     TransportFailure,
 };
 
@@ -223,10 +223,7 @@ fn datagrams_of_anyone_else_are_dropped() {
 #[test]
 fn collisions_without_end_are_given_up_for_channels_only() {
     let now = any_instant();
-    let mut connection = Connection::new(
-        now,
-        Config { polite: true, channel_serial: 0, measurements: Measurements::default(), max_description_size: 65_536 },
-    );
+    let mut connection = Connection::new(now, Config { polite: true, ..Config::default() });
     connection.open_channel(now, DataChannelOptions::default()).unwrap();
     let theirs = real_offer();
     let audio_only = &theirs[..theirs.find("m=video").unwrap()];
@@ -294,10 +291,7 @@ const AUDIO: &str = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=se
 
 fn alone() -> Connection {
     let now = any_instant();
-    let mut connection = Connection::new(
-        now,
-        Config { polite: true, channel_serial: 0, measurements: Measurements::default(), max_description_size: 65_536 },
-    );
+    let mut connection = Connection::new(now, Config { polite: true, ..Config::default() });
     connection.add_local_address(now, ([10, 0, 0, 1], 5000).into());
     connection
 }

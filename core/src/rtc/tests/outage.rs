@@ -3,7 +3,10 @@ use std::time::Duration;
 use super::pair::{A, B, Pair, text};
 use crate::media::MediaKind;
 use crate::protocol::DescriptionKind;
-use crate::rtc::{ConnectionState, DataChannelOptions, Event, NegotiationError, RestartIceError};
+use crate::rtc::{
+    CandidateKind, CandidateKinds, Config, ConnectionPhase, ConnectionState, DataChannelOptions, Event, LocalCandidate,
+    NegotiationError, RestartIceError,
+};
 
 fn connected() -> (Pair, crate::DataChannelId) {
     let mut pair = Pair::new();
@@ -15,6 +18,11 @@ fn connected() -> (Pair, crate::DataChannelId) {
     (pair, channel)
 }
 
+fn hosts_only() -> NegotiationError {
+    let hosts = CandidateKinds::from_iter([CandidateKind::Host]);
+    NegotiationError::Unreachable { local: hosts, remote: hosts }
+}
+
 #[test]
 fn an_outage_of_the_link_is_survived() {
     let (mut pair, channel) = connected();
@@ -22,7 +30,7 @@ fn an_outage_of_the_link_is_survived() {
     pair.link_up = false;
     pair.run_until(|pair| pair.both(ConnectionState::Reconnecting));
     pair.send(A, 1, channel, text("over the gap"));
-    pair.run_for(Duration::from_secs(20));
+    pair.run_for(Duration::from_secs(15));
     pair.link_up = true;
     pair.connect();
     pair.run_for(Duration::from_secs(90));
@@ -51,12 +59,13 @@ fn the_ladder_gives_up_after_nine_attempts() {
     let offers = pair.sides[B].offers();
     pair.run_until(|pair| pair.both(ConnectionState::Reconnecting));
     let lost = pair.now;
-    pair.run_until(|pair| pair.sides.iter().all(|side| !side.errors().is_empty()));
+    pair.run_until(|pair| pair.sides.iter().all(|side| side.errors().len() > 1));
     assert!((pair.now - lost).as_secs() > 200);
     pair.run_for(Duration::from_secs(600));
     for side in &pair.sides {
-        assert_eq!(side.errors(), [NegotiationError::IceRestartExhausted]);
+        assert_eq!(side.errors(), [hosts_only(), NegotiationError::IceRestartExhausted]);
         assert_eq!(side.connection.state(), ConnectionState::Reconnecting);
+        assert_eq!(side.connection.phase(), ConnectionPhase::GivenUp);
     }
     let sent: Vec<_> = pair.sides[B].descriptions(DescriptionKind::Offer).skip(offers).collect();
     assert_eq!(sent.len(), 9);
@@ -115,13 +124,13 @@ fn a_way_that_comes_up_late_is_taken() {
     pair.link_up = true;
     pair.run_until(|pair| !pair.sides[B].messages().is_empty());
     for side in &pair.sides {
-        assert_eq!(side.errors(), []);
+        assert_eq!(side.errors(), [hosts_only()]);
     }
 }
 
 /// Nobody ever tells that ICE failed: neither side has a candidate of the other's.
 #[test]
-fn a_first_connection_that_never_comes_up_is_given_up_with_one_error() {
+fn a_first_connection_that_never_comes_up_is_told_once_and_given_up() {
     for candidates in [false, true] {
         let mut pair = if candidates { Pair::new() } else { Pair::without_addresses() };
         pair.link_up = false;
@@ -129,7 +138,10 @@ fn a_first_connection_that_never_comes_up_is_given_up_with_one_error() {
         pair.connection(A).open_channel(now, DataChannelOptions::default()).unwrap();
         pair.run_for(Duration::from_secs(1000));
         for side in &pair.sides {
-            assert_eq!(side.errors(), [NegotiationError::IceRestartExhausted]);
+            let none = CandidateKinds::default();
+            let unreachable =
+                if candidates { hosts_only() } else { NegotiationError::Unreachable { local: none, remote: none } };
+            assert_eq!(side.errors(), [unreachable, NegotiationError::IceRestartExhausted]);
             assert_eq!(side.states(), [ConnectionState::Connecting, ConnectionState::Reconnecting]);
         }
     }
@@ -137,12 +149,16 @@ fn a_first_connection_that_never_comes_up_is_given_up_with_one_error() {
 
 /// The remote peer is in the room and never says a word.
 #[test]
-fn an_offer_that_is_never_answered_is_given_up_with_one_error() {
+fn a_first_offer_that_is_never_answered_is_told_once_and_given_up() {
     let mut pair = Pair::new();
     pair.signals_up = false;
     pair.attach(A, "mic", None, MediaKind::Audio);
+    pair.run_for(Duration::from_secs(19));
+    assert_eq!(pair.sides[A].errors(), []);
+    pair.run_for(Duration::from_secs(2));
+    assert_eq!(pair.sides[A].errors(), [NegotiationError::Unanswered]);
     pair.run_for(Duration::from_secs(2000));
-    assert_eq!(pair.sides[A].errors(), [NegotiationError::IceRestartExhausted]);
+    assert_eq!(pair.sides[A].errors(), [NegotiationError::Unanswered, NegotiationError::IceRestartExhausted]);
     assert_eq!(pair.sides[A].offers(), 10);
     assert_eq!(pair.sides[A].connection.state(), ConnectionState::Reconnecting);
 }
@@ -212,7 +228,7 @@ fn a_restart_that_the_user_wants_is_not_lost_beside_other_offers() {
 fn a_lost_connection_that_was_given_up_is_looked_for_again_if_the_user_wants() {
     let (mut pair, channel) = connected();
     pair.link_up = false;
-    pair.run_until(|pair| pair.sides.iter().all(|side| side.errors() == [NegotiationError::IceRestartExhausted]));
+    pair.run_until(|pair| pair.sides.iter().all(|side| side.errors().contains(&NegotiationError::IceRestartExhausted)));
     pair.link_up = true;
     let now = pair.now;
     pair.connection(B).restart_ice(now).unwrap();
@@ -250,5 +266,72 @@ fn both_ends_restart_at_the_same_moment() {
     pair.send(A, 1, channel, text("still"));
     pair.run_for(Duration::from_secs(40));
     assert_eq!(pair.sides[B].messages(), [text("still")]);
+    assert!(pair.both(ConnectionState::Connected));
+}
+
+#[test]
+fn a_path_that_is_not_found_is_told_with_the_kinds_of_both_sides() {
+    let mut pair = Pair::without_addresses();
+    pair.link_up = false;
+    pair.add_address(A);
+    let (now, address) = (pair.now, pair.sides[B].address);
+    pair.connection(B).add_local_candidate(now, LocalCandidate::Relayed { address, preference: 1 });
+    for side in [A, B] {
+        pair.finish_addresses(side);
+    }
+    pair.attach(A, "mic", None, MediaKind::Audio);
+    pair.run_for(Duration::from_secs(19));
+    assert!(pair.sides.iter().all(|side| side.errors().is_empty()));
+    pair.run_for(Duration::from_secs(2));
+    let told = |pair: &Pair, side: usize| pair.sides[side].errors().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(told(&pair, A), ["no path to the other side yet: ours: host; theirs: relay; no pair worked"]);
+    assert_eq!(told(&pair, B), ["no path to the other side yet: ours: relay; theirs: host; no pair worked"]);
+    // Told again only once it has been up.
+    pair.run_for(Duration::from_secs(30));
+    assert_eq!(told(&pair, A).len(), 1);
+    pair.link_up = true;
+    pair.connect();
+    pair.link_up = false;
+    pair.run_for(Duration::from_secs(60));
+    assert_eq!(told(&pair, A).len(), 2);
+}
+
+/// The other side is silent, and ICE alone would not notice for 24 s.
+#[test]
+fn a_silent_peer_is_lost_after_the_time_that_was_asked_for() {
+    for seconds in [5, 10, 24] {
+        let disconnect_timeout = Duration::from_secs(seconds);
+        let mut pair = Pair::configured(&Config { disconnect_timeout, ..Config::default() });
+        pair.attach(A, "mic", None, MediaKind::Audio);
+        pair.connect();
+        // While there are signs of life it is not lost, though nothing is sent.
+        pair.run_for(Duration::from_secs(300));
+        assert!(pair.both(ConnectionState::Connected));
+        assert!(pair.sides.iter().all(|side| side.states().len() == 2));
+        pair.link_up = false;
+        let frozen = pair.now;
+        pair.run_until(|pair| pair.both(ConnectionState::Reconnecting));
+        let noticed = pair.now - frozen;
+        assert!(noticed <= disconnect_timeout && noticed + Duration::from_secs(4) >= disconnect_timeout, "{noticed:?}");
+        pair.link_up = true;
+        pair.connect();
+        pair.run_for(Duration::from_secs(60));
+        assert!(pair.both(ConnectionState::Connected));
+        assert!(pair.sides.iter().all(|side| side.errors().is_empty()));
+    }
+}
+
+/// Also if no signal reaches it: then there is no restart, and the old path is as good as before.
+#[test]
+fn a_silent_peer_that_speaks_again_is_connected_at_once() {
+    let disconnect_timeout = Duration::from_secs(5);
+    let mut pair = Pair::configured(&Config { disconnect_timeout, ..Config::default() });
+    pair.attach(A, "mic", None, MediaKind::Audio);
+    pair.connect();
+    pair.signals_up = false;
+    pair.link_up = false;
+    pair.run_until(|pair| pair.both(ConnectionState::Reconnecting));
+    pair.link_up = true;
+    pair.run_for(Duration::from_secs(4));
     assert!(pair.both(ConnectionState::Connected));
 }

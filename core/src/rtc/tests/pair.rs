@@ -135,12 +135,7 @@ pub(super) fn any_instant() -> Instant {
 impl Pair {
     /// Both have one address and know that it is the only one.
     pub(super) fn new() -> Self {
-        let mut pair = Self::without_addresses();
-        for side in [A, B] {
-            pair.add_address(side);
-            pair.finish_addresses(side);
-        }
-        pair
+        Self::configured(&Config::default())
     }
 
     pub(super) fn without_addresses() -> Self {
@@ -149,13 +144,24 @@ impl Pair {
 
     /// Without addresses.
     pub(super) fn measuring(measurements: Measurements) -> Self {
+        Self::of(&Config { measurements, ..Config::default() })
+    }
+
+    /// Both have an address, and are configured alike.
+    pub(super) fn configured(config: &Config) -> Self {
+        let mut pair = Self::of(config);
+        for side in [A, B] {
+            pair.add_address(side);
+            pair.finish_addresses(side);
+        }
+        pair
+    }
+
+    fn of(config: &Config) -> Self {
         seed_usual();
         let now = any_instant();
         let side = |polite: bool, n: u8| Side {
-            connection: Connection::new(
-                now,
-                Config { polite, channel_serial: n.into(), measurements, max_description_size: 65_536 },
-            ),
+            connection: Connection::new(now, Config { polite, channel_serial: n.into(), ..config.clone() }),
             address: SocketAddr::from(([10, 0, 0, n], 5000)),
             events: Vec::new(),
             done: Vec::new(),
