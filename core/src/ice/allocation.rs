@@ -136,9 +136,10 @@ pub(super) struct Allocation {
 }
 
 impl Allocation {
-    pub(super) fn new(now: Instant, address: SocketAddr, server: &TurnServer, families: Families) -> Self {
+    /// `luck`, from 0 to 1, moves the refreshes.
+    pub(super) fn new(now: Instant, address: SocketAddr, server: &TurnServer, families: Families, luck: f64) -> Self {
         Self {
-            client: Client::new(now, address, server, families),
+            client: Client::new(now, address, server, families, luck),
             refused: None,
             phase: Phase::Opening { deadline: now + ALLOCATE_TIMEOUT },
             permissions: BTreeMap::new(),

@@ -19,6 +19,7 @@ use turn_client_proto::udp::TurnClientUdp;
 
 use super::allocation::Families;
 use super::framing::{Framing, pad};
+use super::refresh::{Refresh, Step, Taken};
 use super::servers::TurnServer;
 use super::time::Epoch;
 use crate::net::LinkTransport;
@@ -34,9 +35,9 @@ const CALLS_AT_ONCE: usize = 256;
 
 /// How a request is sent again: seven times within fifteen seconds, and given up four seconds later. Over a stream it
 /// goes out once and is given up after the same time.
-const RETRANSMIT: Duration = Duration::from_millis(500);
-const MAX_RETRANSMIT: Duration = Duration::from_secs(4);
-const TRANSMISSIONS: u32 = 7;
+pub(super) const RETRANSMIT: Duration = Duration::from_millis(500);
+pub(super) const MAX_RETRANSMIT: Duration = Duration::from_secs(4);
+pub(super) const TRANSMISSIONS: u32 = 7;
 
 /// What comes out of a client.
 pub(super) enum Happened {
@@ -86,6 +87,7 @@ pub(super) struct Client {
     /// Empty over UDP.
     framing: Framing,
     requests: VecDeque<Request>,
+    refresh: Refresh,
     wake_at: Option<Instant>,
     closed: bool,
     pub(super) happened: VecDeque<Happened>,
@@ -104,9 +106,10 @@ impl fmt::Debug for Client {
 impl Client {
     /// A client that asks for addresses of these families (RFC 8656, section 7.1). An IPv4 address is one that nearly every
     /// server has and over which any two peers can meet; an IPv6 one beside it leads to peers that have no other.
-    pub(super) fn new(now: Instant, address: SocketAddr, server: &TurnServer, families: Families) -> Self {
+    /// `luck`, from 0 to 1, moves the refreshes.
+    pub(super) fn new(now: Instant, address: SocketAddr, server: &TurnServer, families: Families, luck: f64) -> Self {
         let credentials = TurnCredentials::new(server.username.expose(), server.credential.expose());
-        let mut config = TurnConfig::new(credentials);
+        let mut config = TurnConfig::new(credentials.clone());
         match families {
             Families::Both => config.add_address_family(AddressFamily::IPV6),
             Families::Ipv4 => {}
@@ -121,8 +124,10 @@ impl Client {
                 (TurnClientTcp::allocate(local, address, config).into(), TransportType::Tcp)
             }
         };
+        let epoch = Epoch::new(now);
         Self {
-            epoch: Epoch::new(now),
+            epoch,
+            refresh: Refresh::new(epoch, transport, [local, address], credentials, luck),
             client,
             transport,
             local,
@@ -154,8 +159,16 @@ impl Client {
 
     /// Takes one message. Gives whether it was anything but a peer's datagram, after which the client has nothing to do.
     fn message(&mut self, now: Instant, message: &[u8]) -> bool {
-        self.note_refusal(message);
         let at = self.epoch.since(now);
+        let replaced;
+        let message = match self.response(now, message) {
+            Taken::Own => return true,
+            Taken::Replaced(bytes) => {
+                replaced = bytes;
+                &replaced
+            }
+            Taken::Untouched => message,
+        };
         match self.client.recv(Transmit::new(message, self.transport, self.server, self.local), at) {
             TurnRecvRet::PeerData(received) => {
                 let data = received.data().to_vec();
@@ -166,12 +179,21 @@ impl Client {
         }
     }
 
-    /// The library's client does not tell why something failed.
-    fn note_refusal(&mut self, message: &[u8]) {
+    /// Looks at a message before the library's client does.
+    fn response(&mut self, now: Instant, message: &[u8]) -> Taken {
         if message.first().is_none_or(|first| first >> 6 != 0) {
-            return;
+            return Taken::Untouched;
         }
-        let Ok(message) = Message::from_bytes(message) else { return };
+        let Ok(message) = Message::from_bytes(message) else { return Taken::Untouched };
+        if !message.is_response() {
+            return Taken::Untouched;
+        }
+        self.note_refusal(&message);
+        self.refresh.response(now, &message)
+    }
+
+    /// The library's client does not tell why something failed.
+    fn note_refusal(&mut self, message: &Message<'_>) {
         if !message.has_class(MessageClass::Error) {
             return;
         }
@@ -217,17 +239,36 @@ impl Client {
     /// Asks the server to forget the allocation. Gives whether there is one.
     pub(super) fn delete(&mut self, now: Instant) -> bool {
         let at = self.epoch.since(now);
+        self.refresh.stop();
         let asked = self.client.delete(at).is_ok();
         self.drive(now);
         asked
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.wake_at
+        [self.wake_at, self.refresh.poll_timeout()].into_iter().flatten().min()
     }
 
-    /// Lets the client do what it has to.
+    /// Lets the client do what it has to, and keeps its allocation alive.
     pub(super) fn drive(&mut self, now: Instant) {
+        self.drive_client(now);
+        while !self.closed
+            && let Some(step) = self.refresh.step(now)
+        {
+            match step {
+                Step::Send(bytes) => {
+                    self.note_request(&bytes);
+                    self.put(bytes);
+                }
+                Step::Expired => {
+                    self.closed = true;
+                    self.happened.push_back(Happened::Closed);
+                }
+            }
+        }
+    }
+
+    fn drive_client(&mut self, now: Instant) {
         let at = self.epoch.since(now);
         self.wake_at = None;
         for _ in 0..CALLS_AT_ONCE {

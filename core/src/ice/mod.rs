@@ -14,6 +14,7 @@ mod names;
 mod output;
 mod problem;
 mod reflexive;
+mod refresh;
 mod relays;
 mod servers;
 mod target;

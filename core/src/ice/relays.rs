@@ -60,6 +60,7 @@ impl Held {
 impl Gatherer {
     /// Asks for an allocation the first of these ways.
     pub(super) fn try_next(&mut self, now: Instant, index: usize, mut attempt: Attempt) {
+        let luck = self.rng.f64();
         let Some(target) = self.targets.get_mut(index) else { return };
         let Some(way) = attempt.next() else {
             return self.failed(now, index, IceServerProblem::Unreachable);
@@ -72,7 +73,7 @@ impl Gatherer {
             LinkTransport::Tls => 1,
         };
         let held = Held {
-            allocation: Allocation::new(now, way.address, &target.server, way.families),
+            allocation: Allocation::new(now, way.address, &target.server, way.families, luck),
             candidates: Vec::new(),
             families: way.families,
             preference: (better << 8) - 2 * target.rank,

@@ -3,5 +3,6 @@
 mod hostile;
 mod redirection;
 mod reflexive;
+mod refresh;
 mod rig;
 mod rotation;

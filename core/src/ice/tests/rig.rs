@@ -114,8 +114,12 @@ pub(super) fn honest(asked: &Asked) -> Reply {
 }
 
 impl Rig {
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
     pub(super) fn new(urls: &[&str], script: impl FnMut(&Asked) -> Reply + 'static) -> Self {
+        Self::seeded(1, urls, script)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+    pub(super) fn seeded(seed: u64, urls: &[&str], script: impl FnMut(&Asked) -> Reply + 'static) -> Self {
         let server = IceServer {
             urls: urls.iter().map(|url| (*url).to_owned()).collect(),
             username: Some("user".to_owned()),
@@ -123,7 +127,7 @@ impl Rig {
         };
         Self {
             now: Instant::now(),
-            gatherer: Gatherer::new(IceTransportPolicy::All, vec![server], 1),
+            gatherer: Gatherer::new(IceTransportPolicy::All, vec![server], seed),
             script: Box::new(script),
             links: BTreeMap::new(),
             opened: Vec::new(),
