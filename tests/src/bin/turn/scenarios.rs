@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -32,6 +33,7 @@ pub(crate) const ALL: &[(Kind, &[(&str, Scenario)])] = &[
             "dead servers among several": dead_servers,
             "coturn restarted during a call, over UDP": restarted_over_udp,
             "coturn restarted during a call, over TCP": restarted_over_tcp,
+            "allocations that last ten seconds, over UDP and TCP": brief_allocations,
             "a server that starts after the peers": late_server,
             "credentials renewed by a reconnect": renewed_credentials,
             "a certificate for another name, then one for the right one": wrong_name,
@@ -180,6 +182,40 @@ async fn restarted_over_udp(network: &Network, logs: &mut Logs) -> Outcome {
 
 async fn restarted_over_tcp(network: &Network, logs: &mut Logs) -> Outcome {
     restarted(network, logs, |side| json!([server(format!("turn:{}?transport=tcp", side.middle()), FIRST)])).await
+}
+
+/// A call goes over the same allocations for more than two of their lifetimes.
+async fn brief_allocations(network: &Network, logs: &mut Logs) -> Outcome {
+    let turn = coturn::start(network, &["--max-allocate-lifetime=10"]).await?;
+    logs.keep("coturn", &turn);
+    give_servers(network, |side| match side {
+        Side::A => json!([server(format!("turn:{}", side.middle()), FIRST)]),
+        Side::B => json!([server(format!("turn:{}?transport=tcp", side.middle()), SECOND)]),
+    })?;
+    let room = Room::open(network, logs, true).await?;
+    room.talks().await?;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(25) {
+        room.talks().await?;
+    }
+    let said = turn.said();
+    for (name, _) in [FIRST, SECOND] {
+        let lines = said.iter().filter(|line| line.contains(&format!("<{name}>"))).collect::<Vec<_>>();
+        let count = |words: &[&str]| lines.iter().filter(|line| words.iter().all(|word| line.contains(word))).count();
+        let allocated = count(&["ALLOCATE processed, success"]);
+        let refreshed = count(&["refreshed", "lifetime=10"]);
+        if allocated != 1 || refreshed < 2 {
+            return Err(format!("{name}: {allocated} allocations, refreshed {refreshed} times").into());
+        }
+    }
+    for peer in [&room.near, &room.far] {
+        if peer.said().iter().any(|line| line.starts_with("reconnecting") || line.starts_with("failed")) {
+            return Err("a relay was lost".into());
+        }
+    }
+    room.close().await;
+    turn.stop().await;
+    Ok(())
 }
 
 async fn late_server(network: &Network, logs: &mut Logs) -> Outcome {
