@@ -284,9 +284,9 @@ number_id! {
 
 /// Hands out the numbers behind [`RequestId`] and its like: 1, 2, 3, …
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Counter(u64);
+pub(crate) struct IdSequence(u64);
 
-impl Counter {
+impl IdSequence {
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(1);
         self.0

@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod counters;
 pub mod ice;
 mod ids;
 pub mod media;

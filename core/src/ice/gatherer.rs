@@ -12,7 +12,7 @@ use super::reflexive::{Change, Reflexive};
 use super::relays::Held;
 use super::target::{Attempt, State, Target};
 use super::url::{Host, ServerUrl};
-use crate::ids::{Counter, LinkId, ResolveId};
+use crate::ids::{IdSequence, LinkId, ResolveId};
 use crate::net::{self, LocalCandidate, Transmit};
 use crate::protocol::IceServer;
 
@@ -50,7 +50,7 @@ pub(crate) struct Gatherer {
     /// At most [`MAX_ALLOCATIONS`](super::relays::MAX_ALLOCATIONS).
     pub(super) allocations: BTreeMap<LinkId, Held>,
     pub(super) relayed: BTreeMap<SocketAddr, LinkId>,
-    pub(super) links: Counter,
+    pub(super) links: IdSequence,
     /// The number of the connection made last.
     pub(super) newest: u32,
     /// Since when connections have needed candidates.
@@ -78,7 +78,7 @@ impl Gatherer {
             reflexive: Reflexive::default(),
             allocations: BTreeMap::new(),
             relayed: BTreeMap::new(),
-            links: Counter::default(),
+            links: IdSequence::default(),
             newest: 0,
             began: None,
             finished: false,

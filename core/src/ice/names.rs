@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::ids::{Counter, ResolveId};
+use crate::ids::{IdSequence, ResolveId};
 
 /// How long a name may take to be resolved.
 pub(crate) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ pub(super) enum Answer {
 #[derive(Debug, Default)]
 pub(super) struct Names {
     names: BTreeMap<String, Name>,
-    requests: Counter,
+    requests: IdSequence,
     pub(super) asks: VecDeque<(ResolveId, String)>,
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use super::machine::{MeteredPeer, count};
+use super::machine::MeteredPeer;
 use super::output::{Event, Output, RemoteEvent};
 use super::tracks::Tracked;
+use crate::counters::increment;
 use crate::ids::PeerId;
 use crate::net;
 use crate::protocol::Metadata;
@@ -92,7 +93,7 @@ impl MeteredPeer {
         if let Some((remote, paths)) = self.roster.get_with_paths(peer) {
             while let Some(output) = remote.connection.poll_output() {
                 match output {
-                    rtc::Output::Signal(_) if remote.is_outdated() => count(&mut self.counters.undelivered_signals, 1),
+                    rtc::Output::Signal(_) if remote.is_outdated() => increment(&mut self.counters.undelivered_signals),
                     rtc::Output::Signal(signal) => signals.push(signal),
                     rtc::Output::Transmit(transmit) => {
                         paths.transmits(peer, &transmit);

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use super::error::{FatalError, JoinError};
-use super::machine::{MeteredPeer, Phase, count};
+use super::machine::{MeteredPeer, Phase};
 use super::output::{Event, MeteredDataKind, Output};
 use super::room::disconnected_while_joining;
+use crate::counters::increase;
 use crate::protocol::ErrorCode;
 use crate::signalling::{self, RequestError};
 
@@ -46,7 +47,7 @@ impl MeteredPeer {
                 if self.peer_id.replace(session.peer_id) != self.peer_id {
                     // What waits was meant for whom we were; it knows nothing of the connection that we will make.
                     let unclaimed = self.held.clear();
-                    count(&mut self.counters.unclaimed_signals, unclaimed);
+                    increase(&mut self.counters.unclaimed_signals, unclaimed);
                 }
                 self.ice.set_servers(now, &session.ice_servers);
                 if session.reconnected {

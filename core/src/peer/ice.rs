@@ -3,9 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use super::machine::{MeteredPeer, Phase, count};
+use super::machine::{MeteredPeer, Phase};
 use super::output::{Event, Output};
 use super::roster::Owner;
+use crate::counters::increment;
 use crate::ice::{self, IceCounters, IceTransportPolicy, RESOLVE_TIMEOUT, Received};
 use crate::ids::{PeerId, ResolveId};
 use crate::net;
@@ -186,7 +187,7 @@ impl MeteredPeer {
     /// A datagram for one of the connections.
     fn incoming(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
         let Some(Owner { peer, accepts }) = self.roster.owner(local, remote, datagram) else {
-            count(&mut self.counters.unclaimed_datagrams, 1);
+            increment(&mut self.counters.unclaimed_datagrams);
             return;
         };
         match self.roster.get_mut(&peer).map(|owner| &mut owner.connection) {

@@ -12,8 +12,9 @@ use super::output::{Event, Output, PeerState};
 use super::remote::Remote;
 use super::roster::Roster;
 use super::tracks::LocalTracks;
+use crate::counters::increase;
 use crate::ice::Gatherer;
-use crate::ids::{Channel, Counter, PeerId, RequestId, ResolveId};
+use crate::ids::{Channel, IdSequence, PeerId, RequestId, ResolveId};
 use crate::protocol::Metadata;
 use crate::rtc::{self, ConnectionPhase, ConnectionState, RemoteTrack};
 use crate::signalling::{InvalidOption, Signalling};
@@ -48,7 +49,7 @@ pub struct MeteredPeer {
     pub(super) held: HeldSignals,
     /// What each request to the server was for: as many as the signalling machine has in flight.
     pub(super) waiting: BTreeMap<RequestId, Waiting>,
-    pub(super) requests: Counter,
+    pub(super) requests: IdSequence,
     pub(super) ice: Gatherer,
     pub(super) host_names: BTreeMap<ResolveId, HostName>,
     pub(super) connections: u32,
@@ -108,10 +109,6 @@ pub struct PeerCounters {
     pub excess_descriptions: u64,
 }
 
-pub(super) fn count(counter: &mut u64, n: u64) {
-    *counter = counter.saturating_add(n);
-}
-
 impl MeteredPeer {
     /// Makes a peer that is in no room. `seed` feeds the jitter of its waits.
     ///
@@ -129,7 +126,7 @@ impl MeteredPeer {
             tracks: LocalTracks::default(),
             held: HeldSignals::default(),
             waiting: BTreeMap::new(),
-            requests: Counter::default(),
+            requests: IdSequence::default(),
             host_names: BTreeMap::new(),
             connections: 0,
             addresses: None,
@@ -236,7 +233,7 @@ impl MeteredPeer {
         }
         self.pump(now);
         let unclaimed = self.held.expire(now);
-        count(&mut self.counters.unclaimed_signals, unclaimed);
+        increase(&mut self.counters.unclaimed_signals, unclaimed);
         self.snapshot_due(now);
     }
 

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::error::{JoinError, SendError};
-use super::machine::{MeteredPeer, Phase, Waiting, count};
+use super::machine::{MeteredPeer, Phase, Waiting};
 use super::output::{Event, MeteredData, MeteredDataKind, Output};
+use crate::counters::{increase, increment};
 use crate::ids::{Channel, PeerId, RequestId};
 use crate::protocol::{Metadata, Payload, PeerMessage};
 use crate::signalling::RequestError;
@@ -65,19 +66,19 @@ impl MeteredPeer {
     }
 
     pub(super) fn undelivered(&mut self, peer: &PeerId, error: &RequestError) {
-        count(&mut self.counters.undelivered_signals, 1);
+        increment(&mut self.counters.undelivered_signals);
         tracing::warn!(%peer, %error, "signal not delivered");
     }
 
     pub(super) fn direct(&mut self, now: Instant, from: PeerId, data: Payload, sender_metadata: Option<Metadata>) {
         // One input may bring what ends us, and more after it.
         if matches!(self.phase, Phase::Idle | Phase::Leaving { .. } | Phase::Closed) {
-            return count(&mut self.counters.foreign_messages, 1);
+            return increment(&mut self.counters.foreign_messages);
         }
         match PeerMessage::read(data.as_raw()) {
             PeerMessage::UserData => self.user_data(from, data, MeteredDataKind::Direct, sender_metadata),
             PeerMessage::MalformedSignal => {
-                count(&mut self.counters.malformed_signals, 1);
+                increment(&mut self.counters.malformed_signals);
                 tracing::warn!(peer = %from, "malformed signal dropped");
             }
             // What comes before the snapshot is for the connections that will be made after it.
@@ -86,7 +87,7 @@ impl MeteredPeer {
             }
             message => {
                 let dropped = self.held.hold(now, from, data.as_raw(), message);
-                count(&mut self.counters.unclaimed_signals, dropped);
+                increase(&mut self.counters.unclaimed_signals, dropped);
             }
         }
     }
@@ -101,7 +102,7 @@ impl MeteredPeer {
         if self.roster.contains(&sender) && self.peer_id.as_ref() != Some(&sender) {
             self.tell(Event::Data(MeteredData { sender, data, kind, sender_metadata }));
         } else {
-            count(&mut self.counters.foreign_messages, 1);
+            increment(&mut self.counters.foreign_messages);
         }
     }
 }

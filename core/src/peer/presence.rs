@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::error::FatalError;
-use super::machine::{MeteredPeer, Phase, Snapshot, Waiting, count};
+use super::machine::{MeteredPeer, Phase, Snapshot, Waiting};
 use super::output::Event;
 use super::remote::Remote;
 use super::roster::MAX_REMOTE_PEERS;
+use crate::counters::{increase, increment};
 use crate::ids::PeerId;
 use crate::signalling::{PeerInfo, RequestError};
 
@@ -29,7 +30,7 @@ impl MeteredPeer {
                 for peer in left {
                     self.remove_peer(now, &peer.peer_id);
                     let unclaimed = self.held.take(&peer.peer_id).len();
-                    count(&mut self.counters.unclaimed_signals, u64::try_from(unclaimed).unwrap_or(u64::MAX));
+                    increase(&mut self.counters.unclaimed_signals, u64::try_from(unclaimed).unwrap_or(u64::MAX));
                 }
                 for peer in joined {
                     self.add_peer(now, peer);
@@ -51,7 +52,7 @@ impl MeteredPeer {
             return;
         }
         if self.roster.len() >= MAX_REMOTE_PEERS {
-            count(&mut self.counters.excess_peers, 1);
+            increment(&mut self.counters.excess_peers);
             tracing::warn!(limit = MAX_REMOTE_PEERS, "a peer is left out: the room is full");
             return;
         }

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::allowance::{DESCRIPTION, NEW_CONNECTION};
-use super::machine::{MeteredPeer, Waiting, count};
+use super::machine::{MeteredPeer, Waiting};
+use crate::counters::increment;
 use crate::ids::{PeerId, TrackId};
 use crate::protocol::{DescriptionKind, Metadata, Payload, PeerMessage, Signal, TrackMetadataMessage};
 use crate::rtc::ConnectionState;
@@ -37,7 +38,7 @@ impl MeteredPeer {
             return;
         };
         if matches!(signal, Signal::Description { .. }) && !remote.allowance.spend(now, DESCRIPTION) {
-            count(&mut self.counters.excess_descriptions, 1);
+            increment(&mut self.counters.excess_descriptions);
             return;
         }
         let begun_anew = if remote.connection.state() == ConnectionState::Closed {
@@ -50,7 +51,7 @@ impl MeteredPeer {
             return;
         }
         if !self.roster.get_mut(from).is_some_and(|remote| remote.allowance.spend(now, NEW_CONNECTION)) {
-            count(&mut self.counters.excess_descriptions, 1);
+            increment(&mut self.counters.excess_descriptions);
             return;
         }
         let metadata = self.remote_metadata(from).cloned();

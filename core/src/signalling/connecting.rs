@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use super::deadline::after;
-use super::endings::Ended;
+use super::ended::Ended;
 use super::error::{CloseReason, TokenError};
-use super::link::{Attempt, Link, WELCOME_TIMEOUT};
 use super::machine::{Next, Phase, Signalling};
 use super::options::Credentials;
 use super::output::{Action, Event, Output, Session};
 use super::renewal::{Connected, Renewal};
+use super::server_connection::{Attempt, ServerConnection, WELCOME_TIMEOUT};
 use super::subscriptions::RESUBSCRIBE_RETRIES;
 use crate::Secret;
 use crate::ids::{Channel, PeerId, SocketId, TokenRequestId};
@@ -25,7 +25,7 @@ impl Signalling {
             Credentials::ApiKey(key) => self.open_socket(now, &key),
             Credentials::TokenProvider => {
                 let request = TokenRequestId(self.token_requests.next());
-                self.act(Action::FetchToken { request });
+                self.emit_action(Action::FetchToken { request });
                 Attempt::Token { request, deadline: after(now, self.options.token_provider_timeout) }
             }
         }
@@ -37,12 +37,12 @@ impl Signalling {
             Credentials::ApiKey(_) => self.endpoint.with_key(credential),
             Credentials::TokenProvider => self.endpoint.with_token(credential),
         };
-        self.act(Action::OpenSocket { socket, url });
+        self.emit_action(Action::OpenSocket { socket, url });
         Attempt::Socket { socket, deadline: after(now, WELCOME_TIMEOUT) }
     }
 
     pub(super) fn close_socket(&mut self, socket: SocketId, code: CloseCode, reason: CloseReason) {
-        self.act(Action::CloseSocket { socket, code, reason });
+        self.emit_action(Action::CloseSocket { socket, code, reason });
     }
 
     /// Withdraws the question to the token provider that an attempt to connect has open.
@@ -59,7 +59,7 @@ impl Signalling {
         let question = Output::Action(Action::FetchToken { request });
         match self.outputs.iter().position(|output| *output == question) {
             Some(at) => drop(self.outputs.remove(at)),
-            None => self.act(Action::AbandonToken { request }),
+            None => self.emit_action(Action::AbandonToken { request }),
         }
     }
 
@@ -67,7 +67,7 @@ impl Signalling {
         self.token_failures = self.token_failures.saturating_add(1);
         tracing::warn!(failures = self.token_failures, %error, "no token");
         if self.token_failures >= TOKEN_FAILURES_REPORTED && !matches!(self.phase, Phase::Connecting(_)) {
-            self.tell(Event::TokenProviderFailed { failures: self.token_failures, error });
+            self.emit(Event::TokenProviderFailed { failures: self.token_failures, error });
         }
     }
 
@@ -94,9 +94,9 @@ impl Signalling {
         let renewable = matches!(self.options.credentials, Credentials::TokenProvider);
         let lifetime = session.lifetime.filter(|_| renewable);
         let renewal = lifetime.and_then(|lifetime| Renewal::plan(now, lifetime, self.luck()));
-        let link = Link::new(now, socket, self.options.inactivity_timeout, self.luck());
-        self.enter(Phase::Connected(Connected::new(link, renewal)));
-        self.tell(Event::Connected(session));
+        let server = ServerConnection::new(now, socket, self.options.inactivity_timeout, self.luck());
+        self.transition(Phase::Connected(Connected::new(server, renewal)));
+        self.emit(Event::Connected(session));
         if !reconnected {
             self.outputs.push_back(Output::Connected(Ok(())));
         } else if self.options.auto_resubscribe {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::backoff::spread;
 use super::deadline::after;
+use super::ended::Ended;
 use super::error::{CloseReason, ConnectError};
 use super::machine::{Next, Phase, Signalling};
 use super::output::{Event, Output};
@@ -15,20 +16,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The wait after 4010 is at least this long.
 pub(super) const OVER_CONCURRENT_LIMIT_WAIT: Duration = Duration::from_secs(30);
-
-/// Why a connection or an attempt ended.
-pub(super) struct Ended {
-    pub(super) code: CloseCode,
-    pub(super) reason: CloseReason,
-    /// Whether we still have to close the socket.
-    pub(super) close: bool,
-}
-
-impl Ended {
-    pub(super) fn by_us(code: CloseCode) -> Self {
-        Self { code, reason: CloseReason::default(), close: true }
-    }
-}
 
 impl Signalling {
     /// The socket of the current phase is gone, or has to go.
@@ -52,7 +39,7 @@ impl Signalling {
     fn dropped(&mut self, now: Instant, ended: Ended) {
         self.deliver_kept(now);
         let announced = match &self.phase {
-            Phase::Connected(connected) => connected.link.announced_wait,
+            Phase::Connected(connected) => connected.server.announced_wait,
             _ => None,
         };
         if ended.code.is_terminal() || !self.options.auto_reconnect {
@@ -96,9 +83,9 @@ impl Signalling {
         }
         let was_connected = matches!(self.phase, Phase::Connected(_));
         if was_connected {
-            self.tell(Event::Disconnected { code: ended.code, reason: ended.reason, retry_in: Some(wait) });
+            self.emit(Event::Disconnected { code: ended.code, reason: ended.reason, retry_in: Some(wait) });
         }
-        self.enter(Phase::Reconnecting { failures, next: Next::At(after(now, wait)) });
+        self.transition(Phase::Reconnecting { failures, next: Next::At(after(now, wait)) });
     }
 
     /// Ends for good. `connect_error` answers a `connect` that is under way.
@@ -114,12 +101,12 @@ impl Signalling {
             (socket, after(now, CLOSE_TIMEOUT))
         });
         if had_session {
-            self.tell(Event::Disconnected { code: ended.code, reason: ended.reason, retry_in: None });
+            self.emit(Event::Disconnected { code: ended.code, reason: ended.reason, retry_in: None });
         }
         if let Some(error) = connect_error.filter(|_| was_connecting) {
             self.outputs.push_back(Output::Connected(Err(error)));
         }
-        self.enter(Phase::Closed { closing });
+        self.transition(Phase::Closed { closing });
         if closing.is_none() {
             self.outputs.push_back(Output::Finished);
         }

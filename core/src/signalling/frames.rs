@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use super::error::RequestError;
-use super::machine::{Phase, Signalling, count};
+use super::machine::{Phase, Signalling};
 use super::output::{Event, PeerInfo};
 use super::overlap::is_marker;
+use crate::counters::increment;
 use crate::ids::{PeerId, SocketId};
 use crate::protocol::{ErrorCode, PresencePeer, RawJson, ServerFrame};
 
@@ -30,21 +31,21 @@ impl Signalling {
             ServerFrame::Error { code: ErrorCode::UnknownType, request_id: None, .. } => {
                 tracing::debug!("a server that does not know ping");
             }
-            ServerFrame::Error { code, request_id: None, .. } => self.tell(Event::ServerError { code }),
+            ServerFrame::Error { code, request_id: None, .. } => self.emit(Event::ServerError { code }),
             ServerFrame::Message { channel, from, data, from_metadata } => {
                 self.message(&channel, &from, data, from_metadata);
             }
             ServerFrame::Direct { from, data, .. } if is_marker(self.peer_id.as_ref(), &from, data) => {}
             ServerFrame::Direct { from, data, from_metadata } => match self.senders.sender(&from, from_metadata) {
-                Ok((from, sender_metadata)) => self.tell(Event::Direct { from, data: data.into(), sender_metadata }),
+                Ok((from, sender_metadata)) => self.emit(Event::Direct { from, data: data.into(), sender_metadata }),
                 Err(error) => self.malformed(&error),
             },
             ServerFrame::Presence { channel, joined, left } => self.presence(&channel, &joined, &left),
             ServerFrame::GoingAway { retry_after } => {
                 if let Phase::Connected(connected) = &mut self.phase {
-                    connected.link.announced_wait = Some(retry_after);
+                    connected.server.announced_wait = Some(retry_after);
                 }
-                self.tell(Event::GoingAway { retry_after });
+                self.emit(Event::GoingAway { retry_after });
             }
             ServerFrame::Pong => {}
         }
@@ -56,7 +57,7 @@ impl Signalling {
         };
         match self.senders.sender(from, from_metadata) {
             Ok((from, sender_metadata)) => {
-                self.tell(Event::Message { channel, from, data: data.into(), sender_metadata });
+                self.emit(Event::Message { channel, from, data: data.into(), sender_metadata });
             }
             Err(error) => self.malformed(&error),
         }
@@ -67,7 +68,7 @@ impl Signalling {
             return self.unexpected("presence of a channel not subscribed to");
         };
         let (joined, left) = (self.peers(joined), self.peers(left));
-        self.tell(Event::Presence { channel, joined, left });
+        self.emit(Event::Presence { channel, joined, left });
     }
 
     /// The peers of a presence frame, without those whose id breaks a rule.
@@ -85,12 +86,12 @@ impl Signalling {
     }
 
     pub(super) fn malformed(&mut self, error: &impl std::error::Error) {
-        count(&mut self.counters.malformed_frames);
+        increment(&mut self.counters.malformed_frames);
         tracing::debug!(%error, "frame dropped");
     }
 
     pub(super) fn unexpected(&mut self, what: &'static str) {
-        count(&mut self.counters.unexpected_frames);
+        increment(&mut self.counters.unexpected_frames);
         tracing::debug!(what, "frame dropped");
     }
 }

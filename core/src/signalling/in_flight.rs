@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::deadline::after;
-use crate::ids::{Channel, Counter, RequestId, SocketId};
+use crate::ids::{Channel, IdSequence, RequestId, SocketId};
 
 /// How long a request waits for its answer.
 const ACK_TIMEOUT: Duration = Duration::from_secs(15);
@@ -44,7 +44,7 @@ struct Waiting {
 /// sent comes last, and does not run out before: how long it waits is up to the renewal.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    ids: Counter,
+    ids: IdSequence,
     waiting: BTreeMap<RequestId, Waiting>,
 }
 

@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
-use super::endings::Ended;
+use super::ended::Ended;
 use super::error::{CloseReason, TokenError};
 use super::input::Input;
-use super::link::{Attempt, Silence};
-use super::machine::{Next, Phase, Signalling, count};
+use super::machine::{Next, Phase, Signalling};
 use super::output::{Action, Output};
 use super::renewal::{Connected, Renewal, Step};
+use super::server_connection::{Attempt, Silence};
 use crate::Secret;
+use crate::counters::increment;
 use crate::ids::{SocketId, TokenRequestId};
 use crate::protocol::{ClientFrame, CloseCode, ServerFrame, limits};
 
@@ -43,7 +44,7 @@ impl Signalling {
             return self.stale();
         }
         if let Phase::Connected(connected) = &mut self.phase {
-            connected.link.heard(now);
+            connected.server.heard(now);
         }
         if text.len() > limits::CLIENT_INBOUND_FRAME_BYTES {
             self.lost(now, Ended::by_us(CloseCode::MESSAGE_TOO_BIG));
@@ -59,14 +60,14 @@ impl Signalling {
     fn socket_binary(&mut self, now: Instant, socket: SocketId) {
         if self.current_socket() == Some(socket) {
             if let Phase::Connected(connected) = &mut self.phase {
-                connected.link.heard(now);
+                connected.server.heard(now);
             }
         } else if self.is_next(socket) {
             self.next_heard(now);
         } else if !self.is_former(socket) {
             return self.stale();
         }
-        count(&mut self.counters.malformed_frames);
+        increment(&mut self.counters.malformed_frames);
         tracing::debug!("binary message dropped");
     }
 
@@ -155,20 +156,20 @@ impl Signalling {
 
     /// Does what is due of a connection, and gives whether to look again.
     fn connection_due(&mut self, now: Instant) -> bool {
-        let Phase::Connected(Connected { link, .. }) = &mut self.phase else {
+        let Phase::Connected(Connected { server, .. }) = &mut self.phase else {
             return false;
         };
-        let (socket, silence) = (link.socket, link.silence(now));
+        let (socket, silence) = (server.socket, server.silence(now));
         match silence {
             Some(Silence::Dead) => {
                 self.lost(now, Ended::by_us(CloseCode::CLIENT_INACTIVITY));
                 return false;
             }
-            Some(Silence::Ping) => self.act(Action::SendText { socket, text: ClientFrame::Ping.encode() }),
+            Some(Silence::Ping) => self.emit_action(Action::SendText { socket, text: ClientFrame::Ping.encode() }),
             None => {}
         }
         self.requests_due(now);
-        // A marker that is not answered in time moves the connection to another link, which may have been silent too.
+        // A marker that is not answered in time moves the connection to another socket, which may have been silent too.
         self.renewal_due(now) || self.current_socket() != Some(socket)
     }
 

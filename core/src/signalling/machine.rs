@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::endings::Ended;
+use super::ended::Ended;
 use super::error::{CloseReason, ConnectError, InvalidOption, RequestError, StateError};
 use super::in_flight::{InFlight, Purpose};
-use super::link::{Attempt, Link};
 use super::options::{Endpoint, SignallingOptions};
 use super::output::{Action, Event, Output, State};
 use super::renewal::Connected;
 use super::senders::Senders;
+use super::server_connection::{Attempt, ServerConnection};
 use super::subscriptions::{Subscriptions, Wanted};
-use crate::ids::{Channel, Counter, PeerId, RequestId, SocketId};
+use crate::ids::{Channel, IdSequence, PeerId, RequestId, SocketId};
 use crate::protocol::{ClientFrame, CloseCode, IceServer, Payload, limits};
 
 /// One signalling connection, from `connect` to `close`, over as many sockets as it takes.
@@ -42,8 +42,8 @@ pub struct Signalling {
     pub(super) endpoint: Endpoint,
     pub(super) rng: fastrand::Rng,
     pub(super) phase: Phase,
-    pub(super) sockets: Counter,
-    pub(super) token_requests: Counter,
+    pub(super) sockets: IdSequence,
+    pub(super) token_requests: IdSequence,
     pub(super) token_failures: u32,
     pub(super) in_flight: InFlight,
     pub(super) subscriptions: Subscriptions,
@@ -82,10 +82,6 @@ pub struct Counters {
     pub stale_inputs: u64,
 }
 
-pub(super) fn count(counter: &mut u64) {
-    *counter = counter.saturating_add(1);
-}
-
 impl Signalling {
     /// Makes a machine that is idle. `seed` feeds the jitter of its waits: the same seed and inputs give the same
     /// outputs.
@@ -99,8 +95,8 @@ impl Signalling {
             endpoint,
             rng: fastrand::Rng::with_seed(seed),
             phase: Phase::Idle,
-            sockets: Counter::default(),
-            token_requests: Counter::default(),
+            sockets: IdSequence::default(),
+            token_requests: IdSequence::default(),
             token_failures: 0,
             in_flight: InFlight::default(),
             subscriptions: Subscriptions::default(),
@@ -163,7 +159,7 @@ impl Signalling {
             return Err(StateError { method: "connect", state: self.state() });
         }
         let attempt = self.attempt(now);
-        self.enter(Phase::Connecting(attempt));
+        self.transition(Phase::Connecting(attempt));
         Ok(())
     }
 
@@ -271,21 +267,21 @@ impl Signalling {
         self.options.reconnect.luck(&mut self.rng)
     }
 
-    pub(super) fn act(&mut self, action: Action) {
+    pub(super) fn emit_action(&mut self, action: Action) {
         self.outputs.push_back(Output::Action(action));
     }
 
-    pub(super) fn tell(&mut self, event: Event) {
+    pub(super) fn emit(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
 
-    pub(super) fn enter(&mut self, phase: Phase) {
+    pub(super) fn transition(&mut self, phase: Phase) {
         let from = self.state();
         self.phase = phase;
         let to = self.state();
         if from != to {
             tracing::debug!(%from, %to, "signalling");
-            self.tell(Event::StateChange { from, to });
+            self.emit(Event::StateChange { from, to });
         }
     }
 
@@ -293,7 +289,7 @@ impl Signalling {
         match &self.phase {
             Phase::Connecting(Attempt::Socket { socket, .. })
             | Phase::Reconnecting { next: Next::Trying(Attempt::Socket { socket, .. }), .. }
-            | Phase::Connected(Connected { link: Link { socket, .. }, .. }) => Some(*socket),
+            | Phase::Connected(Connected { server: ServerConnection { socket, .. }, .. }) => Some(*socket),
             _ => None,
         }
     }

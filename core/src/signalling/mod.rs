@@ -7,13 +7,13 @@
 mod backoff;
 mod connecting;
 mod deadline;
+mod ended;
 mod endings;
 mod error;
 mod frames;
 mod in_flight;
 mod input;
 mod inputs;
-mod link;
 mod machine;
 mod options;
 mod output;
@@ -22,6 +22,7 @@ mod renewal;
 mod renewing;
 mod requests;
 mod senders;
+mod server_connection;
 mod subscriptions;
 mod switching;
 #[cfg(test)]

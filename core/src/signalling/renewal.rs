@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::deadline::after;
 use super::error::RequestError;
-use super::link::{Attempt, Link};
 use super::output::Session;
 use super::overlap::{Overlap, Surplus};
+use super::server_connection::{Attempt, ServerConnection};
 use crate::ids::{Channel, RequestId, SocketId};
 
 /// A token that lives for less is not renewed: the server's 4002 ends its connection, and the reconnect gets another.
@@ -40,7 +40,7 @@ pub(super) const MAX_UNSENT: usize = 1024;
 /// What a welcomed connection is: one socket, and at most one more.
 #[derive(Debug)]
 pub(super) struct Connected {
-    pub(super) link: Link,
+    pub(super) server: ServerConnection,
     /// Present if the token will run out and a new one may be had in time.
     pub(super) renewal: Option<Renewal>,
     /// What is left of the connection before.
@@ -74,7 +74,7 @@ pub(super) enum Step {
 /// A welcomed connection that is to take over.
 #[derive(Debug)]
 pub(super) struct Successor {
-    pub(super) link: Link,
+    pub(super) server: ServerConnection,
     pub(super) session: Session,
     pub(super) renewal: Option<Renewal>,
     pub(super) overlap: Overlap,
@@ -130,7 +130,7 @@ impl Renewal {
     pub(super) fn socket(&self) -> Option<SocketId> {
         match &self.step {
             Step::Trying(Attempt::Socket { socket, .. }) => Some(*socket),
-            Step::Subscribing(successor) | Step::Switching { successor, .. } => Some(successor.link.socket),
+            Step::Subscribing(successor) | Step::Switching { successor, .. } => Some(successor.server.socket),
             Step::Waiting { .. } | Step::Trying(Attempt::Token { .. }) => None,
         }
     }
@@ -147,21 +147,21 @@ impl Renewal {
             Step::Waiting { at } => former.map_or(*at, |former| former.deadline.max(*at)),
             Step::Trying(attempt) => attempt.deadline(),
             Step::Subscribing(successor) | Step::Switching { successor, .. } => {
-                successor.link.deadline().map_or(successor.deadline, |at| at.min(successor.deadline))
+                successor.server.deadline().map_or(successor.deadline, |at| at.min(successor.deadline))
             }
         }
     }
 }
 
 impl Connected {
-    pub(super) fn new(link: Link, renewal: Option<Renewal>) -> Self {
-        Self { link, renewal, former: None, barred_until: None }
+    pub(super) fn new(server: ServerConnection, renewal: Option<Renewal>) -> Self {
+        Self { server, renewal, former: None, barred_until: None }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let former = self.former.as_ref();
         let renewal = self.renewal.as_ref().map(|renewal| renewal.deadline(former));
-        [self.link.deadline(), renewal, former.map(|former| former.deadline)].into_iter().flatten().min()
+        [self.server.deadline(), renewal, former.map(|former| former.deadline)].into_iter().flatten().min()
     }
 
     /// The socket of the renewal, if there is one.

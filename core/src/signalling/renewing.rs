@@ -13,11 +13,11 @@ use super::deadline::after;
 use super::endings::OVER_CONCURRENT_LIMIT_WAIT;
 use super::error::{CloseReason, RequestError, TokenError};
 use super::in_flight::Purpose;
-use super::link::{Attempt, Link, Silence};
 use super::machine::{Phase, Signalling};
 use super::output::Action;
 use super::overlap::Overlap;
 use super::renewal::{Connected, NO_GAIN, Renewal, SUBSCRIBE_TIMEOUT, Step, Successor};
+use super::server_connection::{Attempt, ServerConnection, Silence};
 use crate::Secret;
 use crate::ids::{Channel, PeerId, SocketId};
 use crate::protocol::{ClientFrame, CloseCode, ErrorCode, ServerFrame, Welcome, limits};
@@ -101,7 +101,7 @@ impl Signalling {
             self.former_done();
             return true;
         }
-        let (alone, going_away) = (connected.former.is_none(), connected.link.announced_wait.is_some());
+        let (alone, going_away) = (connected.former.is_none(), connected.server.announced_wait.is_some());
         let Some(renewal) = &mut connected.renewal else {
             return false;
         };
@@ -126,12 +126,12 @@ impl Signalling {
             }
             Step::Waiting { .. } | Step::Trying(_) => return false,
             Step::Subscribing(successor) | Step::Switching { successor, .. } => {
-                let (socket, late) = (successor.link.socket, successor.deadline <= now);
-                let silence = successor.link.silence(now);
+                let (socket, late) = (successor.server.socket, successor.deadline <= now);
+                let silence = successor.server.silence(now);
                 let switching = matches!(renewal.step, Step::Switching { .. });
                 match silence {
                     Some(Silence::Ping) => {
-                        self.act(Action::SendText { socket, text: ClientFrame::Ping.encode() });
+                        self.emit_action(Action::SendText { socket, text: ClientFrame::Ping.encode() });
                     }
                     None if !late => return false,
                     None if switching => self.switch_without_marker(now),
@@ -167,7 +167,7 @@ impl Signalling {
     /// Gives the attempt up and plans another, unless there is no use. The old connection goes on as it was.
     pub(super) fn renewal_failed(&mut self, now: Instant, failed: Failed) {
         let Some(connected) = self.connected() else { return };
-        let (old, socket) = (connected.link.socket, connected.next_socket());
+        let (old, socket) = (connected.server.socket, connected.next_socket());
         let kept = connected.overlap().map(Overlap::take_kept).unwrap_or_default();
         let Some(renewal) = connected.renewal.take() else { return };
         let wait = self.options.reconnect.delay(renewal.failures, &mut self.rng);
@@ -210,7 +210,7 @@ impl Signalling {
     /// Something came on the socket of the renewal.
     pub(super) fn next_heard(&mut self, now: Instant) {
         if let Some(successor) = self.successor() {
-            successor.link.heard(now);
+            successor.server.heard(now);
         }
     }
 
@@ -271,9 +271,9 @@ impl Signalling {
         }
         let overlap = Overlap::new(&peer_id, self.rng.u64(..));
         let session = self.session(welcome, peer_id, true);
-        let link = Link::new(now, socket, self.options.inactivity_timeout, self.luck());
+        let server = ServerConnection::new(now, socket, self.options.inactivity_timeout, self.luck());
         let deadline = after(now, SUBSCRIBE_TIMEOUT);
-        let successor = Successor { link, session, renewal: plan, overlap, deadline, refused: Vec::new() };
+        let successor = Successor { server, session, renewal: plan, overlap, deadline, refused: Vec::new() };
         if let Some(renewal) = self.renewal() {
             renewal.step = Step::Subscribing(Box::new(successor));
         }
@@ -289,7 +289,7 @@ impl Signalling {
         let Some(Renewal { step: Step::Subscribing(successor), .. }) = self.renewal() else {
             return;
         };
-        let socket = successor.link.socket;
+        let socket = successor.server.socket;
         let request = self.in_flight.next_id();
         let (name, request_id) = (channel.as_str().into(), Some(request.get().to_string().into()));
         let frame = match self.subscriptions.get(channel) {
@@ -302,7 +302,7 @@ impl Signalling {
         };
         let text = frame.encode();
         self.in_flight.insert(now, Some(socket), request, Purpose::Renewal { channel: channel.clone() });
-        self.act(Action::SendText { socket, text });
+        self.emit_action(Action::SendText { socket, text });
     }
 
     /// A subscribe on the new socket is answered, or was not in time.

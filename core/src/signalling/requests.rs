@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use super::error::RequestError;
 use super::in_flight::Purpose;
-use super::link::Link;
 use super::machine::{Phase, Signalling};
 use super::output::{Action, Event, Output};
 use super::renewal::Connected;
+use super::server_connection::ServerConnection;
 use super::subscriptions::Wanted;
 use crate::ids::{Channel, RequestId, SocketId};
 use crate::protocol::{ClientFrame, Payload};
@@ -25,7 +25,7 @@ impl Signalling {
         purpose: Purpose,
         frame: impl FnOnce(Option<Cow<'a, str>>) -> ClientFrame<'a>,
     ) -> Result<RequestId, RequestError> {
-        let Phase::Connected(Connected { link: Link { socket, .. }, .. }) = self.phase else {
+        let Phase::Connected(Connected { server: ServerConnection { socket, .. }, .. }) = self.phase else {
             return Err(RequestError::NotConnected);
         };
         let request = self.in_flight.next_id();
@@ -37,7 +37,7 @@ impl Signalling {
             }
             Some(text) => {
                 self.in_flight.insert(now, Some(socket), request, purpose);
-                self.act(Action::SendText { socket, text });
+                self.emit_action(Action::SendText { socket, text });
             }
         }
         Ok(request)
@@ -69,7 +69,7 @@ impl Signalling {
                 tracing::warn!(%error, retries_left, "could not subscribe again");
                 match retries_left.checked_sub(1) {
                     Some(left) => self.subscriptions.retry_later(now, channel, left),
-                    None => self.tell(Event::ResubscribeFailed { channel, error }),
+                    None => self.emit(Event::ResubscribeFailed { channel, error }),
                 }
             }
         }

@@ -6,14 +6,15 @@ use std::time::Instant;
 use super::deadline::after;
 use super::error::{CloseReason, RequestError};
 use super::in_flight::Purpose;
-use super::link::Attempt;
-use super::machine::{Phase, Signalling, count};
+use super::machine::{Phase, Signalling};
 use super::output::{Action, Event};
 use super::overlap::{self, Overlap, is_content};
 use super::renewal::{
     Connected, Former, MARKER_GRACE, MARKER_TIMEOUT, MAX_UNSENT, RETIRE_TIMEOUT, Renewal, Step, Successor, Unsent,
 };
 use super::renewing::Failed;
+use super::server_connection::Attempt;
+use crate::counters::increment;
 use crate::ids::{RequestId, SocketId};
 use crate::protocol::{ClientFrame, CloseCode, ServerFrame, limits};
 
@@ -23,13 +24,13 @@ impl Signalling {
         let Some(Renewal { step: Step::Subscribing(successor), .. }) = self.renewal() else {
             return;
         };
-        let socket = successor.link.socket;
+        let socket = successor.server.socket;
         if self.in_flight.any_on(socket) {
             return;
         }
         let marker = self.in_flight.next_id();
         let Some(connected) = self.connected() else { return };
-        let old = connected.link.socket;
+        let old = connected.server.socket;
         let Some(renewal) = connected.renewal.take() else { return };
         let Renewal { expires_at, failures, step: Step::Subscribing(mut successor) } = renewal else { return };
         successor.deadline = after(now, MARKER_TIMEOUT);
@@ -42,7 +43,7 @@ impl Signalling {
         connected.renewal = Some(Renewal { expires_at, failures, step });
         if let Some(text) = text {
             self.in_flight.insert(now, Some(old), marker, Purpose::Marker);
-            self.act(Action::SendText { socket: old, text });
+            self.emit_action(Action::SendText { socket: old, text });
         }
     }
 
@@ -89,7 +90,7 @@ impl Signalling {
     pub(super) fn send_unsent(&mut self, socket: SocketId, unsent: VecDeque<Unsent>) {
         for Unsent { request, text } in unsent {
             self.in_flight.is_sent(socket, request);
-            self.act(Action::SendText { socket, text });
+            self.emit_action(Action::SendText { socket, text });
         }
     }
 
@@ -142,11 +143,11 @@ impl Signalling {
         let Some(Renewal { step: Step::Switching { successor, unsent, .. }, .. }) = connected.renewal.take() else {
             return;
         };
-        let Successor { link, session, renewal, overlap, refused, .. } = *successor;
-        let socket = link.socket;
+        let Successor { server, session, renewal, overlap, refused, .. } = *successor;
+        let socket = server.socket;
         let cut = overlap.cut();
         connected.renewal = renewal;
-        let old = std::mem::replace(&mut connected.link, link).socket;
+        let old = std::mem::replace(&mut connected.server, server).socket;
         self.subscriptions.connection_lost();
         self.in_flight.forget_own(old);
         let owed = self.in_flight.any_on(old);
@@ -158,14 +159,14 @@ impl Signalling {
         tracing::debug!(socket = socket.get(), "token renewed");
         self.ice_servers = session.ice_servers.clone();
         self.max_message_size = session.max_message_size;
-        self.tell(Event::Renewed(session));
+        self.emit(Event::Renewed(session));
         self.send_unsent(socket, unsent);
         if !owed {
             self.close_socket(old, CloseCode::NORMAL, CloseReason::default());
         }
         for (channel, error) in refused {
             if self.subscriptions.get(&channel).is_some() {
-                self.tell(Event::ResubscribeFailed { channel, error });
+                self.emit(Event::ResubscribeFailed { channel, error });
             }
         }
         self.deliver(now, socket, cut.deliver);
@@ -183,7 +184,7 @@ impl Signalling {
     /// The connection ends before the switch: what it has brought is for the user all the same.
     pub(super) fn deliver_kept(&mut self, now: Instant) {
         if let Some(connected) = self.connected() {
-            let socket = connected.link.socket;
+            let socket = connected.server.socket;
             let kept = connected.overlap().map(Overlap::take_kept).unwrap_or_default();
             self.deliver(now, socket, kept);
         }
@@ -259,6 +260,6 @@ impl Signalling {
 
     /// Counts an input of a socket or a question that is no longer ours.
     pub(super) fn stale(&mut self) {
-        count(&mut self.counters.stale_inputs);
+        increment(&mut self.counters.stale_inputs);
     }
 }

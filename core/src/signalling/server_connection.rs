@@ -30,7 +30,7 @@ impl Attempt {
 
 /// A welcomed connection.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct ServerConnection {
     pub(super) socket: SocketId,
     liveness: Option<Liveness>,
     /// What the server asked for with `going_away`.
@@ -76,7 +76,7 @@ pub(super) enum Silence {
     Dead,
 }
 
-impl Link {
+impl ServerConnection {
     /// `luck`, from 0 to 1, moves the keep-alive pings.
     pub(super) fn new(now: Instant, socket: SocketId, inactivity_timeout: Duration, luck: f64) -> Self {
         Self {
@@ -119,11 +119,11 @@ mod tests {
     fn pings_go_out_each_third_of_the_timeout_until_the_watchdog_fires() {
         let start = start();
         for (luck, expected) in [(0.0, [20, 40]), (0.6, [23, 46]), (1.0, [25, 50])] {
-            let mut link = Link::new(start, SocketId(1), Duration::from_secs(60), luck);
+            let mut server = ServerConnection::new(start, SocketId(1), Duration::from_secs(60), luck);
             let mut pings = Vec::new();
             loop {
-                let at = link.deadline().unwrap();
-                match link.silence(at) {
+                let at = server.deadline().unwrap();
+                match server.silence(at) {
                     Some(Silence::Ping) => pings.push((at - start).as_secs()),
                     Some(Silence::Dead) => {
                         assert_eq!((at - start).as_secs(), 60);
@@ -139,8 +139,8 @@ mod tests {
     #[test]
     fn pings_are_a_second_apart_at_least_and_zero_turns_both_off() {
         let start = start();
-        let link = Link::new(start, SocketId(1), Duration::from_millis(1500), 0.0);
-        assert_eq!(link.deadline(), Some(start + Duration::from_secs(1)));
-        assert_eq!(Link::new(start, SocketId(1), Duration::ZERO, 0.0).deadline(), None);
+        let server = ServerConnection::new(start, SocketId(1), Duration::from_millis(1500), 0.0);
+        assert_eq!(server.deadline(), Some(start + Duration::from_secs(1)));
+        assert_eq!(ServerConnection::new(start, SocketId(1), Duration::ZERO, 0.0).deadline(), None);
     }
 }
