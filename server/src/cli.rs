@@ -1,16 +1,31 @@
 //! The command line. Keys and secrets are read here and not by clap, whose errors repeat the value.
 
+use std::io::{self, Read as _};
 use std::net::ToSocketAddrs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use metered_realtime_server::{ConfigError, PublishableKey, ServerConfig, SigningSecret};
+use metered_realtime_server::{
+    ChannelPattern, ConfigError, Limits, Permission, Permissions, PublishableKey, ServerConfig, SigningSecret,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
+
+/// The environment variable with secrets whose tokens to take.
+const SECRETS: &str = "METERED_REALTIME_SECRETS";
+
+/// Largest file of secrets, in bytes.
+const SECRET_FILE_BYTES: u64 = 1024 * 1024;
 
 /// A signalling server for the Metered Realtime Messaging protocol.
 #[derive(Debug, Parser)]
 #[command(version, about)]
+#[command(
+    after_help = "Secrets are also taken from the environment variable METERED_REALTIME_SECRETS, one or more with \
+spaces between them.\nWithout keys and secrets the server runs in development mode: it takes one key, which it prints, \
+and listens on a loopback address only."
+)]
 pub(crate) struct Options {
     /// Where to listen, as HOST:PORT; port 0 lets the system choose
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
@@ -18,9 +33,22 @@ pub(crate) struct Options {
     /// A publishable key to take (pk_live_…); may be given more than once
     #[arg(long, value_name = "PK")]
     key: Vec<SecretString>,
-    /// A secret whose tokens to take (sk_id_…:sk_secret_…); may be given more than once
+    /// The channels that the keys cover, as names or patterns (* within a segment, ** across), comma-separated
+    #[arg(long, value_name = "PATTERNS", default_value = "**")]
+    key_channels: String,
+    /// What the keys permit, comma-separated
+    #[arg(long, value_name = "ACTIONS", default_value = "publish,subscribe,presence,send")]
+    key_actions: String,
+    /// A secret whose tokens to take (sk_id_…:sk_secret_…, the second part 32 bytes at least); other users of the machine
+    /// can read it in the list of processes: --secret-file keeps it to oneself
     #[arg(long, value_name = "ID:SECRET")]
     secret: Vec<SecretString>,
+    /// A file with secrets whose tokens to take, one to a line; may be given more than once
+    #[arg(long, value_name = "FILE")]
+    secret_file: Vec<PathBuf>,
+    /// Connections at a time
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections)]
+    max_connections: usize,
     /// What to log to standard error: a level, or target=level, comma-separated
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log: String,
@@ -32,6 +60,27 @@ pub(crate) enum UsageError {
     /// A credential, which is not shown.
     #[error("--{0}")]
     Credential(#[from] ConfigError),
+    /// A credential of the environment, which is not shown.
+    #[error("{SECRETS}: {0}")]
+    Environment(ConfigError),
+    /// A line of a file of secrets.
+    #[error("--secret-file {file}, line {line}: {error}")]
+    SecretLine {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        error: ConfigError,
+    },
+    /// A file of secrets that cannot be read.
+    #[error("--secret-file {file}: {error}")]
+    SecretFile {
+        /// The file.
+        file: String,
+        /// Why not.
+        error: io::Error,
+    },
     /// Any other value.
     #[error("invalid value '{value}' for --{option}: {allowed}")]
     Value {
@@ -47,27 +96,97 @@ pub(crate) enum UsageError {
 impl Options {
     /// Checks every option.
     pub(crate) fn read(&self) -> Result<(ServerConfig, EnvFilter), UsageError> {
-        if self.listen.to_socket_addrs().is_err() {
-            return Err(UsageError::Value {
-                option: "listen",
-                value: redact(&self.listen),
-                allowed: "must be HOST:PORT of this machine, such as 127.0.0.1:8080",
-            });
+        let value = |option, value: &str, allowed| UsageError::Value { option, value: redact(value), allowed };
+        let addresses: Vec<_> = self.listen.to_socket_addrs().into_iter().flatten().collect();
+        if addresses.is_empty() {
+            let allowed = "must be HOST:PORT of this machine, such as 127.0.0.1:8080";
+            return Err(value("listen", &self.listen, allowed));
         }
-        let filter = EnvFilter::try_new(&self.log).map_err(|_| UsageError::Value {
-            option: "log",
-            value: redact(&self.log),
-            allowed: "must be a level (error, warn, info, debug, trace, off) or target=level, comma-separated",
+        let filter = EnvFilter::try_new(&self.log).map_err(|_| {
+            let allowed = "must be a level (error, warn, info, debug, trace, off) or target=level, comma-separated";
+            value("log", &self.log, allowed)
         })?;
-        let mut config = ServerConfig::new();
-        for key in &self.key {
-            config = config.key(PublishableKey::new(key.expose_secret()));
+        if self.max_connections == 0 {
+            return Err(value("max-connections", "0", "must be at least 1"));
         }
-        for secret in &self.secret {
-            config = config.secret(SigningSecret::parse(secret.expose_secret())?);
+        let channels: Vec<&str> = self.key_channels.split(',').map(str::trim).collect();
+        if channels.iter().any(|pattern| ChannelPattern::new(pattern).is_err()) {
+            let allowed = "must be channel names or patterns of 1 to 512 bytes, comma-separated";
+            return Err(value("key-channels", &self.key_channels, allowed));
+        }
+        let actions = self.key_actions.split(',').map(|action| Permission::from_name(action.trim()));
+        let actions: Permissions = actions.collect::<Option<_>>().ok_or_else(|| {
+            value(
+                "key-actions",
+                &self.key_actions,
+                "must be some of publish, subscribe, presence, send, comma-separated",
+            )
+        })?;
+        let mut config = ServerConfig::new().max_connections(self.max_connections);
+        for key in &self.key {
+            let key = PublishableKey::new(key.expose_secret());
+            config = config.key(key.channels(channels.iter().copied()).permissions(actions));
+        }
+        for secret in self.secrets()? {
+            config = config.secret(secret);
         }
         config.check_credentials()?;
+        let development = config.keys.is_empty() && config.secrets.is_empty();
+        if development && !addresses.iter().all(|address| address.ip().is_loopback()) {
+            let allowed = "without --key and secrets it must be a loopback address, such as 127.0.0.1:8080";
+            return Err(value("listen", &self.listen, allowed));
+        }
         Ok((config, filter))
+    }
+
+    fn secrets(&self) -> Result<Vec<SigningSecret>, UsageError> {
+        let mut secrets = Vec::new();
+        for secret in &self.secret {
+            secrets.push(SigningSecret::parse(secret.expose_secret())?);
+        }
+        for path in &self.secret_file {
+            let file = redact(&path.display().to_string());
+            let text = read_secrets(path).map_err(|error| UsageError::SecretFile { file: file.clone(), error })?;
+            for (index, line) in text.expose_secret().lines().enumerate() {
+                let line = line.trim();
+                if line.is_empty() || line.starts_with('#') {
+                    continue;
+                }
+                let at = |error| UsageError::SecretLine { file: file.clone(), line: index + 1, error };
+                secrets.push(SigningSecret::parse(line).map_err(at)?);
+            }
+        }
+        let environment = SecretString::from(std::env::var(SECRETS).unwrap_or_default());
+        for secret in environment.expose_secret().split_whitespace() {
+            secrets.push(SigningSecret::parse(secret).map_err(UsageError::Environment)?);
+        }
+        Ok(secrets)
+    }
+
+    /// Says in the log what is allowed and not advisable.
+    pub(crate) fn warn(&self, config: &ServerConfig) {
+        if !self.secret.is_empty() {
+            tracing::warn!("--secret shows the secret to other users of this machine; use --secret-file");
+        }
+        for (_, beside_tokens) in config.unscoped_keys() {
+            if beside_tokens {
+                tracing::warn!(
+                    "a key covers every channel (**), also those that tokens protect; narrow it with --key-channels"
+                );
+            } else {
+                tracing::warn!("a key covers every channel (**); narrow it with --key-channels");
+            }
+        }
+    }
+}
+
+fn read_secrets(path: &Path) -> io::Result<SecretString> {
+    let mut text = String::new();
+    let read = std::fs::File::open(path)?.take(SECRET_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if u64::try_from(read).is_ok_and(|read| read <= SECRET_FILE_BYTES) {
+        Ok(text.into())
+    } else {
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, "the file is over 1 MiB"))
     }
 }
 
@@ -118,7 +237,44 @@ mod tests {
     fn good_options_pass() {
         assert_eq!(read(&[]), "");
         assert_eq!(read(&["--listen", "127.0.0.1:0", "--key", "pk_live_a", "--key", "pk_live_b"]), "");
-        assert_eq!(read(&["--secret", "sk_id_a:sk_secret_b", "--log", "debug,axum=off"]), "");
+        assert_eq!(
+            read(&["--secret", "sk_id_a:sk_secret_of_thirty-two_bytes_at_least", "--log", "debug,axum=off"]),
+            ""
+        );
+    }
+
+    #[test]
+    fn keys_have_the_scope_that_is_given() {
+        let options =
+            ["x", "--key", "pk_live_a", "--key-channels", "lobby, rooms/*", "--key-actions", "subscribe,presence"];
+        let (config, _) = Options::try_parse_from(options).unwrap().read().unwrap();
+        assert!(config.unscoped_keys().is_empty());
+        let (config, _) = Options::try_parse_from(["x", "--key", "pk_live_a"]).unwrap().read().unwrap();
+        assert_eq!(config.unscoped_keys().len(), 1);
+    }
+
+    #[test]
+    fn development_mode_is_for_loopback() {
+        let text = read(&["--listen", "0.0.0.0:0"]);
+        assert!(text.contains("'0.0.0.0:0' for --listen") && text.contains("loopback"), "{text}");
+        assert_eq!(read(&["--listen", "[::1]:0"]), "");
+        assert_eq!(read(&["--listen", "0.0.0.0:0", "--key", "pk_live_a"]), "");
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_a_bad_line_is_named() {
+        let path = std::env::temp_dir().join(format!("metered-realtime-secrets-{}", std::process::id()));
+        let name = path.to_str().unwrap();
+        let line = format!("sk_id_a:sk_secret_{}", "hunter2".repeat(4));
+        std::fs::write(&path, format!("# ours\n\n{line}\n")).unwrap();
+        let options = Options::try_parse_from(["x", "--secret-file", name]).unwrap();
+        assert_eq!(options.read().unwrap().0.secrets.len(), 1);
+        std::fs::write(&path, format!("{line}\nsk_id_b:sk_secret_hunter2\n")).unwrap();
+        let text = read(&["--secret-file", name]);
+        std::fs::remove_file(&path).unwrap();
+        assert!(text.contains("line 2") && text.contains("32 bytes") && !text.contains("hunter2"), "{text}");
+        let text = read(&["--secret-file", name]);
+        assert!(text.contains("--secret-file") && text.contains(name), "{text}");
     }
 
     #[test]
@@ -127,6 +283,14 @@ mod tests {
         assert!(listen.contains("'nowhere' for --listen") && listen.contains("HOST:PORT"), "{listen}");
         let log = read(&["--log", "x=loud"]);
         assert!(log.contains("'x=loud' for --log") && log.contains("trace"), "{log}");
+        for (option, value, allowed) in [
+            ("--max-connections", "0", "at least 1"),
+            ("--key-channels", "a,,b", "1 to 512 bytes"),
+            ("--key-actions", "subscribe,fly", "publish, subscribe, presence, send"),
+        ] {
+            let text = read(&[option, value]);
+            assert!(text.contains(option) && text.contains(value) && text.contains(allowed), "{text}");
+        }
         let key = read(&["--key", "nope"]);
         assert!(key.contains("--key") && key.contains("pk_") && !key.contains("nope"), "{key}");
     }

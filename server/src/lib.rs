@@ -17,27 +17,43 @@
 //!
 //! # Parts
 //! The rules are state machines without I/O, clock or randomness: [`state::Hub`] routes frames between connections,
-//! [`state::Timers`] says when one connection is pinged or ended, and the credential check is a function of the
+//! [`state::Timers`] says when one connection is pinged or ended, [`state::Rate`] and the rules beside it what it may use, and the credential check is a function of the
 //! credential and the time. A thin shell over axum and tokio drives them, with one task for each connection.
 //!
 //! # What a client can make the server hold
+//! Every buffer, queue and map that clients can fill, with its bound. Times and numbers without a name are fixed.
+//!
 //! | what | bound | at the bound |
 //! |---|---|---|
-//! | connections | [`ServerConfig::max_connections`] | close 4010 |
-//! | TCP sockets of any kind | [`ServerConfig::max_connections`] and 1024 more | new ones wait in the system's backlog |
-//! | time of a TCP socket without a WebSocket | [`ServerConfig::http_timeout`] | the socket is dropped |
+//! | welcomed connections | [`Limits::max_connections`], [`Limits::max_connections_per_peer`] | close 4010 |
+//! | WebSockets that are refused or ending | 1024 more | HTTP 503 |
+//! | time of a refused WebSocket | 1 s | the socket is dropped |
+//! | sockets that are not WebSockets | 4096; of one address, 64 before its own make room | the oldest that has waited for its client for 1 s is dropped; if there is none, new sockets wait in the system's backlog |
+//! | time of a socket that is not a WebSocket | [`Limits::http_timeout`] | the socket is dropped |
+//! | upgrades of one address over time | [`Limits::connects_per_address`] | HTTP 429 |
+//! | addresses that are remembered for that | 65 536 | the oldest is forgotten |
 //! | channels of a connection | 100 | error `channel_limit_exceeded` |
-//! | an inbound message | 64 KiB | close 1009 |
-//! | messages waiting for a slow reader | [`ServerConfig::outbound_queue`] | close 1008 |
-//! | bytes of an ended connection that are read and dropped | 16 MiB, 2 s | the socket is dropped |
+//! | an inbound message | 64 KiB, and its payload [`Limits::max_message_size`] | close 1009 |
+//! | a frame of presence | 768 KiB of peers | further frames |
+//! | changes of presence of a channel from 64 members on | those of 50 ms | sent together |
+//! | levels of JSON in a payload | 63 | error `malformed_message` |
+//! | messages of a connection over time, WebSocket pings included | [`Limits::message_rate`] | close 4011 |
+//! | bytes that a connection's messages cause, over time | [`Limits::fan_out_rate`] | close 4011 |
+//! | texts waiting for one reader | [`Limits::outbound_queue`] | close 1008 |
+//! | texts waiting for all readers | [`Limits::outbound_total`] | close 1008 for queues longer than what is left |
+//! | bytes read from a client that takes nothing, and so the pongs for it | 64 KiB | it is not read until it takes something; without a pong it is closed with 1008 after 40 s |
+//! | read buffer of a WebSocket | 4 KiB, and the message that is being read | see inbound message |
+//! | bytes of an ended connection that are read and dropped | 16 MiB, 2 s, 1024 sockets | the socket is dropped |
+//! | log lines that clients cause | 10 a second of each kind, at `info` and above | counted in the next line |
 
 #![forbid(unsafe_code)]
 
 mod config;
 mod credentials;
-mod shell;
+mod net;
 pub mod state;
 
-pub use config::{ConfigError, OutboundQueue, PublishableKey, ServerConfig, SigningSecret};
+pub use config::{ConfigError, Limits, OutboundQueue, PublishableKey, ServerConfig, SigningSecret};
 pub use credentials::{ChannelPattern, MintError, PatternError, Permission, Permissions, TokenClaims, mint_token};
-pub use shell::{BindError, RunningServer, Server};
+pub use net::{BindError, RunningServer, Server};
+pub use state::RateLimit;

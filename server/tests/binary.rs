@@ -45,14 +45,15 @@ async fn it_says_where_it_listens_and_leaves_in_order_without_a_word_of_its_cred
         "--key",
         "pk_live_hunter2",
         "--secret",
-        "sk_id_1:sk_secret_hunter3",
+        "sk_id_1:sk_secret_hunter3_hunter3_hunter3_hunter3",
         "--log",
         "trace",
     ]);
     let origin = line.trim().strip_prefix("listening on ").unwrap().to_owned();
     assert!(origin.starts_with("ws://127.0.0.1:"), "{line}");
     let claims = TokenClaims::new("alice").lifetime(Duration::from_secs(600));
-    let token = mint_token(&SigningSecret::new("sk_id_1", "sk_secret_hunter3"), &claims).unwrap();
+    let token =
+        mint_token(&SigningSecret::new("sk_id_1", "sk_secret_hunter3_hunter3_hunter3_hunter3"), &claims).unwrap();
     let token = token.expose_secret();
     let mut clients = Vec::new();
     for (query, welcome) in [
@@ -87,7 +88,7 @@ async fn it_says_where_it_listens_and_leaves_in_order_without_a_word_of_its_cred
 #[test]
 fn without_credentials_it_takes_the_development_key_and_says_so() {
     let (_server, _stdout, line) = start(&["--listen", "127.0.0.1:0"]);
-    assert!(line.contains("(development key: pk_live_development)"), "{line}");
+    assert!(line.contains("(development key: pk_live_development; loopback only)"), "{line}");
 }
 
 #[test]
@@ -98,4 +99,121 @@ fn options_that_cannot_be_used_exit_with_2() {
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(text.starts_with("error: ") && text.contains(arguments[0]) && !text.contains("hunter2"), "{text}");
     }
+}
+
+/// Resident memory of a process, in KiB.
+#[cfg(target_os = "linux")]
+fn resident(server: &Running) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.0.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+}
+
+fn signal(server: &Running, name: &str) {
+    assert!(Command::new("kill").args([name, &server.0.id().to_string()]).status().unwrap().success());
+}
+
+/// The exit code, awaited for half a minute at most.
+async fn exit_code(server: &mut Running) -> Option<i32> {
+    for _ in 0..300 {
+        if let Some(status) = server.0.try_wait().unwrap() {
+            return status.code();
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the server does not end");
+}
+
+fn origin(line: &str) -> String {
+    line.trim().strip_prefix("listening on ").unwrap().split(' ').next().unwrap().to_owned()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_idle_connection_takes_little_memory() {
+    const CONNECTIONS: usize = 300;
+    let (server, _stdout, line) = start(&["--listen", "127.0.0.1:0", "--log", "off"]);
+    let url = format!("{}/v1?key=pk_live_development", origin(&line));
+    let mut sockets = Vec::new();
+    let mut connect = async |count: usize| {
+        for _ in 0..count {
+            let (mut socket, _) = tokio_tungstenite::connect_async(&url).await.unwrap();
+            assert!(socket.next().await.unwrap().unwrap().is_text());
+            sockets.push(socket);
+        }
+    };
+    connect(50).await;
+    let before = resident(&server);
+    connect(CONNECTIONS).await;
+    let each = (resident(&server) - before) as f64 / CONNECTIONS as f64;
+    // Twice the target of 10 KiB: the test's build is not optimized.
+    assert!(each < 20.0, "{each} KiB for each connection");
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_nobody() {
+    let (mut server, _stdout, line) = start(&["--listen", "127.0.0.1:0", "--log", "trace"]);
+    let url = format!("{}/v1?key=pk_live_development", origin(&line));
+    // Standard error is a pipe, of 64 KiB as a rule, and is not read.
+    for _ in 0..200 {
+        let (mut socket, _) = tokio_tungstenite::connect_async(&url).await.unwrap();
+        assert!(socket.next().await.unwrap().unwrap().is_text());
+    }
+    signal(&server, "-TERM");
+    assert_eq!(exit_code(&mut server).await, Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let (mut server, _stdout, line) = start(&["--listen", "127.0.0.1:0"]);
+    let url = format!("{}/v1?key=pk_live_development", origin(&line));
+    let (mut socket, _) = tokio_tungstenite::connect_async(&url).await.unwrap();
+    assert!(socket.next().await.unwrap().unwrap().is_text());
+    signal(&server, "-TERM");
+    assert!(socket.next().await.unwrap().unwrap().to_text().unwrap().contains("going_away"));
+    // The close is not answered, so the server would wait.
+    signal(&server, "-TERM");
+    assert_eq!(exit_code(&mut server).await, Some(1));
+}
+
+#[tokio::test]
+async fn the_log_has_no_colours_in_a_pipe_and_says_why_a_credential_is_refused() {
+    let secret = format!("sk_id_1:sk_secret_{}", "hunter2".repeat(4));
+    let (mut server, _stdout, line) = start(&["--listen", "127.0.0.1:0", "--secret", &secret, "--key", "pk_live_a"]);
+    let other = SigningSecret::parse(&secret.replace("hunter", "hunted")).unwrap();
+    let token = mint_token(&other, &TokenClaims::new("a")).unwrap();
+    for query in ["key=pk_live_hunter2".to_owned(), format!("token={}", token.expose_secret())] {
+        let (mut socket, _) = tokio_tungstenite::connect_async(format!("{}/v1?{query}", origin(&line))).await.unwrap();
+        let Message::Close(Some(close)) = socket.next().await.unwrap().unwrap() else { panic!("no close") };
+        assert_eq!((u16::from(close.code), close.reason.as_str()), (4001, "invalid_token"));
+    }
+    signal(&server, "-TERM");
+    assert_eq!(exit_code(&mut server).await, Some(0));
+    let mut log = String::new();
+    server.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    for told in ["reason=unknown key", "reason=bad signature", "--secret-file", "covers every channel (**), also those"]
+    {
+        assert!(log.contains(told), "{told}: {log}");
+    }
+    assert!(!log.contains('\u{1b}') && !log.contains("hunte"), "{log}");
+}
+
+#[test]
+fn secrets_come_from_the_environment() {
+    let run = |value: &str| {
+        let mut command = command(&["--listen", "127.0.0.1:0"]);
+        command.env("METERED_REALTIME_SECRETS", value).spawn().map(Running).unwrap()
+    };
+    let mut server = run(&format!(" sk_id_1:sk_secret_{}\n", "x".repeat(22)));
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening") && !line.contains("development"), "{line}");
+    let mut server = run("sk_id_1:sk_secret_hunter2");
+    let mut text = String::new();
+    server.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(server.0.wait().unwrap().code(), Some(2));
+    assert!(
+        text.contains("METERED_REALTIME_SECRETS") && text.contains("32 bytes") && !text.contains("hunter2"),
+        "{text}"
+    );
 }

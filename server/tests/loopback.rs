@@ -25,7 +25,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn secret() -> SigningSecret {
-    SigningSecret::new("sk_id_1", "sk_secret_hunter2")
+    SigningSecret::new("sk_id_1", "sk_secret_hunter2_hunter2_hunter2_hunter2")
 }
 
 fn config() -> ServerConfig {

@@ -5,18 +5,20 @@ use std::fmt;
 
 use jsonwebtoken::DecodingKey;
 use metered_realtime_core::PeerId;
-use metered_realtime_core::protocol::{CloseCode, Metadata};
+use metered_realtime_core::protocol::Metadata;
 use secrecy::ExposeSecret;
 
 use super::pattern::ChannelPattern;
 use super::permissions::Permissions;
+use super::refusal::Refusal;
 use super::token;
 use crate::config::{ConfigError, PublishableKey, SigningSecret};
 use crate::state::{Identity, TenantId};
 
 /// Every credential the server knows.
 pub(crate) struct Authenticator {
-    keys: HashMap<String, KeyScope>,
+    /// By the digest of each key: the time a comparison takes then says nothing of the key.
+    keys: HashMap<Vec<u8>, KeyScope>,
     secrets: HashMap<String, Secret>,
 }
 
@@ -59,7 +61,7 @@ impl Authenticator {
                 permissions: key.permissions,
                 welcome_metadata: key.welcome_metadata.clone(),
             };
-            if known.keys.insert(key.key.expose_secret().to_owned(), scope).is_some() {
+            if known.keys.insert(digest(key.key.expose_secret()), scope).is_some() {
                 return Err(ConfigError::Duplicate { option: "key" });
             }
         }
@@ -79,19 +81,18 @@ impl Authenticator {
     /// Judges the query of a connect at `now`, in Unix seconds. A key makes its connection the peer `fresh`.
     ///
     /// # Errors
-    /// The code to close with before any `welcome`: 4001, or 4002 for a token that has expired. Exactly one credential
-    /// must be given (Metered Realtime Messaging wire protocol).
-    pub(crate) fn admit(&self, query: &str, now: f64, fresh: PeerId) -> Result<Admission, CloseCode> {
+    /// Why it is refused. Exactly one credential must be given (Metered Realtime Messaging wire protocol).
+    pub(crate) fn admit(&self, query: &str, now: f64, fresh: PeerId) -> Result<Admission, Refusal> {
         let mut credentials =
             url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| matches!(name.as_ref(), "key" | "token"));
         let (Some((kind, credential)), None) = (credentials.next(), credentials.next()) else {
-            return Err(CloseCode::INVALID_TOKEN);
+            return Err(Refusal::NotOneCredential);
         };
         if kind == "key" { self.admit_key(&credential, fresh) } else { self.admit_token(&credential, now) }
     }
 
-    fn admit_key(&self, key: &str, fresh: PeerId) -> Result<Admission, CloseCode> {
-        let scope = self.keys.get(key).ok_or(CloseCode::INVALID_TOKEN)?;
+    fn admit_key(&self, key: &str, fresh: PeerId) -> Result<Admission, Refusal> {
+        let scope = self.keys.get(&digest(key)).ok_or(Refusal::UnknownKey)?;
         Ok(Admission {
             identity: Identity {
                 tenant: scope.tenant.clone(),
@@ -105,8 +106,8 @@ impl Authenticator {
         })
     }
 
-    fn admit_token(&self, token: &str, now: f64) -> Result<Admission, CloseCode> {
-        let secret = token::key_id(token).and_then(|id| self.secrets.get(&id)).ok_or(CloseCode::INVALID_TOKEN)?;
+    fn admit_token(&self, token: &str, now: f64) -> Result<Admission, Refusal> {
+        let secret = self.secrets.get(&token::key_id(token)?).ok_or(Refusal::UnknownKeyId)?;
         let verified = token::verify(token, &secret.key, now)?;
         Ok(Admission {
             identity: Identity {
@@ -122,25 +123,36 @@ impl Authenticator {
     }
 }
 
+fn digest(key: &str) -> Vec<u8> {
+    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes()).as_ref().to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{TokenClaims, mint_token};
 
     fn authenticator() -> Authenticator {
-        Authenticator::new(&[PublishableKey::new("pk_live_a+b")], &[SigningSecret::new("sk_id_1", "sk_secret_x")])
-            .unwrap()
+        Authenticator::new(
+            &[PublishableKey::new("pk_live_a+b")],
+            &[SigningSecret::new("sk_id_1", "sk_secret_of_thirty-two_bytes_at_least")],
+        )
+        .unwrap()
     }
 
     fn admit(query: &str) -> Result<String, u16> {
         let fresh = PeerId::new("fresh").unwrap();
-        let admitted = authenticator().admit(query, 1_000.0, fresh);
-        admitted.map(|admission| admission.identity.peer_id.to_string()).map_err(|code| code.0)
+        let admitted = authenticator().admit(query, token::unix_time(std::time::SystemTime::now()), fresh);
+        admitted.map(|admission| admission.identity.peer_id.to_string()).map_err(|refusal| refusal.code().0)
     }
 
     #[test]
     fn exactly_one_credential_is_wanted() {
-        let token = mint_token(&SigningSecret::new("sk_id_1", "sk_secret_x"), &TokenClaims::new("alice")).unwrap();
+        let token = mint_token(
+            &SigningSecret::new("sk_id_1", "sk_secret_of_thirty-two_bytes_at_least"),
+            &TokenClaims::new("alice"),
+        )
+        .unwrap();
         let token = token.expose_secret();
         assert_eq!(admit("key=pk_live_a%2Bb"), Ok("fresh".into()));
         assert_eq!(admit(&format!("v=2&token={token}")), Ok("alice".into()));
@@ -162,10 +174,15 @@ mod tests {
 
     #[test]
     fn a_token_of_an_unknown_secret_is_invalid_and_an_old_one_expired() {
-        let other = mint_token(&SigningSecret::new("sk_id_2", "sk_secret_x"), &TokenClaims::new("a")).unwrap();
+        let other = mint_token(
+            &SigningSecret::new("sk_id_2", "sk_secret_of_thirty-two_bytes_at_least"),
+            &TokenClaims::new("a"),
+        )
+        .unwrap();
         assert_eq!(admit(&format!("token={}", other.expose_secret())), Err(4001));
         let claims = TokenClaims::new("a").expires_at(std::time::UNIX_EPOCH + std::time::Duration::from_secs(999));
-        let old = mint_token(&SigningSecret::new("sk_id_1", "sk_secret_x"), &claims).unwrap();
+        let old =
+            mint_token(&SigningSecret::new("sk_id_1", "sk_secret_of_thirty-two_bytes_at_least"), &claims).unwrap();
         assert_eq!(admit(&format!("token={}", old.expose_secret())), Err(4002));
     }
 

@@ -1,8 +1,10 @@
 //! Who may connect, and what they may do: publishable keys and tokens.
 
 mod authenticator;
+mod bits;
 mod pattern;
 mod permissions;
+mod refusal;
 mod token;
 
 pub(crate) use authenticator::{Admission, Authenticator};

@@ -5,6 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use metered_realtime_core::PeerId;
 
 use super::hub::ConnId;
+use super::presence::Change;
+
+/// Members from which on a channel is large: changes of its presence are told together.
+pub(super) const LARGE: usize = 64;
 
 /// The options of one connection's subscription.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +24,9 @@ pub(super) struct ChannelState {
     subscribers: BTreeMap<ConnId, Subscription>,
     /// The connections behind each peer id: it joins with the first and leaves with the last.
     members: BTreeMap<PeerId, BTreeSet<ConnId>>,
+    /// Changes that wait to be told, one at most of each peer. As many peers as these come and go between two flushes,
+    /// which the connections and their rates bound.
+    waiting: BTreeMap<PeerId, Change>,
 }
 
 impl ChannelState {
@@ -46,6 +53,36 @@ impl ChannelState {
 
     pub(super) fn is_empty(&self) -> bool {
         self.subscribers.is_empty()
+    }
+
+    /// Whether changes of presence are told together.
+    pub(super) fn is_large(&self) -> bool {
+        self.members.len() >= LARGE
+    }
+
+    /// Adds a change that is to be told later.
+    pub(super) fn wait(&mut self, change: Change) {
+        self.waiting.insert(change.identity().peer_id.clone(), change);
+    }
+
+    /// Whether any change waits.
+    pub(super) fn presence_waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether a change of `peer` waits.
+    pub(super) fn has_waiting(&self, peer: &PeerId) -> bool {
+        self.waiting.contains_key(peer)
+    }
+
+    /// Takes the changes that wait.
+    pub(super) fn take_waiting(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.waiting).into_values().collect()
+    }
+
+    /// Every subscription, in the order in which the connections came.
+    pub(super) fn all(&self) -> impl Iterator<Item = (ConnId, Subscription)> {
+        self.subscribers.iter().map(|(conn, options)| (*conn, *options))
     }
 
     /// Every subscription but that of `conn`, in the order in which the connections came.

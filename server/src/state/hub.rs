@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
 use metered_realtime_core::protocol::{
-    ClientFrame, ClientFrameError, CloseCode, ErrorCode, Metadata, PresencePeer, RawJson, ServerFrame, Welcome, limits,
+    ClientFrame, ClientFrameError, CloseCode, ErrorCode, Metadata, RawJson, ServerFrame, Welcome, limits,
 };
 use metered_realtime_core::{Channel, PeerId};
 
 use super::channel::{ChannelState, Subscription};
 use super::identity::{Identity, TenantId};
+use super::presence::{self, Change, presence_peer};
 use super::request::{self, Refusal, Request};
 use crate::credentials::Permission;
 
@@ -57,6 +58,8 @@ pub enum Input<'a> {
     },
     /// From now on close new connections with a code before their `welcome`; `None` ends that.
     Refuse(Option<CloseCode>),
+    /// Send the changes of presence that wait: [`PRESENCE_BATCH`] after [`Output::PresenceWaits`].
+    FlushPresence,
     /// Announce to every connection that the server goes away, and close them all.
     GoAway {
         /// How long the first of them is asked to wait before it comes back. Each further one is asked to wait 2 ms longer,
@@ -82,7 +85,13 @@ pub enum Output {
         /// The code.
         code: CloseCode,
     },
+    /// Changes of presence of large channels wait to be sent together: give [`Input::FlushPresence`] after
+    /// [`PRESENCE_BATCH`]. Emitted again only after that.
+    PresenceWaits,
 }
+
+/// How long changes of presence of a large channel are collected.
+pub const PRESENCE_BATCH: Duration = Duration::from_millis(50);
 
 /// The hub's bounds that are not the protocol's.
 #[derive(Debug, Clone, Copy)]
@@ -91,10 +100,13 @@ pub struct HubLimits {
     pub max_message_size: usize,
     /// Connections at a time. More are closed with 4010.
     pub max_connections: usize,
+    /// Connections of one peer id at a time. More are closed with 4010.
+    pub max_connections_per_peer: usize,
 }
 
 /// Routes frames between connections. Feed it with [`handle_input`](Self::handle_input) and drain
-/// [`poll_output`](Self::poll_output) after every input. It has no timers.
+/// [`poll_output`](Self::poll_output) after every input. It has no timers; where it wants one it says so
+/// ([`Output::PresenceWaits`]).
 ///
 /// Everything it holds belongs to a connection and goes with it, so that [`HubLimits::max_connections`] and the
 /// protocol's 100 channels for each bound it.
@@ -104,9 +116,13 @@ pub struct Hub {
     refuse: Option<CloseCode>,
     connections: BTreeMap<ConnId, Connection>,
     peers: HashMap<(TenantId, PeerId), BTreeSet<ConnId>>,
-    channels: HashMap<(TenantId, Channel), ChannelState>,
+    channels: HashMap<ChannelKey, ChannelState>,
+    /// Channels whose changes of presence wait.
+    presence_waits: BTreeSet<ChannelKey>,
     outputs: VecDeque<Output>,
 }
+
+type ChannelKey = (TenantId, Channel);
 
 #[derive(Debug)]
 struct Connection {
@@ -140,10 +156,6 @@ impl Fanout<'_> {
     }
 }
 
-fn presence_peer<'a>(peer: &'a PeerId, metadata: Option<&'a Metadata>) -> PresencePeer<'a> {
-    PresencePeer { peer_id: peer.as_str().into(), metadata: metadata.map(Metadata::as_raw) }
-}
-
 impl Hub {
     /// A hub without connections.
     pub fn new(limits: HubLimits) -> Self {
@@ -153,6 +165,7 @@ impl Hub {
             connections: BTreeMap::new(),
             peers: HashMap::new(),
             channels: HashMap::new(),
+            presence_waits: BTreeSet::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -185,6 +198,11 @@ impl Hub {
                 }
             }
             Input::Refuse(code) => self.refuse = code,
+            Input::FlushPresence => {
+                for key in std::mem::take(&mut self.presence_waits) {
+                    self.flush_presence(&key);
+                }
+            }
             Input::GoAway { retry_after } => self.go_away(retry_after),
         }
     }
@@ -195,7 +213,9 @@ impl Hub {
     }
 
     fn connected(&mut self, conn: ConnId, identity: Identity, expires_at: Option<f64>, server_time: f64) {
-        let full = self.connections.len() >= self.limits.max_connections;
+        let of_peer = self.peers.get(&(identity.tenant.clone(), identity.peer_id.clone())).map_or(0, BTreeSet::len);
+        let full =
+            self.connections.len() >= self.limits.max_connections || of_peer >= self.limits.max_connections_per_peer;
         if let Some(code) = self.refuse.or(full.then_some(CloseCode::OVER_CONCURRENT_LIMIT)) {
             self.outputs.push_back(Output::Close { conn, code });
             return;
@@ -242,7 +262,7 @@ impl Hub {
     fn obey(
         &mut self,
         conn: ConnId,
-        identity: &Identity,
+        identity: &Arc<Identity>,
         request: Request<'_>,
         request_id: Option<&str>,
     ) -> Result<(), Refusal> {
@@ -251,7 +271,7 @@ impl Hub {
                 self.remember(conn, &channel)?;
                 self.ack(conn, request_id);
                 let sees_presence = identity.may(Permission::Presence);
-                self.subscribe(conn, identity, &channel, Subscription { include_sender_metadata, sees_presence });
+                self.subscribe(conn, identity, channel, Subscription { include_sender_metadata, sees_presence });
             }
             Request::Unsubscribe { channel } => {
                 self.ack(conn, request_id);
@@ -261,6 +281,7 @@ impl Hub {
             }
             Request::Publish { channel, data } => {
                 self.ack(conn, request_id);
+                self.announce_speaker(conn, identity);
                 self.publish(conn, identity, &channel, data);
             }
             Request::Send { to, data } => self.direct(conn, identity, to, data, request_id)?,
@@ -283,48 +304,90 @@ impl Hub {
         Ok(())
     }
 
-    fn subscribe(&mut self, conn: ConnId, identity: &Identity, channel: &Channel, subscription: Subscription) {
-        let state = self.channels.entry((identity.tenant.clone(), channel.clone())).or_default();
+    fn subscribe(&mut self, conn: ConnId, identity: &Arc<Identity>, channel: Channel, subscription: Subscription) {
+        let key = (identity.tenant.clone(), channel);
+        let state = self.channels.entry(key.clone()).or_default();
         let joins = state.subscribe(conn, &identity.peer_id, subscription);
         if subscription.sees_presence {
-            let joined = state
-                .peers_besides(&identity.peer_id)
-                .map(|(peer, newest)| {
-                    let newest = self.connections.get(&newest);
-                    presence_peer(peer, newest.and_then(|connection| connection.identity.peer_metadata.as_ref()))
-                })
-                .collect();
-            let snapshot = ServerFrame::Presence { channel: channel.as_str().into(), joined, left: Vec::new() };
-            self.outputs.push_back(Output::Send { conn, text: snapshot.encode().into() });
+            let peers = state.peers_besides(&identity.peer_id).map(|(peer, newest)| {
+                let newest = self.connections.get(&newest);
+                presence_peer(peer, newest.and_then(|connection| connection.identity.peer_metadata.as_ref()))
+            });
+            for text in presence::snapshot(&key.1, peers.collect()) {
+                self.outputs.push_back(Output::Send { conn, text });
+            }
         }
         if joins {
-            let joined = vec![presence_peer(&identity.peer_id, identity.peer_metadata.as_ref())];
-            let delta = ServerFrame::Presence { channel: channel.as_str().into(), joined, left: Vec::new() };
-            Self::tell_others(&mut self.outputs, state, conn, &delta);
+            self.change_presence(&key, conn, Change::Joined(Arc::clone(identity)));
         }
     }
 
-    fn unsubscribe(&mut self, conn: ConnId, identity: &Identity, channel: Channel) {
+    fn unsubscribe(&mut self, conn: ConnId, identity: &Arc<Identity>, channel: Channel) {
         let key = (identity.tenant.clone(), channel);
         let Some(state) = self.channels.get_mut(&key) else {
             return;
         };
         if state.unsubscribe(conn, &identity.peer_id) {
-            let left = vec![presence_peer(&identity.peer_id, identity.peer_metadata.as_ref())];
-            let delta = ServerFrame::Presence { channel: key.1.as_str().into(), joined: Vec::new(), left };
-            Self::tell_others(&mut self.outputs, state, conn, &delta);
+            self.change_presence(&key, conn, Change::Left(Arc::clone(identity)));
         }
-        if state.is_empty() {
+        if self.channels.get(&key).is_some_and(ChannelState::is_empty) {
             self.channels.remove(&key);
+            self.presence_waits.remove(&key);
         }
     }
 
-    /// Sends a change of presence to whoever may see it.
-    fn tell_others(outputs: &mut VecDeque<Output>, state: &ChannelState, conn: ConnId, delta: &ServerFrame<'_>) {
-        let mut text: Option<Utf8Bytes> = None;
-        for (other, _) in state.others(conn).filter(|(_, options)| options.sees_presence) {
-            let text = text.get_or_insert_with(|| delta.encode().into()).clone();
-            outputs.push_back(Output::Send { conn: other, text });
+    /// Tells a change of presence to those who may see it: at once in a small channel, with others in a large one.
+    fn change_presence(&mut self, key: &ChannelKey, conn: ConnId, change: Change) {
+        let Some(state) = self.channels.get_mut(key) else {
+            return;
+        };
+        if !state.is_large() && !state.presence_waits() {
+            presence::delta(&key.1, &[change], |text| {
+                let others = state.others(conn).filter(|(_, options)| options.sees_presence);
+                self.outputs.extend(others.map(|(conn, _)| Output::Send { conn, text: text.clone() }));
+            });
+            return;
+        }
+        // Changes of one peer are told one after the other, and not in one frame, whose order is not told.
+        if state.has_waiting(&change.identity().peer_id) {
+            self.flush_presence(key);
+        }
+        if let Some(state) = self.channels.get_mut(key) {
+            state.wait(change);
+            if self.presence_waits.is_empty() {
+                self.outputs.push_back(Output::PresenceWaits);
+            }
+            self.presence_waits.insert(key.clone());
+        }
+    }
+
+    /// Sends the changes that wait to everybody in the channel who may see them. A peer that came since sees some that
+    /// its snapshot has already, and itself: clients ignore both.
+    fn flush_presence(&mut self, key: &ChannelKey) {
+        let Some(state) = self.channels.get_mut(key) else {
+            return;
+        };
+        let changes = state.take_waiting();
+        presence::delta(&key.1, &changes, |text| {
+            let seers = state.all().filter(|(_, options)| options.sees_presence);
+            self.outputs.extend(seers.map(|(conn, _)| Output::Send { conn, text: text.clone() }));
+        });
+    }
+
+    /// A peer is seen before it is heard: where its arrival waits to be told, it is told now.
+    fn announce_speaker(&mut self, conn: ConnId, identity: &Identity) {
+        if self.presence_waits.is_empty() {
+            return;
+        }
+        let Some(connection) = self.connections.get(&conn) else {
+            return;
+        };
+        let keys: Vec<ChannelKey> =
+            connection.channels.iter().map(|channel| (identity.tenant.clone(), channel.clone())).collect();
+        for key in keys {
+            if self.channels.get(&key).is_some_and(|state| state.has_waiting(&identity.peer_id)) {
+                self.flush_presence(&key);
+            }
         }
     }
 
@@ -355,6 +418,7 @@ impl Hub {
             return Err(ErrorCode::PeerNotFound);
         }
         self.ack(conn, request_id);
+        self.announce_speaker(conn, identity);
         let frame = ServerFrame::Direct {
             from: identity.peer_id.as_str().into(),
             data,
@@ -369,6 +433,7 @@ impl Hub {
     /// No presence goes out: everybody leaves at once.
     fn go_away(&mut self, retry_after: Duration) {
         self.channels.clear();
+        self.presence_waits.clear();
         self.peers.clear();
         let mut wait = retry_after;
         for conn in std::mem::take(&mut self.connections).into_keys() {

@@ -43,6 +43,6 @@ impl Identity {
 
     /// Whether its credential covers `channel`.
     pub fn covers(&self, channel: &Channel) -> bool {
-        self.channels.iter().any(|pattern| pattern.matches(channel.as_str()))
+        ChannelPattern::any_covers(&self.channels, channel.as_str())
     }
 }

@@ -1,11 +1,19 @@
 //! The rules of the server as state machines: inputs in, outputs out, no I/O, no clock, no randomness.
 
+mod addresses;
 mod channel;
+mod frame;
 mod hub;
 mod identity;
+mod presence;
+mod rate;
 mod request;
 mod timers;
 
-pub use hub::{ConnId, Hub, HubLimits, Input, Output};
+pub use addresses::{Accepted, ConnectRates, Full, HttpSocketLimits, HttpSockets, Source};
+pub(crate) use frame::is_portable;
+pub use frame::{PAYLOAD_DEPTH, parse_frame};
+pub use hub::{ConnId, Hub, HubLimits, Input, Output, PRESENCE_BATCH};
 pub use identity::{Identity, TenantId};
+pub use rate::{Rate, RateLimit};
 pub use timers::{Due, Timers};

@@ -41,9 +41,9 @@ impl Timers {
         }
     }
 
-    /// A pong came.
-    pub fn pong(&mut self) {
-        self.pong_until = None;
+    /// A pong came. Says whether one was awaited.
+    pub fn pong(&mut self) -> bool {
+        self.pong_until.take().is_some()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next.
@@ -107,6 +107,15 @@ mod tests {
         assert_eq!(timers.poll_timeout(), start + seconds(40));
         assert_eq!(timers.handle_timeout(start + seconds(39)), None);
         assert_eq!(timers.handle_timeout(start + seconds(40)), Some(Due::Close(CloseCode::POLICY_VIOLATION)));
+    }
+
+    #[test]
+    fn one_pong_is_awaited_for_each_ping() {
+        let start = Instant::now();
+        let mut timers = Timers::new(start, None, 0);
+        assert!(!timers.pong());
+        assert_eq!(timers.handle_timeout(start + seconds(30)), Some(Due::Ping));
+        assert!(timers.pong() && !timers.pong());
     }
 
     #[test]

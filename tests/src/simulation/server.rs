@@ -10,7 +10,11 @@ use metered_realtime_server::state::{ConnId, Due, Hub, HubLimits, Input, Output,
 use super::credentials::Admission;
 use super::network::SocketKey;
 
-const LIMITS: HubLimits = HubLimits { max_message_size: limits::SERVER_MAX_MESSAGE_BYTES, max_connections: 10_000 };
+const LIMITS: HubLimits = HubLimits {
+    max_message_size: limits::SERVER_MAX_MESSAGE_BYTES,
+    max_connections: 10_000,
+    max_connections_per_peer: 10_000,
+};
 
 /// One welcomed connection.
 #[derive(Debug)]
@@ -242,6 +246,7 @@ impl Server {
                         out.push(Sent::Text(connection.socket, conn, text.as_str().to_owned()));
                     }
                 }
+                Output::PresenceWaits => self.hub.handle_input(Input::FlushPresence),
                 Output::Close { conn, code } => {
                     if let Some(connection) = self.connections.remove(&conn) {
                         self.by_socket.remove(&connection.socket);

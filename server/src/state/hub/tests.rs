@@ -1,6 +1,8 @@
 use super::*;
 use crate::credentials::{ChannelPattern, Permissions};
 
+const LIMITS: HubLimits = HubLimits { max_message_size: 65_536, max_connections: 1000, max_connections_per_peer: 3 };
+
 struct Sim {
     hub: Hub,
     last: u64,
@@ -33,7 +35,7 @@ impl Plan {
 
 impl Sim {
     fn new() -> Self {
-        Self { hub: Hub::new(HubLimits { max_message_size: 65_536, max_connections: 1000 }), last: 0 }
+        Self { hub: Hub::new(LIMITS), last: 0 }
     }
 
     /// Connects, and says what followed.
@@ -60,6 +62,7 @@ impl Sim {
             .map(|output| match output {
                 Output::Send { conn, text } => format!("{} {text}", conn.0),
                 Output::Close { conn, code } => format!("{} close {}", conn.0, code.0),
+                Output::PresenceWaits => "presence waits".to_owned(),
             })
             .collect()
     }
@@ -281,6 +284,20 @@ fn a_full_hub_and_one_that_refuses_close_before_welcome() {
 }
 
 #[test]
+fn a_peer_has_so_many_sockets_and_not_one_more() {
+    let mut sim = Sim::new();
+    for _ in 0..3 {
+        assert!(sim.connect(peer("a")).1[0].contains("welcome"));
+    }
+    assert_eq!(sim.connect(peer("a")).1, ["4 close 4010"]);
+    assert!(sim.connect(peer("b")).1[0].contains("welcome"), "another peer is not touched");
+    let other = peer("a").with(|identity| identity.tenant = TenantId::new("other"));
+    assert!(sim.connect(other).1[0].contains("welcome"), "nor the same name of another tenant");
+    sim.input(Input::Disconnected { conn: ConnId(1) });
+    assert!(sim.connect(peer("a")).1[0].contains("welcome"));
+}
+
+#[test]
 fn an_administrator_closes_every_socket_of_a_peer_and_the_others_see_it_leave_once() {
     let mut sim = Sim::new();
     sim.join(peer("w"), "c");
@@ -321,4 +338,77 @@ fn no_two_clients_are_asked_to_come_back_at_once_and_none_later_than_the_protoco
     let late = announced(Duration::from_millis(299_900));
     assert_eq!((late[0], late[50], late[199]), (299_900, 300_000, 300_000));
     assert_eq!(announced(Duration::from_secs(600)), [600_000; 200]);
+}
+
+/// A channel `c` of 64 peers, none of whom but the first, connection 1, sees presence.
+fn large_channel() -> Sim {
+    let mut sim = Sim::new();
+    sim.join(peer("watcher"), "c");
+    for n in 1..64 {
+        let blind = Permissions::from([Permission::Subscribe, Permission::Publish, Permission::Send]);
+        sim.join(peer(&format!("p{n:02}")).with(|identity| identity.permissions = blind), "c");
+    }
+    sim.input(Input::FlushPresence);
+    sim
+}
+
+const JOIN: &str = r#"{"type":"subscribe","channel":"c"}"#;
+const LEAVE: &str = r#"{"type":"unsubscribe","channel":"c"}"#;
+
+fn presence(joined: &str, left: &str) -> String {
+    let peer = |name: &str| if name.is_empty() { String::new() } else { format!(r#"{{"peerId":"{name}"}}"#) };
+    let list = |names: &str| names.split(' ').map(peer).collect::<Vec<_>>().join(",");
+    format!(r#"1 {{"type":"presence","channel":"c","joined":[{}],"left":[{}]}}"#, list(joined), list(left))
+}
+
+#[test]
+fn a_large_channel_tells_of_changes_together_and_newcomers_at_once() {
+    let mut sim = large_channel();
+    let (a, _) = sim.connect(peer("a"));
+    let (b, _) = sim.connect(peer("b"));
+    let told = sim.says(a, JOIN);
+    assert!(told.len() == 2 && told[0].contains("p63") && told[1] == "presence waits", "{told:?}");
+    let told = sim.says(b, JOIN);
+    assert!(told.len() == 1 && told[0].contains(r#""peerId":"a""#), "{told:?}");
+    let flushed = sim.input(Input::FlushPresence);
+    assert_eq!(flushed.len(), 3, "the watcher, and the two themselves");
+    assert_eq!(flushed[0], presence("a b", ""));
+    assert_eq!(sim.says(a, LEAVE), ["presence waits"]);
+    assert!(sim.input(Input::Disconnected { conn: b }).is_empty());
+    assert_eq!(sim.input(Input::FlushPresence), [presence("", "a b")]);
+    assert!(sim.input(Input::FlushPresence).is_empty());
+}
+
+#[test]
+fn who_comes_and_goes_at_once_is_told_of_in_order() {
+    let mut sim = large_channel();
+    let (a, _) = sim.connect(peer("a"));
+    sim.says(a, JOIN);
+    assert_eq!(sim.says(a, LEAVE), [presence("a", "")]);
+    let again = sim.says(a, JOIN);
+    assert!(again.contains(&presence("", "a")), "{again:?}");
+    assert!(sim.input(Input::FlushPresence).contains(&presence("a", "")));
+}
+
+#[test]
+fn a_peer_is_seen_before_it_is_heard() {
+    for text in [r#"{"type":"publish","channel":"c","data":1}"#, r#"{"type":"send","to":"watcher","data":1}"#] {
+        let mut sim = large_channel();
+        let (a, _) = sim.connect(peer("a"));
+        sim.says(a, JOIN);
+        let to_watcher: Vec<_> = sim.says(a, text).into_iter().filter(|output| output.starts_with("1 ")).collect();
+        assert_eq!(to_watcher.len(), 2);
+        assert_eq!(to_watcher[0], presence("a", ""));
+        assert!(to_watcher[1].contains(r#""from":"a""#));
+    }
+}
+
+#[test]
+fn a_channel_that_is_left_by_all_holds_nothing() {
+    let mut sim = large_channel();
+    for conn in 1..=64 {
+        sim.input(Input::Disconnected { conn: ConnId(conn) });
+    }
+    assert!(sim.hub.channels.is_empty() && sim.hub.presence_waits.is_empty());
+    assert!(sim.input(Input::FlushPresence).is_empty());
 }

@@ -40,7 +40,8 @@ pub(crate) async fn run(effort: Effort, report: &mut Report) -> Outcome<()> {
     if !folder.join("node_modules/ws").exists() {
         return report.told(what, "left out", "needs `npm ci` in tests/interop");
     }
-    let server = Server::bind(ServerConfig::new().key(PublishableKey::new(KEY)), "127.0.0.1:0").await?;
+    let config = ServerConfig::new().key(PublishableKey::new(KEY)).limits(|limits| limits.message_rate = None);
+    let server = Server::bind(config, "127.0.0.1:0").await?;
     let url = server.url();
     let publishes = effort.pick(10_000, 100_000).to_string();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());

@@ -1,10 +1,16 @@
 //! The thin shell that drives the state machines: sockets, clocks, random peer ids.
 
+mod budget;
 mod connection;
-mod linger;
+mod listener;
+mod metrics;
 mod outbox;
+mod read_gate;
 mod routes;
 mod shared;
+mod socket;
+mod throttle;
+mod upgrade;
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,9 +25,14 @@ use tokio::task::JoinHandle;
 
 use crate::config::{ConfigError, ServerConfig};
 use crate::credentials::{Authenticator, unix_time};
-use crate::state::{HubLimits, Input};
-use linger::{HttpPhase, LingeringListener};
+use crate::state::Input;
+use listener::BoundedListener;
+use metrics::Metrics;
 use shared::Shared;
+use socket::SocketInfo;
+
+/// Sockets that may be open beside those of welcomed connections.
+pub(crate) const OTHER_SOCKETS: usize = listener::HTTP_SOCKETS.total + listener::LINGERING + shared::OTHER_WEBSOCKETS;
 
 /// How long [`RunningServer::shutdown`] waits for clients to answer the close.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -56,23 +67,23 @@ impl Server {
     pub async fn bind(config: ServerConfig, address: impl ToSocketAddrs) -> Result<RunningServer, BindError> {
         config.check()?;
         let authenticator = Authenticator::new(&config.keys, &config.secrets)?;
-        let limits = HubLimits { max_message_size: config.max_message_size, max_connections: config.max_connections };
-        let shared = Arc::new(Shared::new(authenticator, limits, config.outbound_queue));
+        let metrics = Arc::new(Metrics::new());
+        let shared = Arc::new(Shared::new(authenticator, config.limits, Arc::clone(&metrics)));
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let listener = LingeringListener::new(listener, config.max_connections, config.http_timeout);
-        let serve = axum::serve(
-            listener,
-            routes::router(Arc::clone(&shared)).into_make_service_with_connect_info::<HttpPhase>(),
-        )
-        // The sender says nothing: that it is dropped is the signal.
-        .with_graceful_shutdown(async move { drop(stopped.await) });
+        let listener = BoundedListener::new(listener, config.limits.http_timeout, metrics);
+        let routes = routes::router(Arc::clone(&shared)).into_make_service_with_connect_info::<SocketInfo>();
+        let serve = axum::serve(listener, routes)
+            // The sender says nothing: that it is dropped is the signal.
+            .with_graceful_shutdown(async move { drop(stopped.await) });
         let task = tokio::spawn(async move {
             if let Err(error) = serve.await {
                 tracing::error!(%error, "the server stopped");
             }
         });
+        let flusher = Arc::clone(&shared);
+        tokio::spawn(async move { flusher.flush_presence().await });
         tracing::info!(%address, "listening");
         Ok(RunningServer { address, shared, stop: Some(stop), task: Some(task) })
     }

@@ -1,18 +1,19 @@
 //! What waits to be written to one socket.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::ws::Utf8Bytes;
 use metered_realtime_core::protocol::CloseCode;
 use tokio::sync::Notify;
 
+use super::budget::{Budget, Queued};
 use crate::config::OutboundQueue;
 
 /// The bounded queue between the hub and one connection's task. The hub never waits for it.
 #[derive(Debug)]
 pub(super) struct Outbox {
     limits: OutboundQueue,
+    budget: Arc<Budget>,
     queue: Mutex<Queue>,
     changed: Notify,
     ended: Notify,
@@ -20,7 +21,7 @@ pub(super) struct Outbox {
 
 #[derive(Debug, Default)]
 struct Queue {
-    texts: VecDeque<Utf8Bytes>,
+    texts: VecDeque<Arc<Queued>>,
     bytes: usize,
     ping: bool,
     end: Option<End>,
@@ -37,9 +38,9 @@ pub(super) enum End {
 }
 
 /// What to write next.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Next {
-    Text(Utf8Bytes),
+    Text(Arc<Queued>),
     Ping,
     Close(CloseCode),
 }
@@ -49,8 +50,8 @@ pub(super) enum Next {
 pub(super) struct TooSlow;
 
 impl Outbox {
-    pub(super) fn new(limits: OutboundQueue) -> Self {
-        Self { limits, queue: Mutex::default(), changed: Notify::new(), ended: Notify::new() }
+    pub(super) fn new(limits: OutboundQueue, budget: Arc<Budget>) -> Self {
+        Self { limits, budget, queue: Mutex::default(), changed: Notify::new(), ended: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -61,13 +62,14 @@ impl Outbox {
     ///
     /// # Errors
     /// [`TooSlow`] if the queue was full: it is emptied, and the connection ends with 1008.
-    pub(super) fn push(&self, text: Utf8Bytes) -> Result<(), TooSlow> {
+    pub(super) fn push(&self, text: Arc<Queued>) -> Result<(), TooSlow> {
+        let max = self.limits.bytes.min(self.budget.left());
         let mut queue = self.lock();
         if queue.end.is_some() {
             return Ok(());
         }
         let bytes = queue.bytes.saturating_add(text.len());
-        let full = queue.texts.len() >= self.limits.messages || bytes > self.limits.bytes;
+        let full = queue.texts.len() >= self.limits.messages || bytes > max;
         if full && !queue.texts.is_empty() {
             *queue = Queue { end: Some(End::Close(CloseCode::POLICY_VIOLATION)), ..Queue::default() };
             drop(queue);
@@ -144,48 +146,88 @@ mod tests {
     use super::*;
 
     fn outbox(messages: usize, bytes: usize) -> Outbox {
-        Outbox::new(OutboundQueue { messages, bytes })
+        Outbox::new(OutboundQueue { messages, bytes }, Budget::new(1_000_000))
+    }
+
+    fn push(outbox: &Outbox, text: &'static str) -> Result<(), TooSlow> {
+        outbox.push(Queued::new(text.into(), &outbox.budget))
+    }
+
+    fn pop(outbox: &Outbox) -> Option<String> {
+        outbox.pop().map(|next| match next {
+            Next::Text(text) => text.text().to_string(),
+            Next::Ping => "ping".into(),
+            Next::Close(code) => code.0.to_string(),
+        })
     }
 
     #[test]
     fn the_close_comes_after_what_waits() {
         let outbox = outbox(4, 100);
-        outbox.push("a".into()).unwrap();
+        push(&outbox, "a").unwrap();
         outbox.end(End::Close(CloseCode::GOING_AWAY));
         outbox.end(End::Close(CloseCode::ADMIN_DISCONNECT));
-        outbox.push("late".into()).unwrap();
+        push(&outbox, "late").unwrap();
         outbox.ping();
-        assert_eq!(outbox.pop(), Some(Next::Ping));
-        assert_eq!(outbox.pop(), Some(Next::Text("a".into())));
-        assert_eq!(outbox.pop(), Some(Next::Close(CloseCode::GOING_AWAY)));
-        assert_eq!(outbox.pop(), None);
+        let order: Vec<_> = std::iter::from_fn(|| pop(&outbox)).collect();
+        assert_eq!(order, ["ping", "a", "1001"]);
     }
 
     #[test]
     fn a_full_queue_is_emptied_and_closes_with_1008() {
         for (outbox, fill) in [(outbox(2, 100), 2), (outbox(100, 2), 2)] {
             for _ in 0..fill {
-                outbox.push("x".into()).unwrap();
+                push(&outbox, "x").unwrap();
             }
-            assert_eq!(outbox.push("x".into()), Err(TooSlow));
-            assert_eq!(outbox.pop(), Some(Next::Close(CloseCode::POLICY_VIOLATION)));
-            assert_eq!(outbox.pop(), None);
+            assert_eq!(push(&outbox, "x"), Err(TooSlow));
+            assert_eq!(pop(&outbox).as_deref(), Some("1008"));
+            assert_eq!(pop(&outbox), None);
+            assert_eq!(outbox.budget.used(), 0);
         }
     }
 
     #[test]
     fn one_large_message_passes_an_empty_queue() {
         let outbox = outbox(4, 2);
-        outbox.push("large".into()).unwrap();
-        assert_eq!(outbox.push("x".into()), Err(TooSlow));
+        push(&outbox, "large").unwrap();
+        assert_eq!(push(&outbox, "x"), Err(TooSlow));
     }
 
     #[test]
     fn an_abort_drops_everything() {
         let outbox = outbox(4, 100);
-        outbox.push("a".into()).unwrap();
+        push(&outbox, "a").unwrap();
         outbox.end(End::Close(CloseCode::NORMAL));
         outbox.end(End::Abort);
-        assert_eq!(outbox.pop(), None);
+        assert_eq!(pop(&outbox), None);
+    }
+
+    #[test]
+    fn a_budget_that_runs_out_ends_the_longest_queue_and_spares_who_keeps_up() {
+        let budget = Budget::new(10 * (1000 + 128));
+        let limits = OutboundQueue { messages: 100, bytes: 1_000_000 };
+        let (slow, other) = (Outbox::new(limits, Arc::clone(&budget)), Outbox::new(limits, Arc::clone(&budget)));
+        let text = || Queued::new("x".repeat(1000).into(), &budget);
+        let mut queued = 0;
+        while slow.push(text()).is_ok() {
+            queued += 1;
+            other.push(text()).unwrap();
+            assert!(matches!(other.pop(), Some(Next::Text(_))));
+        }
+        assert_eq!(queued, 5, "half of the budget, for what is left bounds it");
+        assert_eq!(budget.used(), 0);
+        other.push(text()).unwrap();
+    }
+
+    #[test]
+    fn a_text_for_many_counts_once() {
+        let budget = Budget::new(10_000);
+        let text = Queued::new("x".repeat(1000).into(), &budget);
+        let limits = OutboundQueue { messages: 100, bytes: 1_000_000 };
+        let outboxes: Vec<_> = (0..100).map(|_| Outbox::new(limits, Arc::clone(&budget))).collect();
+        assert!(outboxes.iter().all(|outbox| outbox.push(Arc::clone(&text)).is_ok()));
+        assert_eq!(budget.used(), 1128);
+        drop((outboxes, text));
+        assert_eq!(budget.used(), 0);
     }
 }

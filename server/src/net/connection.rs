@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{Sink, SinkExt, StreamExt};
-use metered_realtime_core::protocol::{ClientFrame, ClientFrameError, CloseCode, ErrorCode};
+use metered_realtime_core::protocol::{ClientFrameError, CloseCode, ErrorCode};
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite;
 
 use super::outbox::{End, Next, Outbox};
 use super::shared::Shared;
 use crate::credentials::Admission;
-use crate::state::{ConnId, Due, Input, Timers};
+use crate::state::{ConnId, Due, Input, Rate, Timers, parse_frame};
 
 /// How long a close may take, from its request to the other side's answer. Then the socket is dropped.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
@@ -21,12 +21,30 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 /// Messages that are read in one go, if they are there, before their answers are written: so these leave together.
 const READ_AHEAD: usize = 64;
 
-/// Drives one connection to its end.
-pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>, admission: Result<Admission, CloseCode>) {
-    let lifetime = match &admission {
-        Ok(Admission { expires_at: Some(at), .. }) => Some(at - super::unix_now()),
-        _ => None,
+/// How long the close of a refused connection may take.
+const REFUSAL_GRACE: Duration = Duration::from_secs(1);
+
+/// Says why a credential is refused, and reads on until the answer.
+pub(super) async fn refuse(mut socket: WebSocket, shared: &Shared, code: CloseCode) {
+    let told = async {
+        socket.send(close_frame(code)).await?;
+        // Pings and texts of the refused are of no interest, and each of them takes its time.
+        while socket.recv().await.is_some_and(|message| !matches!(message, Ok(Message::Close(_)) | Err(_))) {}
+        Ok::<(), axum::Error>(())
     };
+    tokio::select! {
+        _outcome = tokio::time::timeout(REFUSAL_GRACE, told) => {}
+        () = shared.until_stopped() => {}
+    }
+}
+
+fn close_frame(code: CloseCode) -> Message {
+    Message::Close(Some(CloseFrame { code: code.0, reason: code.name().unwrap_or_default().into() }))
+}
+
+/// Drives one connection to its end.
+pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>, admission: Admission) {
+    let lifetime = admission.expires_at.map(|at| at - super::unix_now());
     let lifetime = lifetime.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX));
     let now = std::time::Instant::now();
     let (conn, outbox) = shared.connect(admission);
@@ -34,7 +52,14 @@ pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>, admission: Resul
     let (sink, stream) = socket.split();
     let mut stream = stream.ready_chunks(READ_AHEAD);
     let mut writer = pin!(write(sink, &outbox));
-    let mut state = State { timers: Timers::new(now, lifetime, conn.0), readable: true, writable: true, closing: None };
+    let mut state = State {
+        timers: Timers::new(now, lifetime, conn.0),
+        messages: Rate::new(shared.limits.message_rate, now),
+        sent: Rate::new(shared.limits.fan_out_rate, now),
+        readable: true,
+        writable: true,
+        closing: None,
+    };
     while state.readable || state.writable {
         let wake = state.closing.unwrap_or_else(|| state.timers.poll_timeout().into());
         tokio::select! {
@@ -49,9 +74,10 @@ pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>, admission: Resul
             },
             items = stream.next(), if state.readable => {
                 let Some(items) = items else { return };
+                let now = std::time::Instant::now();
                 for item in items {
                     match item.map_err(close_code) {
-                        Ok(message) => state.read(message, conn, &shared),
+                        Ok(message) => state.read(now, message, conn, &shared, &outbox),
                         Err(None) => return,
                         Err(Some(code)) => {
                             // The stream gives nothing after an error.
@@ -67,7 +93,12 @@ pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>, admission: Resul
                 }
                 match state.timers.handle_timeout(std::time::Instant::now()) {
                     Some(Due::Ping) => outbox.ping(),
-                    Some(Due::Close(code)) => state.close(code, conn, &shared, &outbox),
+                    Some(Due::Close(code)) => {
+                        if code == CloseCode::POLICY_VIOLATION {
+                            shared.metrics.closed_no_pong.increment(1);
+                        }
+                        state.close(code, conn, &shared, &outbox);
+                    }
                     None => {}
                 }
             }
@@ -77,6 +108,10 @@ pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>, admission: Resul
 
 struct State {
     timers: Timers,
+    /// Messages of the client, WebSocket pings and unasked pongs among them.
+    messages: Rate,
+    /// Bytes of texts that its messages cause.
+    sent: Rate,
     readable: bool,
     writable: bool,
     /// When to give up, once the connection is being closed by either side.
@@ -84,23 +119,39 @@ struct State {
 }
 
 impl State {
-    fn read(&mut self, message: Message, conn: ConnId, shared: &Shared) {
-        match message {
-            Message::Pong(_) => self.timers.pong(),
+    fn read(&mut self, now: std::time::Instant, message: Message, conn: ConnId, shared: &Shared, outbox: &Outbox) {
+        if self.closing.is_some() && !matches!(message, Message::Close(_)) {
+            return;
+        }
+        let costs = match &message {
+            Message::Pong(_) => !self.timers.pong(),
+            Message::Close(_) => false,
+            Message::Ping(_) | Message::Text(_) | Message::Binary(_) => true,
+        };
+        if costs && !self.messages.charge(now, 1) {
+            shared.over_rate(conn, "messages");
+            return self.close(CloseCode::OVER_MESSAGE_RATE, conn, shared, outbox);
+        }
+        let frame = match &message {
             // The reply to a ping is sent beneath.
-            Message::Ping(_) => {}
+            Message::Pong(_) | Message::Ping(_) => return,
             Message::Close(_) => {
                 // The reply goes out with the next read; nothing else may.
                 self.writable = false;
                 self.closing = Some(Instant::now() + CLOSE_GRACE);
-                shared.disconnected(conn);
+                return shared.disconnected(conn);
             }
-            // After the hub has closed it, it ignores the connection's frames.
-            Message::Text(text) => shared.drive(Input::Frame { conn, frame: ClientFrame::parse(&text) }),
-            Message::Binary(_) => {
-                let error = ClientFrameError { code: ErrorCode::MalformedMessage, request_id: None };
-                shared.drive(Input::Frame { conn, frame: Err(error) });
-            }
+            Message::Text(text) => parse_frame(text),
+            Message::Binary(_) => Err(ClientFrameError { code: ErrorCode::MalformedMessage, request_id: None }),
+        };
+        shared.metrics.frames_in.increment(1);
+        if frame.is_err() {
+            shared.metrics.frames_malformed.increment(1);
+        }
+        let caused = shared.drive(Input::Frame { conn, frame });
+        if !self.sent.charge(now, caused) {
+            shared.over_rate(conn, "bytes to others");
+            self.close(CloseCode::OVER_MESSAGE_RATE, conn, shared, outbox);
         }
     }
 
@@ -128,12 +179,10 @@ async fn write<S: Sink<Message> + Unpin>(mut sink: S, outbox: &Outbox) -> Result
     loop {
         while let Some(next) = outbox.pop() {
             match next {
-                Next::Text(text) => sink.feed(Message::Text(text)).await?,
+                // The text counts as queued until it is written or buffered.
+                Next::Text(queued) => sink.feed(Message::Text(queued.text().clone())).await?,
                 Next::Ping => sink.feed(Message::Ping(axum::body::Bytes::new())).await?,
-                Next::Close(code) => {
-                    let reason = code.name().unwrap_or_default().into();
-                    return sink.send(Message::Close(Some(CloseFrame { code: code.0, reason }))).await;
-                }
+                Next::Close(code) => return sink.send(close_frame(code)).await,
             }
         }
         sink.flush().await?;

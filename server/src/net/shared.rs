@@ -1,0 +1,324 @@
+//! The hub and the queues of its connections, behind one lock.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use metered_realtime_core::PeerId;
+use metered_realtime_core::protocol::CloseCode;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::sleep;
+
+use super::budget::{Budget, Queued};
+use super::metrics::Metrics;
+use super::outbox::{End, Outbox};
+use super::throttle::Throttle;
+use crate::config::{Limits, OutboundQueue};
+use crate::credentials::{Admission, Authenticator};
+use crate::state::{ConnId, ConnectRates, Hub, Input, Output, PRESENCE_BATCH};
+
+/// WebSockets beside the welcomed ones: refused, and ending.
+pub(super) const OTHER_WEBSOCKETS: usize = 1024;
+
+/// What every connection's task shares. The lock is held for one input at a time and never across a wait; outputs reach
+/// the queues under it, so that every connection sees them in the order in which the hub made them. Nothing is logged
+/// under it: a log may be slow.
+#[derive(Debug)]
+pub(super) struct Shared {
+    authenticator: Authenticator,
+    pub(super) limits: Limits,
+    queue: OutboundQueue,
+    budget: Arc<Budget>,
+    inner: Mutex<Inner>,
+    connects: Mutex<ConnectRates>,
+    /// Room for WebSockets.
+    slots: Arc<Semaphore>,
+    /// How many connections have a task.
+    open: watch::Sender<usize>,
+    stopped: watch::Sender<bool>,
+    presence_waits: Notify,
+    pub(super) metrics: Arc<Metrics>,
+    logs: Logs,
+}
+
+/// One throttle for each line that clients can cause.
+#[derive(Debug, Default)]
+struct Logs {
+    refused: Throttle,
+    too_slow: Throttle,
+    over_rate: Throttle,
+    full: Throttle,
+}
+
+#[derive(Debug)]
+struct Inner {
+    hub: Hub,
+    outboxes: HashMap<ConnId, Arc<Outbox>>,
+    last_conn: u64,
+    /// The server has been stopped: a connection that is made now ends at once.
+    stopped: bool,
+}
+
+/// What one input led to.
+#[derive(Debug, Default)]
+struct Report {
+    texts: usize,
+    bytes: usize,
+    too_slow: Vec<ConnId>,
+    closed: Vec<(ConnId, CloseCode)>,
+    presence_waits: bool,
+}
+
+impl Inner {
+    fn drive(&mut self, input: Input<'_>, budget: &Arc<Budget>) -> Report {
+        let mut report = Report::default();
+        // A text for many comes in outputs that follow each other, and has two forms at most: without and with the
+        // sender's metadata.
+        let mut recent: [Option<Arc<Queued>>; 2] = [None, None];
+        self.hub.handle_input(input);
+        while let Some(output) = self.hub.poll_output() {
+            match output {
+                Output::Send { conn, text } => {
+                    let known = recent.iter().flatten().find(|known| known.is(&text)).map(Arc::clone);
+                    let queued = known.unwrap_or_else(|| {
+                        recent.rotate_right(1);
+                        let [newest, _] = &mut recent;
+                        Arc::clone(newest.insert(Queued::new(text, budget)))
+                    });
+                    report.texts += 1;
+                    report.bytes = report.bytes.saturating_add(queued.len());
+                    let outbox = self.outboxes.get(&conn);
+                    if outbox.is_some_and(|outbox| outbox.push(queued).is_err()) {
+                        report.too_slow.push(conn);
+                        self.hub.handle_input(Input::Disconnected { conn });
+                    }
+                }
+                Output::PresenceWaits => report.presence_waits = true,
+                Output::Close { conn, code } => {
+                    report.closed.push((conn, code));
+                    if let Some(outbox) = self.outboxes.get(&conn) {
+                        outbox.end(End::Close(code));
+                    }
+                }
+            }
+        }
+        report
+    }
+}
+
+impl Shared {
+    pub(super) fn new(authenticator: Authenticator, limits: Limits, metrics: Arc<Metrics>) -> Self {
+        let inner = Inner { hub: Hub::new(limits.hub()), outboxes: HashMap::new(), last_conn: 0, stopped: false };
+        let slots = limits.max_connections.saturating_add(OTHER_WEBSOCKETS).min(Semaphore::MAX_PERMITS);
+        Self {
+            authenticator,
+            queue: limits.outbound_queue,
+            budget: Budget::new(limits.outbound_total),
+            inner: Mutex::new(inner),
+            connects: Mutex::new(ConnectRates::new(limits.connects_per_address)),
+            slots: Arc::new(Semaphore::new(slots)),
+            limits,
+            open: watch::Sender::new(0),
+            stopped: watch::Sender::new(false),
+            presence_waits: Notify::new(),
+            metrics,
+            logs: Logs::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives one input to the hub and carries out what follows. Says how many bytes of texts it caused.
+    pub(super) fn drive(&self, input: Input<'_>) -> usize {
+        let report = self.lock().drive(input, &self.budget);
+        self.note(&report);
+        report.bytes
+    }
+
+    /// Counts and logs, after the lock is released.
+    fn note(&self, report: &Report) {
+        if report.presence_waits {
+            self.presence_waits.notify_one();
+        }
+        self.metrics.texts_out.increment(report.texts as u64);
+        self.metrics.bytes_out.increment(report.bytes as u64);
+        self.metrics.closed_too_slow.increment(report.too_slow.len() as u64);
+        for conn in &report.too_slow {
+            if let Some(suppressed) = self.logs.too_slow.admit(Instant::now()) {
+                tracing::info!(conn = conn.0, suppressed, "closing a connection that reads too slowly");
+            }
+        }
+        for (conn, code) in &report.closed {
+            tracing::debug!(conn = conn.0, %code, "closing a connection");
+        }
+    }
+
+    /// Whether a WebSocket from this address is within the limit of connects.
+    pub(super) fn may_connect(&self, now: Instant, address: IpAddr) -> bool {
+        if !self.limits.limit_loopback && address.to_canonical().is_loopback() {
+            return true;
+        }
+        let within = self.connects.lock().unwrap_or_else(PoisonError::into_inner).connect(now, address.into());
+        if !within {
+            self.metrics.refused_rate.increment(1);
+            if let Some(suppressed) = self.logs.over_rate.admit(now) {
+                tracing::info!(%address, suppressed, "refusing a connect: too many from this address");
+            }
+        }
+        within
+    }
+
+    /// Room for one WebSocket, welcomed or not.
+    pub(super) fn socket_slot(&self) -> Option<OwnedSemaphorePermit> {
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok();
+        if slot.is_none() {
+            self.metrics.refused_full.increment(1);
+            if let Some(suppressed) = self.logs.full.admit(Instant::now()) {
+                tracing::warn!(suppressed, "refusing a connect: every place for a WebSocket is taken");
+            }
+        }
+        slot
+    }
+
+    /// Judges the credential in a query. A key makes its connection the peer `fresh`.
+    pub(super) fn admit(&self, query: &str, fresh: PeerId) -> Result<Admission, CloseCode> {
+        let admitted = self.authenticator.admit(query, super::unix_now(), fresh);
+        admitted.map_err(|refusal| {
+            self.metrics.refused_credentials.increment(1);
+            if let Some(suppressed) = self.logs.refused.admit(Instant::now()) {
+                tracing::info!(reason = %refusal, code = %refusal.code(), suppressed, "refusing a credential");
+            }
+            refusal.code()
+        })
+    }
+
+    /// Makes a connection known.
+    pub(super) fn connect(&self, admission: Admission) -> (ConnId, Arc<Outbox>) {
+        let outbox = Arc::new(Outbox::new(self.queue, Arc::clone(&self.budget)));
+        let Admission { identity, expires_at } = admission;
+        let peer = identity.peer_id.clone();
+        let mut inner = self.lock();
+        inner.last_conn = inner.last_conn.wrapping_add(1);
+        let conn = ConnId(inner.last_conn);
+        inner.outboxes.insert(conn, Arc::clone(&outbox));
+        self.open.send_replace(inner.outboxes.len());
+        if inner.stopped {
+            outbox.end(End::Abort);
+            return (conn, outbox);
+        }
+        let server_time = super::unix_now();
+        let report = inner.drive(Input::Connected { conn, identity, expires_at, server_time }, &self.budget);
+        drop(inner);
+        self.note(&report);
+        if report.closed.is_empty() {
+            self.metrics.connects.increment(1);
+            tracing::debug!(conn = conn.0, %peer, "connected");
+        } else {
+            self.metrics.refused_full.increment(1);
+            if let Some(suppressed) = self.logs.full.admit(Instant::now()) {
+                tracing::warn!(conn = conn.0, %peer, suppressed, "refusing a connection: a limit is reached");
+            }
+        }
+        (conn, outbox)
+    }
+
+    /// The connection is ending: nobody is to see it any more.
+    pub(super) fn disconnected(&self, conn: ConnId) {
+        self.drive(Input::Disconnected { conn });
+    }
+
+    /// The connection's task is done.
+    pub(super) fn ended(&self, conn: ConnId) {
+        let mut inner = self.lock();
+        let report = inner.drive(Input::Disconnected { conn }, &self.budget);
+        inner.outboxes.remove(&conn);
+        self.open.send_replace(inner.outboxes.len());
+        drop(inner);
+        self.note(&report);
+    }
+
+    /// A connection sends more than it may, or causes more to be sent.
+    pub(super) fn over_rate(&self, conn: ConnId, what: &'static str) {
+        self.metrics.closed_over_rate.increment(1);
+        if let Some(suppressed) = self.logs.over_rate.admit(Instant::now()) {
+            tracing::info!(conn = conn.0, what, suppressed, "closing a connection that is over its rate");
+        }
+    }
+
+    /// How many connections have been welcomed.
+    pub(super) fn connections(&self) -> usize {
+        self.lock().hub.connections()
+    }
+
+    /// How many connections a peer has, in every tenant.
+    pub(super) fn connections_of(&self, peer: &PeerId) -> usize {
+        self.lock().hub.connections_of(peer).len()
+    }
+
+    /// Drops the sockets of `peer`, or of everybody, without a close frame. Says how many.
+    pub(super) fn abort(&self, peer: Option<&PeerId>) -> usize {
+        let mut inner = self.lock();
+        let conns = match peer {
+            Some(peer) => inner.hub.connections_of(peer),
+            None => inner.outboxes.keys().copied().collect(),
+        };
+        let mut reports = Vec::new();
+        for conn in &conns {
+            if let Some(outbox) = inner.outboxes.get(conn) {
+                outbox.end(End::Abort);
+            }
+            reports.push(inner.drive(Input::Disconnected { conn: *conn }, &self.budget));
+        }
+        drop(inner);
+        for report in &reports {
+            self.note(report);
+        }
+        conns.len()
+    }
+
+    /// Drops every socket, and every one that is made from now on.
+    pub(super) fn stop(&self) {
+        self.lock().stopped = true;
+        self.stopped.send_replace(true);
+        self.abort(None);
+    }
+
+    /// Waits until the server is stopped.
+    pub(super) async fn until_stopped(&self) {
+        let mut stopped = self.stopped.subscribe();
+        // The sender is a field of `self`, so waiting cannot fail.
+        let _outcome = stopped.wait_for(|stopped| *stopped).await;
+    }
+
+    /// Sends the changes of presence that wait, each time after a while, until the server is stopped.
+    pub(super) async fn flush_presence(&self) {
+        let flush = async {
+            loop {
+                self.presence_waits.notified().await;
+                sleep(PRESENCE_BATCH).await;
+                self.drive(Input::FlushPresence);
+            }
+        };
+        tokio::select! {
+            () = flush => {}
+            () = self.until_stopped() => {}
+        }
+    }
+
+    /// Waits until no connection has a task.
+    pub(super) async fn all_ended(&self) {
+        let mut open = self.open.subscribe();
+        // The sender is a field of `self`, so waiting cannot fail.
+        let _outcome = open.wait_for(|open| *open == 0).await;
+    }
+
+    /// The text of `/metrics`.
+    pub(super) fn render_metrics(&self) -> String {
+        self.metrics.connections.set(self.connections() as f64);
+        self.metrics.outbound_bytes.set(self.budget.used() as f64);
+        self.metrics.render()
+    }
+}
