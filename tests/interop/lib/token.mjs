@@ -1,7 +1,7 @@
 // Tokens, so that a peer has the same id after a reconnect (with a key the server gives it another).
 import { createHmac } from "node:crypto";
 
-export const SECRET = { id: "sk_id_interop", secret: "sk_secret_interop" };
+export const SECRET = { id: "sk_id_interop", secret: "sk_secret_interop_interop_interop" };
 
 export function token(sub) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
