@@ -67,9 +67,10 @@ async fn it_says_where_it_listens_and_leaves_in_order_without_a_word_of_its_cred
         clients.push(socket);
     }
     assert!(Command::new("kill").args(["-TERM", &server.0.id().to_string()]).status().unwrap().success());
-    for socket in clients.iter_mut().take(2) {
+    // One after the other comes back.
+    for (socket, wait) in clients.iter_mut().zip([1000, 1002]) {
         let frame = socket.next().await.unwrap().unwrap();
-        assert_eq!(frame.to_text().unwrap(), r#"{"type":"going_away","retryAfterMs":1000}"#);
+        assert_eq!(frame.to_text().unwrap(), format!(r#"{{"type":"going_away","retryAfterMs":{wait}}}"#));
         let close = socket.next().await.unwrap().unwrap();
         assert!(matches!(close, Message::Close(Some(frame)) if u16::from(frame.code) == 1001));
     }
