@@ -191,6 +191,15 @@ impl<R> MeteredPeerBuilder<R> {
         self
     }
 
+    /// How many audio packets after a missing one arrive before the missing one is given up, from 1 to 15. Default 3.
+    ///
+    /// Audio is not retransmitted: a lost packet holds up the next one by 40 ms by default, in general by 20 ms for each packet
+    /// but one. With 1 nothing waits, and a packet that was overtaken by another is dropped.
+    pub fn audio_reordering(mut self, packets: u8) -> Self {
+        self.options.audio_reordering = packets;
+        self
+    }
+
     /// Makes the peer, on this runtime. Nothing is connected yet.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ impl MeteredPeer {
             measurements,
             max_description_size,
             disconnect_timeout: self.options.disconnect_timeout,
+            audio_reordering: self.options.audio_reordering,
         };
         let mut connection = Connection::new(now, config);
         self.ice.connection_made(self.connections);

@@ -132,6 +132,7 @@ impl Connection {
             .set_crypto_provider(Arc::new(dtls::crypto_provider()))
             .set_sctp_max_buffered_amount(MAX_BUFFERED_OVER_ALL_CHANNELS)
             .set_sctp_max_message_size(MAX_INBOUND_MESSAGE_BYTES);
+        let config = media::set_reordering(config, self.config.audio_reordering);
         let measurements = self.config.measurements;
         let config = bandwidth::enable(media::enable_codecs(config), measurements.bandwidth)
             .set_stats_interval(measurements.stats_interval);

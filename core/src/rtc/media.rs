@@ -7,6 +7,7 @@ use str0m::media::{Frequency, KeyframeRequestKind, MediaData, MediaKind as StrKi
 use str0m::{Rtc, RtcConfig, RtcError};
 
 use super::error::{RequestKeyframeError, WriteFrameError};
+use super::options::Config;
 use super::timestamps::Timestamps;
 use crate::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame, from_ticks, to_ticks};
 
@@ -22,6 +23,15 @@ pub(super) fn enable_codecs(config: RtcConfig) -> RtcConfig {
         config.codec_config().add_h264(pt.into(), Some(resend.into()), true, profile);
     }
     config.enable_vp9(true).enable_av1(true)
+}
+
+/// Bounds the wait for missing audio packets. A missing video packet is asked for again, and given up by `str0m` three round
+/// trips after the fifth request.
+pub(super) fn set_reordering(config: RtcConfig, audio: u8) -> RtcConfig {
+    let packets = audio.clamp(1, Config::MAX_AUDIO_REORDERING);
+    config
+        .set_reordering_size_audio(packets.into())
+        .set_reordering_timeout_audio(Some(Config::AUDIO_PACKET * u32::from(packets)))
 }
 
 pub(super) fn to_str0m(kind: MediaKind) -> StrKind {

@@ -23,9 +23,25 @@ pub struct Config {
     /// [`MIN_DISCONNECT_TIMEOUT`](Self::MIN_DISCONNECT_TIMEOUT) to
     /// [`MAX_DISCONNECT_TIMEOUT`](Self::MAX_DISCONNECT_TIMEOUT); what is outside is taken as the nearer of the two.
     pub disconnect_timeout: Duration,
+    /// How many audio packets after a missing one arrive before the missing one is given up, from 1 to
+    /// [`MAX_AUDIO_REORDERING`](Self::MAX_AUDIO_REORDERING); what is outside is taken as the nearer of the two.
+    ///
+    /// Audio is not retransmitted: a packet that is missing is lost, or was overtaken. Those after it wait until this many are
+    /// there, at most [`AUDIO_PACKET`](Self::AUDIO_PACKET) for each. With 1 nothing waits, and a packet that was overtaken is
+    /// dropped.
+    pub audio_reordering: u8,
 }
 
 impl Config {
+    /// The largest `audio_reordering`: a wait of 0.3 s.
+    pub const MAX_AUDIO_REORDERING: u8 = 15;
+
+    /// The default `audio_reordering`: a lost packet holds up the next one by 40 ms, and the one after that by 20 ms.
+    pub const AUDIO_REORDERING: u8 = 3;
+
+    /// The usual length of an audio packet (RFC 7587, section 4.2).
+    pub const AUDIO_PACKET: Duration = Duration::from_millis(20);
+
     /// The shortest `disconnect_timeout`: the other side is asked for a sign of life every 3 s, and one may be lost.
     pub const MIN_DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -42,6 +58,7 @@ impl Default for Config {
             measurements: Measurements::default(),
             max_description_size: 65_536,
             disconnect_timeout: Self::MAX_DISCONNECT_TIMEOUT,
+            audio_reordering: Self::AUDIO_REORDERING,
         }
     }
 }

@@ -7,6 +7,7 @@ mod data;
 mod dtls;
 mod flow;
 mod hostile;
+mod lateness;
 mod media;
 mod negotiation;
 mod outage;

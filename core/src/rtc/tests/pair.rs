@@ -1,6 +1,7 @@
 //! Drives two connections in simulated time, from timeout to timeout.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::ids::{DataChannelId, RequestId, StreamId, TrackId};
@@ -34,6 +35,8 @@ pub(super) struct Side {
     pub(super) done: Vec<(u64, Result<(), DataChannelError>)>,
     /// Every signal it sent.
     pub(super) sent: Vec<Signal>,
+    /// When each frame came out.
+    pub(super) delivered: Vec<(Instant, TrackId, Arc<[u8]>)>,
 }
 
 impl Side {
@@ -157,7 +160,8 @@ impl Pair {
         pair
     }
 
-    fn of(config: &Config) -> Self {
+    /// Without addresses, configured alike.
+    pub(super) fn of(config: &Config) -> Self {
         seed_usual();
         let now = any_instant();
         let side = |polite: bool, n: u8| Side {
@@ -166,6 +170,7 @@ impl Pair {
             events: Vec::new(),
             done: Vec::new(),
             sent: Vec::new(),
+            delivered: Vec::new(),
         };
         Self {
             now,
@@ -262,7 +267,12 @@ impl Pair {
                             self.in_flight.push((due, 1 - from, Parcel::Datagram(transmit)));
                         }
                     }
-                    Output::Event(event) => side.events.push(event),
+                    Output::Event(event) => {
+                        if let Event::Frame { track, frame } = &event {
+                            side.delivered.push((self.now, track.clone(), frame.data.clone()));
+                        }
+                        side.events.push(event);
+                    }
                     Output::SendDone { request, result } => side.done.push((request.get(), result)),
                 }
             }
