@@ -10,7 +10,8 @@ use super::servers::TurnServer;
 use crate::address::{is_link_local_v6, is_of_one_host};
 use crate::ids::LinkId;
 
-/// The first wait after a failure; each next is twice as long.
+/// The first wait after a failure; each next is twice as long. Waits differ by up to half: a server that restarts is lost by
+/// all its clients at once.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest wait.
@@ -147,7 +148,7 @@ impl Target {
             State::Refused
         } else {
             let wait = FIRST_WAIT.saturating_mul(1 << self.failures.min(6)).min(LAST_WAIT);
-            State::Waiting { until: now + wait.mul_f64(0.8 + 0.4 * luck.clamp(0.0, 1.0)) }
+            State::Waiting { until: now + wait.mul_f64(0.5 + luck.clamp(0.0, 1.0)) }
         };
         self.failures = self.failures.saturating_add(1);
         self.told.replace(problem) != Some(problem)

@@ -108,13 +108,13 @@ impl MeteredPeer {
                     rtc::Output::Event(rtc::Event::NegotiationError(NegotiationError::PeerReplaced)) => {
                         begun_anew = true;
                     }
-                    rtc::Output::Event(rtc::Event::ClosedByRemote) => remote.spent(now),
+                    rtc::Output::Event(rtc::Event::ClosedByRemote) => remote.spent(now, self.signalling.luck()),
                     rtc::Output::Event(rtc::Event::IceRestarted) => self.ice.suspect(now),
                     rtc::Output::Event(rtc::Event::HostNamed { host }) => hosts.push(host),
                     rtc::Output::Event(event) => {
                         if matches!(&event, rtc::Event::NegotiationError(error) if is_spent(*error, &remote.connection))
                         {
-                            remote.spent(now);
+                            remote.spent(now, self.signalling.luck());
                         }
                         if let rtc::Event::StateChange { from, to } = event {
                             changes.push((from, to));

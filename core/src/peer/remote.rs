@@ -116,10 +116,12 @@ impl Remote {
 
     /// The connection is of no use any more: the other side has closed it, or it broke for good. One that is to be replaced
     /// anyway needs nothing more.
-    pub(super) fn spent(&mut self, now: Instant) {
+    /// `luck`, from 0 to 1, makes the delay longer by up to half: a peer that closes its connections closes them for the whole
+    /// room at once.
+    pub(super) fn spent(&mut self, now: Instant, luck: f64) {
         if self.showing != Showing::UntilReset && self.revive_at.is_none() && self.revivals < MAX_REVIVALS {
-            let delay = REVIVAL_DELAY * 2_u32.saturating_pow(self.revivals);
-            self.revive_at = Some(now + delay.min(MAX_REVIVAL_DELAY));
+            let delay = REVIVAL_DELAY.saturating_mul(2_u32.saturating_pow(self.revivals)).min(MAX_REVIVAL_DELAY);
+            self.revive_at = Some(now + delay + (delay / 2).mul_f64(luck.clamp(0.0, 1.0)));
             self.revivals += 1;
         }
     }
@@ -256,16 +258,18 @@ mod tests {
         let mut remote = Remote::new(connection(), None);
         let mut delays = Vec::new();
         for _ in 0..20 {
-            remote.spent(now);
-            remote.spent(now);
+            remote.spent(now, 0.0);
+            remote.spent(now, 0.0);
             delays.extend(remote.revive_at.map(|at| (at - now).as_secs()));
             remote.reset(connection(), None);
         }
         assert_eq!(delays, [2, 4, 8, 16, 30, 30, 30, 30, 30]);
         remote.state_changed(ConnectionState::Connected);
-        remote.spent(now);
+        remote.spent(now, 0.0);
         assert_eq!(remote.revive_at, Some(now + REVIVAL_DELAY), "all of them are there again");
         remote.state_changed(ConnectionState::Connected);
         assert_eq!(remote.revive_at, None, "it came up after all");
+        remote.spent(now, 1.0);
+        assert_eq!(remote.revive_at, Some(now + Duration::from_secs(3)));
     }
 }

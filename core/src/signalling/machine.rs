@@ -263,7 +263,7 @@ impl Signalling {
     }
 
     /// A random number from 0 to 1 that spreads a wait.
-    pub(super) fn luck(&mut self) -> f64 {
+    pub(crate) fn luck(&mut self) -> f64 {
         self.options.reconnect.luck(&mut self.rng)
     }
 

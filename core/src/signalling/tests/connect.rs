@@ -190,6 +190,30 @@ fn the_welcome_tells_lifetime_size_and_metadata() {
 }
 
 #[test]
+fn times_of_any_size_are_lived_with() {
+    let times =
+        ["0", "-0.0", "1", "-1", "1e-300", "1e300", "-1e300", "1.7976931348623157e308", "-1.7976931348623157e308"];
+    for expires_at in times {
+        for server_time in times {
+            let mut bench = Bench::new(exact_tokens());
+            bench.connect().unwrap();
+            bench.token(Ok(TOKEN));
+            bench.frame(&format!(
+                r#"{{"type":"welcome","peerId":"me","expiresAt":{expires_at},"serverTime":{server_time},"maxMessageSize":1000}}"#
+            ));
+            let session = session(&mut bench);
+            assert!(session.lifetime.is_some_and(|lifetime| lifetime < Duration::MAX), "{expires_at} {server_time}");
+            assert_eq!(bench.state(), State::Connected);
+            bench.pass(secs(19));
+            bench.frame(r#"{"type":"going_away","retryAfterMs":1.7976931348623157e308}"#);
+            bench.server_closes(1001);
+            let due = bench.due_in().unwrap();
+            assert!(due <= secs(300), "{due:?}");
+        }
+    }
+}
+
+#[test]
 fn a_key_has_no_lifetime_and_metadata_that_is_no_object_is_absent() {
     for metadata in ["[1]", "7", "null", "\"{}\""] {
         let mut bench = connecting();
