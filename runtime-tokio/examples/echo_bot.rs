@@ -35,14 +35,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Sends back what comes on each data channel the peer opens, one channel after the other.
+/// Sends back what comes on each data channel the peer opens. A message that cannot be sent back is left out.
 async fn echo(remote: RemotePeer) {
     let mut channels = remote.on_data_channel().lossy();
     while let Some(channel) = channels.next().await {
-        while let Some(Ok(message)) = channel.recv().await {
-            if channel.send(message).await.is_err() {
-                break;
+        tokio::spawn(async move {
+            while let Some(message) = channel.recv().await {
+                match message {
+                    Ok(message) => {
+                        if let Err(error) = channel.send(message).await {
+                            tracing::warn!(%error, "not sent back");
+                        }
+                    }
+                    Err(missed) => tracing::warn!(%missed, "messages came faster than they went back"),
+                }
             }
-        }
+        });
     }
 }

@@ -205,8 +205,13 @@ async fn a_channel_is_a_stream_and_a_sink() {
     };
     soon(future::join(send, receive)).await;
     // An error belongs to its message; the sink lives on.
-    assert_eq!(soon(sender.send("")).await, Err(DataChannelError::Empty));
-    soon(SinkExt::send(&mut sender, "")).await.unwrap_err();
+    let too_large = || vec![0; 2 * 1024 * 1024];
+    assert!(matches!(soon(DataChannel::send(&sender, too_large())).await, Err(DataChannelError::TooLarge { .. })));
+    soon(SinkExt::send(&mut sender, too_large())).await.unwrap_err();
+    for empty in [ChannelMessage::Text(String::new()), ChannelMessage::Binary(Vec::new())] {
+        soon(SinkExt::send(&mut sender, empty.clone())).await.unwrap();
+        assert_eq!(soon(receiver.next()).await, Some(Ok(empty)));
+    }
     soon(SinkExt::send(&mut sender, "fine")).await.unwrap();
     assert_eq!(soon(receiver.next()).await, Some(Ok(ChannelMessage::Text("fine".to_owned()))));
     soon(SinkExt::<&str>::close(&mut sender)).await.unwrap();
@@ -335,4 +340,33 @@ async fn a_handle_kept_after_the_end_says_so() {
     assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
     soon(theirs.closed()).await;
     until(|| pair.ben.remote_peers().is_empty()).await;
+}
+
+#[tokio::test]
+async fn closing_the_peer_waits_for_what_was_accepted() {
+    let pair = pair().await;
+    let options = DataChannelOptions { max_buffered_amount: 4 * 1024 * 1024, ..labelled("x") };
+    let (ours, theirs) = open(&pair, options).await;
+    for n in 0..200 {
+        soon(ours.send(vec![n; 10_000])).await.unwrap();
+    }
+    soon(pair.ada.close()).await;
+    assert_eq!(ours.state(), ChannelState::Closed);
+    for n in 0..200 {
+        assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Binary(vec![n; 10_000]))));
+    }
+    assert_eq!(soon(theirs.recv()).await, None);
+}
+
+#[tokio::test]
+async fn a_message_with_no_lifetime_is_sent_once_both_ways() {
+    let pair = pair().await;
+    let (ours, theirs) =
+        open(&pair, DataChannelOptions { reliability: Reliability::MaxLifetime(0), ..labelled("x") }).await;
+    for (from, to) in [(&ours, &theirs), (&theirs, &ours)] {
+        for n in 0..20 {
+            soon(from.send(vec![n; 100])).await.unwrap();
+            assert_eq!(soon(to.recv()).await, Some(Ok(ChannelMessage::Binary(vec![n; 100]))));
+        }
+    }
 }

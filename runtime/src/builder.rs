@@ -200,6 +200,13 @@ impl<R> MeteredPeerBuilder<R> {
         self
     }
 
+    /// How long [`close`](MeteredPeer::close) waits for the remote peers to acknowledge the data channel messages that
+    /// were accepted: at most a minute; with zero they are lost. Default 5 s.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.options.close_timeout = timeout;
+        self
+    }
+
     /// Makes the peer, on this runtime. Nothing is connected yet.
     ///
     /// # Errors

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use super::machine::MeteredPeer;
+use super::machine::{MeteredPeer, Phase};
 use super::output::{Event, Output, RemoteEvent};
+use super::remote::Remote;
 use super::tracks::Tracked;
 use crate::counters::increment;
 use crate::ids::PeerId;
@@ -136,6 +137,7 @@ impl MeteredPeer {
         for signal in signals {
             self.send_signal(now, peer, &signal);
         }
+        self.follow_leaving(now, peer);
         begun_anew
     }
 
@@ -159,6 +161,27 @@ impl MeteredPeer {
                 }
                 rtc::Output::Event(_) | rtc::Output::Signal(_) => {}
             }
+        }
+    }
+
+    /// Closes a remote peer's connection because we leave, once what its data channels have accepted is sent.
+    pub(super) fn leave_remote(&mut self, now: Instant, peer: &PeerId) {
+        let limit = self.options.close_timeout;
+        match self.roster.get_mut(peer) {
+            Some(remote) if !limit.is_zero() && remote.connection.is_unsent() => {
+                remote.close_when_sent(now, limit);
+                self.settle(now, peer);
+            }
+            _ => self.close_remote(now, peer),
+        }
+    }
+
+    /// While we leave, a connection that has closed is forgotten.
+    fn follow_leaving(&mut self, now: Instant, peer: &PeerId) {
+        let is_closed = |remote: &Remote| remote.connection.state() == ConnectionState::Closed;
+        if matches!(self.phase, Phase::Leaving { .. }) && self.roster.get(peer).is_some_and(is_closed) {
+            self.close_remote(now, peer);
+            self.part(now);
         }
     }
 

@@ -37,7 +37,7 @@ impl MeteredPeer {
             signalling::Output::Connected(Err(error)) => self.join_failed(now, error.into()),
             signalling::Output::RequestDone { request, result } => self.request_done(now, request, result),
             signalling::Output::Event(event) => self.signalling_event(now, event),
-            signalling::Output::Finished => self.finished(),
+            signalling::Output::Finished => self.finished(now),
         }
     }
 

@@ -63,10 +63,26 @@ pub struct MeteredPeer {
 #[derive(Debug)]
 pub(super) enum Phase {
     Idle,
-    Joining { request: RequestId, channel: Channel, options: JoinOptions },
-    Joined { channel: Channel, options: JoinOptions },
-    Reconnecting { channel: Channel, options: JoinOptions, snapshot: Option<Snapshot> },
-    Leaving { channel: Option<Channel>, reason: Option<String> },
+    Joining {
+        request: RequestId,
+        channel: Channel,
+        options: JoinOptions,
+    },
+    Joined {
+        channel: Channel,
+        options: JoinOptions,
+    },
+    Reconnecting {
+        channel: Channel,
+        options: JoinOptions,
+        snapshot: Option<Snapshot>,
+    },
+    /// Waits for the remote peers' connections to close, then, with `parted`, for the one to the server.
+    Leaving {
+        channel: Option<Channel>,
+        reason: Option<String>,
+        parted: bool,
+    },
     Closed,
 }
 

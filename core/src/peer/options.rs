@@ -12,6 +12,12 @@ use crate::signalling::{InvalidOption, SignallingOptions};
 /// What `stats_interval` may be.
 const STATS_INTERVALS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
 
+/// How long a close waits for what was accepted, unless told.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// … and at most.
+const MAX_CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Options of a [`MeteredPeer`](super::MeteredPeer), checked when it is made.
 ///
 /// ```
@@ -45,6 +51,9 @@ pub struct MeteredPeerOptions {
     /// 40 ms by default, and at most 20 ms for each packet. With 1 nothing waits, and a packet that was overtaken by another is
     /// dropped.
     pub audio_reordering: u8,
+    /// How long [`close`](super::MeteredPeer::close) waits for the remote peers to acknowledge the data channel messages that
+    /// were accepted: at most a minute. With zero they are lost. Default 5 s.
+    pub close_timeout: Duration,
 }
 
 impl MeteredPeerOptions {
@@ -73,6 +82,9 @@ impl MeteredPeerOptions {
         if !(1..=Config::MAX_AUDIO_REORDERING).contains(&self.audio_reordering) {
             return refuse("audioReordering", self.audio_reordering.to_string(), "1 to 15 packets");
         }
+        if self.close_timeout > MAX_CLOSE_TIMEOUT {
+            return refuse("closeTimeout", format!("{:?}", self.close_timeout), "0 to 60 s");
+        }
         match self.stats_interval {
             Some(interval) if !STATS_INTERVALS.contains(&interval) => {
                 refuse("statsInterval", format!("{interval:?}"), "100 ms to 1 h")
@@ -97,6 +109,7 @@ impl From<SignallingOptions> for MeteredPeerOptions {
             stats_interval: None,
             disconnect_timeout: Config::MAX_DISCONNECT_TIMEOUT,
             audio_reordering: Config::AUDIO_REORDERING,
+            close_timeout: CLOSE_TIMEOUT,
         }
     }
 }
@@ -131,6 +144,9 @@ mod tests {
         assert_eq!(refused(silence(4_999)), Some(("disconnectTimeout", "4.999s".to_owned())));
         assert_eq!(refused(silence(24_001)), Some(("disconnectTimeout", "24.001s".to_owned())));
         assert_eq!([5_000, 24_000].map(|ms| refused(silence(ms))), [None, None]);
+        let close = |secs| move |options: &mut MeteredPeerOptions| options.close_timeout = Duration::from_secs(secs);
+        assert_eq!(refused(close(61)), Some(("closeTimeout", "61s".to_owned())));
+        assert_eq!((refused(close(60)), refused(close(0))), (None, None));
         let bandwidth = |initial, desired| {
             move |options: &mut MeteredPeerOptions| {
                 options.bandwidth_estimation = Some(BandwidthEstimation { initial, desired });

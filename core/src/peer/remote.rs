@@ -155,6 +155,13 @@ impl Remote {
         (old, self.show(ConnectionState::Reconnecting))
     }
 
+    /// Closes the connection once what its data channels have accepted is sent, or after `limit`.
+    pub(super) fn close_when_sent(&mut self, now: Instant, limit: Duration) {
+        self.connection.close_when_sent(now, limit);
+        // That it is closed is for `close` to show.
+        self.showing = Showing::UntilReset;
+    }
+
     /// Closes the connection; nothing comes of it afterwards but its last outputs.
     pub(super) fn close(&mut self, now: Instant) -> Option<RemoteEvent> {
         self.connection.close(now);

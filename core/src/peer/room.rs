@@ -95,8 +95,10 @@ impl MeteredPeer {
         }
     }
 
-    /// Leaves for good, from any state: the remote peers' connections close first, then the socket. [`Output::Finished`]
-    /// follows, after a second at most. Calling it again does nothing.
+    /// Leaves for good, from any state: the remote peers' connections close first, then the socket. Connections with accepted
+    /// data channel messages that are not acknowledged close once they are, or after
+    /// [`close_timeout`](super::MeteredPeerOptions::close_timeout). [`Output::Finished`] follows within a second after
+    /// that. Calling it again does nothing.
     pub fn close(&mut self, now: Instant, reason: Option<&str>) {
         self.leave(now, reason.map(str::to_owned));
     }
@@ -108,17 +110,28 @@ impl MeteredPeer {
             _ => None,
         };
         let channel = self.channel().cloned();
-        let words = reason.clone().unwrap_or_default();
-        self.enter(Phase::Leaving { channel, reason });
+        self.enter(Phase::Leaving { channel, reason, parted: false });
         if let Some(request) = join {
             let result = Err(ConnectError::ClosedByUser.into());
             self.outputs.push_back(Output::JoinDone { request, result });
         }
         let peers: Vec<PeerId> = self.roster.ids().cloned().collect();
         for peer in peers {
-            self.close_remote(now, &peer);
+            self.leave_remote(now, &peer);
         }
         self.held.clear();
+        self.part(now);
+    }
+
+    /// Closes the connection to the server once those to the remote peers are closed.
+    pub(super) fn part(&mut self, now: Instant) {
+        let Phase::Leaving { reason, parted, .. } = &mut self.phase else {
+            return;
+        };
+        if self.roster.len() > 0 || std::mem::replace(parted, true) {
+            return;
+        }
+        let words = reason.clone().unwrap_or_default();
         self.ice.close(now);
         self.signalling.close(now, &words);
         self.pump(now);
@@ -138,8 +151,13 @@ impl MeteredPeer {
         self.leave(now, Some(reason));
     }
 
-    pub(super) fn finished(&mut self) {
-        let Phase::Leaving { channel, reason } = &mut self.phase else {
+    pub(super) fn finished(&mut self, now: Instant) {
+        // The connection to the server may end by itself while others are waited for.
+        let peers: Vec<PeerId> = self.roster.ids().cloned().collect();
+        for peer in peers {
+            self.close_remote(now, &peer);
+        }
+        let Phase::Leaving { channel, reason, .. } = &mut self.phase else {
             return;
         };
         let left = Event::Left { peer_id: self.peer_id.clone(), channel: channel.take(), reason: reason.take() };

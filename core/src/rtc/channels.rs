@@ -1,7 +1,7 @@
 //! Data channels: opening, closing, and messages that wait for room (RFC 8831, RFC 8832).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::Rtc;
 use str0m::channel::{ChannelConfig, ChannelData, ChannelId, Reliability as StrReliability};
@@ -29,6 +29,10 @@ const MAX_BOOTSTRAPS: u16 = 256;
 /// closed at once, and counted. Each may have 128 KiB.
 const MAX_REMOTE_NAME_BYTES: usize = 1024 * 1024;
 
+/// How long a channel may stay unopened on a connection that is up before that is reported: a lost offer or answer is made
+/// up for after 15 s, and lost packets after some seconds.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// `str0m` doesn't know it yet.
@@ -45,6 +49,17 @@ struct Channel {
     state: State,
     outbox: Outbox,
     stats: DataChannelStats,
+    opening: Opening,
+}
+
+/// How long a channel has been waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// The connection is not up, nothing is agreed on, or the channel is open.
+    NotTimed,
+    /// Until then.
+    Until(Instant),
+    Overdue,
 }
 
 impl Channel {
@@ -130,9 +145,37 @@ impl Channels {
     fn insert(&mut self, info: ChannelInfo, state: State, limits: Limits) {
         let id = info.channel;
         let outbox = Outbox::new(limits, matches!(info.reliability, Reliability::MaxLifetime(_)));
-        let channel = Channel { info, state, outbox, stats: DataChannelStats::new(id) };
+        let channel = Channel { info, state, outbox, stats: DataChannelStats::new(id), opening: Opening::NotTimed };
         // A map has room for eleven at once; most have one.
         self.channels.insert(id, Box::new(channel));
+    }
+
+    /// Gives the next channel that has been waited for in vain for too long, once each. The time starts again whenever it
+    /// does not count.
+    pub(super) fn overdue(&mut self, now: Instant, counts: bool) -> Option<DataChannelId> {
+        let mut channels = self.channels.values_mut();
+        channels.find_map(|channel| {
+            let times = counts && !matches!(channel.state, State::Open(_));
+            channel.opening = match channel.opening {
+                Opening::Until(at) if times && at <= now => {
+                    channel.opening = Opening::Overdue;
+                    return Some(channel.info.channel);
+                }
+                Opening::NotTimed if times => Opening::Until(now + OPEN_TIMEOUT),
+                Opening::Until(_) if !times => Opening::NotTimed,
+                opening => opening,
+            };
+            None
+        })
+    }
+
+    /// When [`overdue`](Self::overdue) may give another.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let due = |channel: &Channel| match channel.opening {
+            Opening::Until(at) => Some(at),
+            Opening::NotTimed | Opening::Overdue => None,
+        };
+        self.channels.values().filter_map(|channel| due(channel)).min()
     }
 
     fn next_id(&mut self) -> DataChannelId {
@@ -186,11 +229,27 @@ impl Channels {
     pub(super) fn close(&mut self, channel: DataChannelId, out: &mut VecDeque<Output>) {
         if let Some(mut channel) = self.channels.remove(&channel) {
             channel.release(out);
+            let is_open = matches!(channel.state, State::Open(_));
             if let Some(id) = channel.id() {
                 let Channel { info: ChannelInfo { negotiated, .. }, outbox, .. } = *channel;
-                let outbox = (!outbox.is_handed_over()).then(|| Box::new(outbox));
+                let outbox = (is_open && outbox.is_busy()).then(|| Box::new(outbox));
                 self.closing.push(Closing { id, negotiated, asked: false, outbox });
             }
+        }
+    }
+
+    /// Whether something that was taken on is not acknowledged.
+    pub(super) fn is_unsent(&self) -> bool {
+        let open = self.channels.values().filter(|channel| matches!(channel.state, State::Open(_)));
+        open.map(|channel| &channel.outbox).any(Outbox::has_taken_on)
+            || self.closing.iter().any(|closing| closing.outbox.is_some())
+    }
+
+    /// Ends every channel for its user. What was taken on still goes out.
+    pub(super) fn close_each(&mut self, out: &mut VecDeque<Output>) {
+        let channels: Vec<DataChannelId> = self.channels.keys().copied().collect();
+        for channel in channels {
+            self.close(channel, out);
         }
     }
 
@@ -423,7 +482,8 @@ fn to_str0m(reliability: Reliability) -> StrReliability {
     match reliability {
         Reliability::Reliable => StrReliability::Reliable,
         Reliability::MaxRetransmits(retransmits) => StrReliability::MaxRetransmits { retransmits },
-        Reliability::MaxLifetime(lifetime) => StrReliability::MaxPacketLifetime { lifetime },
+        // sctp-proto 0.10 drops messages with a lifetime of 0 before it sends them. Browsers send them once.
+        Reliability::MaxLifetime(lifetime) => StrReliability::MaxPacketLifetime { lifetime: lifetime.max(1) },
     }
 }
 

@@ -101,7 +101,7 @@ impl Connection {
         options: DataChannelOptions,
     ) -> Result<DataChannelId, OpenChannelError> {
         self.input(now, |this| {
-            if this.is_closed() {
+            if this.is_closing() {
                 return Err(OpenChannelError::Closed);
             }
             let channel = this.channels.open(this.rtc.as_deref_mut(), options)?;
@@ -115,7 +115,7 @@ impl Connection {
     /// sends; else none does.
     ///
     /// # Errors
-    /// If the channel is closed, too many messages wait, or the message is empty or too large.
+    /// If the channel is closed, too many messages wait, or the message is too large.
     pub fn send(
         &mut self,
         now: Instant,
@@ -123,7 +123,7 @@ impl Connection {
         channel: DataChannelId,
         message: ChannelMessage,
     ) -> Result<(), DataChannelError> {
-        if self.is_closed() {
+        if self.is_closing() {
             return Err(DataChannelError::Closed);
         }
         self.input(now, |this| this.channels.send(request, channel, message))

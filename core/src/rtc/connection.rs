@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::{Candidate, IceConnectionState, Input, Rtc, RtcConfig};
 use tracing::{debug, warn};
@@ -66,6 +66,8 @@ pub struct Connection {
     pub(super) handshake: Handshake,
     pub(super) silence: Silence,
     pub(super) outage: Outage,
+    /// The user has closed it. It ends once what was taken on is acknowledged, at the latest then.
+    pub(super) closing_until: Option<Instant>,
     /// Drained by the embedder after each input, which therefore bounds it.
     pub(super) outputs: VecDeque<Output>,
     pub(super) early: Early,
@@ -109,6 +111,7 @@ impl Connection {
             handshake: Handshake::default(),
             silence,
             outage: Outage::default(),
+            closing_until: None,
             outputs: VecDeque::new(),
             early: Early::default(),
             counters: Counters::default(),
@@ -217,6 +220,32 @@ impl Connection {
         });
     }
 
+    /// Ends the connection as [`close`](Self::close) does, once the other side has acknowledged what was taken on from the data
+    /// channels, or after `limit`. Ends it at once if there is nothing of the kind, or no connection. The data channels are
+    /// closed, and sends that wait end with an error, at once.
+    pub fn close_when_sent(&mut self, now: Instant, limit: Duration) {
+        self.input(now, |this| {
+            let is_up = matches!(this.state, ConnectionState::Connected | ConnectionState::Reconnecting);
+            if this.closing_until.is_none() && is_up {
+                this.channels.close_each(&mut this.outputs);
+                this.closing_until = Some(this.now + limit);
+            }
+        });
+        if self.closing_until.is_none() {
+            self.close(now);
+        }
+    }
+
+    /// Whether a data channel has accepted something that the other side has not acknowledged.
+    pub fn is_unsent(&self) -> bool {
+        self.channels.is_unsent()
+    }
+
+    /// Whether the user has closed it.
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closed() || self.closing_until.is_some()
+    }
+
     /// Ends the connection: waiting messages end with an error, the data channels are reported closed, the other side
     /// is told, and the state becomes closed. Nothing comes after that. Does nothing if it is closed already.
     pub fn close(&mut self, now: Instant) {
@@ -240,7 +269,8 @@ impl Connection {
                 let silence = (self.state == ConnectionState::Connected).then(|| self.silence.due());
                 let transport = [self.rtc_timeout, self.handshake.poll_timeout(), silence, self.outage.poll_timeout()];
                 let negotiation = [self.ladder.poll_timeout(), self.negotiation_timeout()];
-                transport.into_iter().chain(negotiation).flatten().min()
+                let own = [self.channels.poll_timeout(), self.closing_until];
+                transport.into_iter().chain(negotiation).chain(own).flatten().min()
             }
         }
     }
@@ -294,6 +324,7 @@ impl Connection {
     }
 
     pub(super) fn end(&mut self) {
+        self.closing_until = None;
         self.rtc = None;
         self.early_candidates.clear();
         self.negotiation.end();

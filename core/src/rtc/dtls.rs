@@ -3,7 +3,7 @@
 //! `str0m` begins the handshake as soon as the two sides agree, which may be minutes before ICE finds a way. Left to its
 //! defaults, the handshake would have failed by then, and the connection with it, while ICE restarts are still to come.
 //!
-//! It is also where the packets of SCTP can be seen.
+//! It is also where the packets of SCTP pass, through [`Filter`].
 //!
 //! `str0m` 0.25 passes on errors of its DTLS as text only, and gives no access to the instance except to the version of the
 //! protocol. So the instance tells its last error as a version that does not exist, until the next datagram.
@@ -20,7 +20,7 @@ use str0m::crypto::{CryptoError, CryptoProvider};
 
 use super::alert::DtlsAlert;
 use super::failure::{HandshakeProblem, TransportFailure};
-use super::streams;
+use super::sctp::Filter;
 
 /// How long a message of the handshake may stay unanswered at first before it is sent again; twice as long each time.
 const FIRST_RETRANSMIT: Duration = Duration::from_millis(200);
@@ -31,6 +31,15 @@ const RETRANSMITS: usize = 19;
 /// How long the whole handshake may take. When it is given up is for the ICE restart ladder to say, and even after that the
 /// other side may restart.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// Tells the DTLS instance that the descriptions agree on data channels. `str0m` 0.25 gives no way to the instance but this:
+/// a datagram of a content type that DTLS does not have (RFC 9147, section 4.1). See [`is_command`].
+pub(super) const BEGIN_SCTP: &[u8] = &[63, b'S', b'C', b'T', b'P'];
+
+/// Whether a datagram is one that only the connection itself may hand in.
+pub(super) fn is_command(datagram: &[u8]) -> bool {
+    datagram == BEGIN_SCTP
+}
 
 /// The cryptography of `str0m`, with handshakes that wait for ICE.
 pub(super) fn crypto_provider() -> CryptoProvider {
@@ -68,7 +77,7 @@ impl DtlsProvider for Patient {
             DtlsVersion::Dtls13 => dimpl::Dtls::new_13(config, certificate, now),
             _ => dimpl::Dtls::new_auto(config, certificate, now),
         };
-        Ok(Box::new(Instance { dtls, connected: false, report: None }))
+        Ok(Box::new(Instance { dtls, sctp: Filter::new(now), connected: false, report: None }))
     }
 }
 
@@ -128,11 +137,21 @@ impl Report {
 
 struct Instance {
     dtls: dimpl::Dtls,
+    sctp: Filter,
     connected: bool,
     report: Option<Report>,
 }
 
 impl Instance {
+    /// Sends what the filter has for the other side. What DTLS does not take is lost, and repeated.
+    fn send_outbound(&mut self) {
+        while let Some(packet) = self.sctp.next_outbound() {
+            if let Err(error) = self.dtls.send_application_data(&packet) {
+                tracing::debug!(%error, "a packet of SCTP is not sent");
+            }
+        }
+    }
+
     /// What to think of an error, after a datagram with `told` in it.
     fn failed(&self, error: &DtlsImplError, told: Option<DtlsAlert>) -> Option<Report> {
         let failure = TransportFailure::of(error)?;
@@ -155,6 +174,10 @@ impl DtlsInstance for Instance {
     }
 
     fn handle_packet(&mut self, packet: &[u8]) -> Result<(), DtlsImplError> {
+        if is_command(packet) {
+            self.sctp.begin();
+            return Ok(());
+        }
         let told = DtlsAlert::unprotected(packet);
         let result = self.dtls.handle_packet(packet);
         match (&result, told) {
@@ -173,19 +196,26 @@ impl DtlsInstance for Instance {
     }
 
     fn poll_output<'a>(&mut self, buffer: &'a mut [u8]) -> DtlsOutput<'a> {
+        self.send_outbound();
+        if let Some(packet) = self.sctp.next_inbound() {
+            let Some(place) = buffer.get_mut(..packet.len()) else { return DtlsOutput::ApplicationData(&[]) };
+            place.copy_from_slice(&packet);
+            return DtlsOutput::ApplicationData(place);
+        }
         match self.dtls.poll_output(buffer) {
-            DtlsOutput::ApplicationData(packet) if streams::is_out_of_range(packet) => {
-                tracing::debug!("data on a stream of too large a number dropped");
-                DtlsOutput::ApplicationData(&[])
+            DtlsOutput::ApplicationData(packet) if !self.sctp.received(packet) => DtlsOutput::ApplicationData(&[]),
+            DtlsOutput::Connected => {
+                self.connected = true;
+                self.sctp.connected(self.dtls.is_active());
+                DtlsOutput::Connected
             }
-            output => {
-                self.connected |= matches!(output, DtlsOutput::Connected);
-                output
-            }
+            DtlsOutput::Timeout(at) => DtlsOutput::Timeout(self.sctp.poll_timeout().map_or(at, |due| due.min(at))),
+            output => output,
         }
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {
+        self.sctp.handle_timeout(now);
         let result = self.dtls.handle_timeout(now);
         if let Err(error) = &result {
             self.report = TransportFailure::of(error).map(|failure| Report { failure, certain: true });
@@ -194,7 +224,10 @@ impl DtlsInstance for Instance {
     }
 
     fn send_application_data(&mut self, data: &[u8]) -> Result<usize, DtlsImplError> {
-        self.dtls.send_application_data(data)
+        let Some(packet) = self.sctp.sent(data) else { return Ok(data.len()) };
+        let accepted = self.dtls.send_application_data(&packet)?;
+        // As much as was given, or nothing.
+        Ok(if accepted == packet.len() { data.len() } else { 0 })
     }
 
     fn is_active(&self) -> bool {
@@ -229,7 +262,7 @@ mod tests {
         let certificate = Patient.generate_certificate().unwrap();
         let config = Arc::new(dimpl::Config::builder().build().unwrap());
         let dtls = dimpl::Dtls::new_12(config, certificate, Instant::now());
-        let mut instance = Instance { dtls, connected: false, report: None };
+        let mut instance = Instance { dtls, sctp: Filter::new(Instant::now()), connected: false, report: None };
         let alert = DtlsAlert::new(80);
         let told = DtlsImplError::SecurityError(dimpl::SecurityError::FatalAlert { description: 80 });
         let failure = TransportFailure::AlertReceived(alert);

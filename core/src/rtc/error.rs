@@ -2,6 +2,7 @@
 
 use super::failure::TransportFailure;
 use super::kinds::CandidateKinds;
+use crate::ids::DataChannelId;
 use crate::media::Codec;
 
 /// Why a frame was not sent.
@@ -109,9 +110,6 @@ pub enum DataChannelError {
     /// The channel was closed, by either side, before the message could be sent.
     #[error("the data channel was closed")]
     Closed,
-    /// The message is empty. The SCTP implementation beneath loses such messages without a word.
-    #[error("empty messages cannot be sent")]
-    Empty,
     /// As many messages wait as may wait.
     #[error("{queued} messages wait in the data channel already; at most {cap} may")]
     Overflow {
@@ -213,6 +211,15 @@ pub enum NegotiationError {
     /// makes an offer of its own.
     #[error("the other side does not answer")]
     Unanswered,
+    /// A data channel of ours is not open though the connection has been up, with no offer unanswered, for 30 s: the other
+    /// side refuses data channels or does not answer. It keeps being tried, and
+    /// [`Event::ChannelOpened`](super::Event::ChannelOpened) still follows if it opens.
+    /// Reported once for each channel.
+    #[error("a data channel is not open after 30 s on a connection that is up")]
+    ChannelNotOpen {
+        /// The channel.
+        channel: DataChannelId,
+    },
     /// The other side collided with our offers so often that data channels are given up.
     #[error("too many colliding offers")]
     TooManyCollisions,

@@ -79,9 +79,9 @@ pub enum Reliability {
     /// Until it arrives.
     #[default]
     Reliable,
-    /// At most this many times again.
+    /// At most this many times again: with 0, each message is sent once.
     MaxRetransmits(u16),
-    /// For at most this many milliseconds.
+    /// For at most this many milliseconds. 0 counts as 1: each message is sent once, unless it has to wait for others.
     MaxLifetime(u16),
 }
 

@@ -9,6 +9,7 @@ use str0m::channel::ChannelId;
 use super::error::DataChannelError;
 use super::options::MAX_BUFFERED_OVER_ALL_CHANNELS;
 use super::output::{ChannelMessage, Output};
+use super::sctp::messages::handed_over;
 use super::window::Window;
 use crate::ids::RequestId;
 
@@ -72,10 +73,7 @@ impl Outbox {
         message: ChannelMessage,
         remote_max: usize,
     ) -> Result<(), DataChannelError> {
-        let size = message.as_bytes().len();
-        if size == 0 {
-            return Err(DataChannelError::Empty);
-        }
+        let size = size(&message);
         let max = self.limits.max_buffered.min(remote_max);
         if size > max {
             return Err(DataChannelError::TooLarge { size, max });
@@ -128,9 +126,9 @@ impl Outbox {
         self.waiting_bytes = 0;
     }
 
-    /// Whether all that was taken on is in `str0m`'s hands.
-    pub(super) fn is_handed_over(&self) -> bool {
-        self.taken == 0
+    /// Whether anything that was taken on is not acknowledged, as far as is known.
+    pub(super) fn has_taken_on(&self) -> bool {
+        self.taken > 0 || self.on_their_way > 0
     }
 
     /// Sees what is still on its way. Gives whether the bytes that were taken on have come down to the low mark.
@@ -159,7 +157,7 @@ impl Outbox {
         mut sent: impl FnMut(usize),
     ) {
         while let Some((request, message)) = self.queue.get(self.taken) {
-            let (request, size, buffered) = (*request, message.as_bytes().len(), self.buffered());
+            let (request, size, buffered) = (*request, size(message), self.buffered());
             if self.blocked && buffered > self.limits.low_water {
                 return;
             }
@@ -176,7 +174,7 @@ impl Outbox {
                 self.taken += 1;
                 self.taken_bytes = self.taken_bytes.saturating_add(size);
                 self.high |= self.buffered() > self.limits.low_water;
-                sent(size);
+                sent(message.as_bytes().len());
                 Ok(())
             };
             self.waiting_bytes = self.waiting_bytes.saturating_sub(size);
@@ -191,13 +189,14 @@ impl Outbox {
         }
         let Some((_, message)) = self.queue.front() else { return Step::Done };
         let Some(mut channel) = rtc.channel(id) else { return Step::Done };
-        match channel.write(matches!(message, ChannelMessage::Binary(_)), message.as_bytes()) {
+        let (binary, bytes) = handed_over(message);
+        match channel.write(binary, bytes) {
             Ok(true) => {}
             // The room all channels share is used up; there will be more when something is acknowledged.
             Ok(false) => return Step::Done,
             Err(_) => return Step::Failed,
         }
-        let size = message.as_bytes().len();
+        let size = bytes.len();
         self.queue.pop_front();
         self.taken -= 1;
         self.taken_bytes = self.taken_bytes.saturating_sub(size);
@@ -207,4 +206,9 @@ impl Outbox {
         }
         Step::Wrote
     }
+}
+
+/// Bytes that a message takes in the buffer: an empty one goes out as one byte.
+fn size(message: &ChannelMessage) -> usize {
+    handed_over(message).1.len()
 }

@@ -72,6 +72,9 @@ impl Connection {
     }
 
     fn receive(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
+        if dtls::is_command(datagram) {
+            return bump(&mut self.counters.refused_datagrams);
+        }
         let at = self.now;
         if is_dtls(datagram) {
             self.handshake.received(local, remote);
@@ -108,6 +111,15 @@ impl Connection {
         if self.troubles >= MAX_TROUBLES {
             self.fail(TransportFailure::Internal);
         }
+    }
+
+    /// The descriptions agree on data channels: SCTP may begin.
+    pub(super) fn begin_sctp(&mut self) {
+        let (at, any) = (self.now, SocketAddr::from(([0, 0, 0, 0], 0)));
+        self.change(|rtc| {
+            let receive = Receive::new(Protocol::Udp, any, any, dtls::BEGIN_SCTP).ok()?;
+            rtc.handle_input(Input::Receive(at, receive)).ok()
+        });
     }
 
     /// One change of `str0m`'s, drained before the next, as it demands. `None` if the connection is closed.
@@ -255,6 +267,20 @@ impl Connection {
         self.follow_silence();
         self.follow_outage();
         self.follow_tracks();
+        self.follow_channels();
+    }
+
+    fn follow_channels(&mut self) {
+        // An offer that is not answered is made again, and reported.
+        let counts = self.state == ConnectionState::Connected && !self.negotiation.is_offering();
+        while let Some(channel) = self.channels.overdue(self.now, counts) {
+            self.error(NegotiationError::ChannelNotOpen { channel });
+        }
+        if let Some(until) = self.closing_until
+            && (self.now >= until || !self.channels.is_unsent())
+        {
+            self.close(self.now);
+        }
     }
 
     /// Tells which tracks of ours the other side begins or ceases to receive.

@@ -67,9 +67,7 @@ impl ByteStream {
 fn io_error(error: DataChannelError) -> io::Error {
     let kind = match error {
         DataChannelError::NoSuchChannel | DataChannelError::Closed => io::ErrorKind::BrokenPipe,
-        DataChannelError::TooLarge { .. } | DataChannelError::Empty | DataChannelError::LowWater { .. } => {
-            io::ErrorKind::InvalidInput
-        }
+        DataChannelError::TooLarge { .. } | DataChannelError::LowWater { .. } => io::ErrorKind::InvalidInput,
         DataChannelError::Overflow { .. } => io::ErrorKind::Other,
     };
     io::Error::new(kind, error)

@@ -161,8 +161,8 @@ impl DataChannel {
         self.inner.state.until(|state| (state == ChannelState::Closed).then_some(())).await;
     }
 
-    /// Sends a message: a `String` or `&str` as text, bytes as binary, or a [`ChannelMessage`]. Done once the message is
-    /// in the transport's hands; it waits while too much is on its way already. Sends end one by one, in the order they
+    /// Sends a message, which may be empty: a `String` or `&str` as text, bytes as binary, or a [`ChannelMessage`]. Done
+    /// once the message is in the transport's hands; it waits while too much is on its way already. Sends end one by one, in the order they
     /// were begun.
     ///
     /// Cancellation: a send that has begun goes on without the future.
@@ -212,8 +212,10 @@ impl DataChannel {
         let _low_or_closed = self.on_buffered_amount_low().next().await;
     }
 
-    /// Closes it. Sends that wait end with an error. Done once closing has begun; [`closed`](Self::closed) waits for its
-    /// end. Cancellation: the channel may close.
+    /// Closes it. Sends that wait end with an error; messages that [`send`](Self::send) has accepted still arrive, and the
+    /// other side's channel closes after them. Done once closing has begun; [`closed`](Self::closed) waits for its end
+    /// on this side. [`MeteredPeer::close`](crate::MeteredPeer::close) waits for the messages too. Cancellation: the
+    /// channel may close.
     pub async fn close(&self) {
         let (peer, channel) = (self.inner.peer.clone(), self.inner.id);
         let _gone = ask_weak(&self.inner.commands, |reply| Command::CloseChannel { peer, channel, reply }).await;

@@ -98,8 +98,7 @@ impl Outgoing {
 /// is there. Closing flushes and closes the channel, for all its clones.
 ///
 /// An error is told by the next call; it may be that of an earlier message. After
-/// [`Overflow`](DataChannelError::Overflow), [`TooLarge`](DataChannelError::TooLarge) and
-/// [`Empty`](DataChannelError::Empty), the channel lives on. Clones are sinks of their own.
+/// [`Overflow`](DataChannelError::Overflow) and [`TooLarge`](DataChannelError::TooLarge), the channel lives on. Clones are sinks of their own.
 impl<M: Into<OutboundMessage>> Sink<M> for DataChannel {
     type Error = DataChannelError;
 

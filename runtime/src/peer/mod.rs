@@ -36,7 +36,8 @@ use crate::track::{LocalStream, LocalTrack};
 /// others.
 ///
 /// Made with [`api_key`](Self::api_key) or [`token_provider`](Self::token_provider). Clones are the same peer; when the
-/// last one is dropped, it leaves the room as [`close`](Self::close) would.
+/// last one is dropped, it leaves the room as [`close`](Self::close) would, in the background: a program that ends
+/// meanwhile loses what is not sent. Await [`close`](Self::close) at the end of a program.
 pub struct MeteredPeer<R> {
     commands: Sender<Command>,
     shared: Arc<Shared>,
@@ -118,7 +119,10 @@ impl<R> MeteredPeer<R> {
     }
 
     /// Leaves for good, from any state, and waits for the end: the other peers' connections close first, then the one to
-    /// the server, within a second. Calling it again does no harm.
+    /// the server, within a second. Messages that [`DataChannel::send`](crate::DataChannel::send) has accepted still
+    /// arrive: a connection closes once the other side has acknowledged them, or after
+    /// [`close_timeout`](MeteredPeerBuilder::close_timeout), 5 s unless told. Sends that wait end with an error at once.
+    /// Calling it again does no harm.
     ///
     /// Cancellation: the peer closes all the same.
     pub async fn close(&self) {

@@ -3,8 +3,9 @@
 use super::server::Answer;
 use super::world::{World, room, secs};
 use crate::ids::PeerId;
-use crate::peer::{Event, Output, PeerState, SendError};
-use crate::protocol::Payload;
+use crate::peer::{Event, MeteredPeerOptions, Output, PeerState, RemoteEvent, SendError};
+use crate::protocol::{CloseCode, Payload};
+use crate::rtc::{ChannelMessage, ConnectionState, DataChannelOptions, OpenChannelError};
 
 fn left(world: &World) -> (Option<PeerId>, bool, Option<String>) {
     let left: Vec<_> = world.nodes[0]
@@ -129,4 +130,92 @@ fn messages_are_refused_outside_the_room() {
     let mut world = World::new(1);
     world.start_join(0).unwrap();
     assert_eq!(world.call(0, |peer, now| peer.send(now, &payload)), Err(SendError::NotJoined));
+}
+
+/// Two peers, and a data channel of the first's in which 200 messages of 10 kB were accepted.
+fn with_messages_accepted() -> World {
+    let mut world = World::named(2).all_joined();
+    let far = world.id(1);
+    let options = DataChannelOptions { max_buffered_amount: 4 * 1024 * 1024, ..DataChannelOptions::default() };
+    let channel = world.call(0, |peer, now| peer.open_channel(now, &far, options)).unwrap();
+    world.until("the channel is open", |world| {
+        let opened = |event: &RemoteEvent| matches!(event, RemoteEvent::ChannelOpened(_));
+        world.nodes.iter().all(|node| node.remote_events().any(opened))
+    });
+    world.pass(secs(1));
+    world.forget();
+    for n in 0..200 {
+        let message = ChannelMessage::Binary(vec![n; 10_000]);
+        world.call(0, |peer, now| peer.channel_send(now, &far, channel, message)).unwrap();
+    }
+    let accepted = |output: &&Output| matches!(output, Output::ChannelSendDone { result: Ok(()), .. });
+    assert_eq!(world.nodes[0].done.iter().filter(accepted).count(), 200);
+    world
+}
+
+fn numbers_that_came(world: &World) -> Vec<u8> {
+    let number = |event: &RemoteEvent| match event {
+        RemoteEvent::ChannelMessage { message, .. } => Some(message.as_bytes()[0]),
+        _ => None,
+    };
+    world.nodes[1].remote_events().filter_map(number).collect()
+}
+
+#[test]
+fn closing_waits_for_the_messages_that_data_channels_have_accepted() {
+    let mut world = with_messages_accepted();
+    let far = world.id(1);
+    world.call(0, |peer, now| peer.close(now, Some("enough")));
+    assert_eq!(world.nodes[0].peer.state(), PeerState::Leaving);
+    let closed = |event: &RemoteEvent| matches!(event, RemoteEvent::ChannelClosed { .. });
+    assert!(world.nodes[0].remote_events().any(closed), "at once");
+    assert_eq!(world.nodes[0].peer.remote_state(&far), Some(ConnectionState::Connected));
+    let again = world.call(0, |peer, now| peer.open_channel(now, &far, DataChannelOptions::default()));
+    assert_eq!(again, Err(OpenChannelError::Closed));
+    // Whoever comes and goes meanwhile changes nothing.
+    world.inject_presence(0, &["newcomer"], &["newcomer"]);
+    close(&mut world);
+    assert_eq!(numbers_that_came(&world), (0..200).collect::<Vec<u8>>());
+    assert_eq!(left(&world).2.as_deref(), ENOUGH);
+    let states: Vec<_> = world.nodes[0]
+        .remote_events()
+        .filter_map(|event| match event {
+            RemoteEvent::StateChange { to, .. } => Some(*to),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(states, [ConnectionState::Closed]);
+}
+
+#[test]
+fn closing_waits_for_messages_no_longer_than_it_may() {
+    let mut world = with_messages_accepted();
+    world.network_up = false;
+    let start = world.now;
+    world.call(0, |peer, now| peer.close(now, None));
+    world.until_state(0, PeerState::Closed);
+    let took = world.now - start;
+    assert!((secs(5)..=secs(6)).contains(&took), "{took:?}");
+    left(&world);
+}
+
+#[test]
+fn a_connection_to_the_server_that_ends_meanwhile_ends_the_waiting() {
+    let mut world = with_messages_accepted();
+    world.network_up = false;
+    world.call(0, |peer, now| peer.close(now, None));
+    world.close_socket(0, CloseCode(4003));
+    world.until_state(0, PeerState::Closed);
+    left(&world);
+    assert_eq!(world.nodes[0].errors().len(), 0);
+    assert_eq!(world.nodes[0].peer.remote_peers().count(), 0);
+}
+
+#[test]
+fn closing_with_no_time_to_wait_closes_at_once() {
+    let mut world = World::of(vec![MeteredPeerOptions {
+        close_timeout: std::time::Duration::ZERO,
+        ..MeteredPeerOptions::api_key("pk_live_abc")
+    }]);
+    close(&mut world);
 }

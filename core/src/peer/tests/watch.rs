@@ -262,7 +262,8 @@ impl Watch {
             assert!(!matches!(state, PeerState::Joined) || !roster.contains_key(own), "we are not our own peer");
         }
         let in_company = matches!(state, PeerState::Joining | PeerState::Joined | PeerState::Reconnecting);
-        assert!(in_company || roster.is_empty(), "remote peers while {state}");
+        // Those whose data channels have accepted what is not sent are waited for.
+        assert!(in_company || state == PeerState::Leaving || roster.is_empty(), "remote peers while {state}");
         if state == PeerState::Reconnecting {
             let calm = [ConnectionState::Idle, ConnectionState::Connecting, ConnectionState::Reconnecting];
             assert!(roster.values().all(|shown| calm.contains(shown)), "connected while reconnecting: {roster:?}");

@@ -177,6 +177,11 @@ impl Negotiation {
         current.into_iter().chain(next.filter(|next| *next != self.local_ufrag))
     }
 
+    /// Whether an offer of ours is not answered.
+    pub(super) fn is_offering(&self) -> bool {
+        self.offer.is_some()
+    }
+
     #[cfg(test)]
     pub(super) fn sources_for_tests(&self) -> usize {
         self.sources.len()
@@ -191,7 +196,7 @@ impl Negotiation {
 impl Connection {
     #[cfg(test)]
     pub(super) fn is_offering_for_tests(&self) -> bool {
-        self.negotiation.offer.is_some()
+        self.negotiation.is_offering()
     }
 
     pub(super) fn signal(&mut self, signal: Signal) {

@@ -213,7 +213,8 @@ impl Connection {
         if negotiation.remote_fingerprints.is_empty() {
             negotiation.remote_fingerprints.clone_from(&description.fingerprints);
         }
-        if description.application().is_some() && !negotiation.has_application {
+        let begins = description.application().is_some() && !negotiation.has_application;
+        if begins {
             negotiation.has_application = true;
             negotiation.owed_application = None;
             self.channels.set_remote_max(description.max_message_size);
@@ -225,6 +226,9 @@ impl Connection {
         }
         self.ladder.agreed(self.now, restarted, self.state == ConnectionState::Connected);
         self.outputs.extend(events.into_iter().map(Output::Event));
+        if begins {
+            self.begin_sctp();
+        }
         self.negotiation.changed();
     }
 }

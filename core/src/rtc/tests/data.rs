@@ -200,14 +200,167 @@ fn closing_the_connection_says_goodbye_and_then_nothing() {
     assert_eq!(pair.sides[A].events.len(), events);
 }
 
-/// `str0m` would take one and send nothing.
 #[test]
-fn an_empty_message_is_refused() {
-    let (mut pair, channel, _) = opened(named("x"));
-    let now = pair.now;
-    for empty in [text(""), binary([])] {
-        assert_eq!(pair.connection(A).send(now, RequestId(1), channel, empty), Err(DataChannelError::Empty));
+fn empty_messages_arrive_among_others_both_ways() {
+    let reliable = [(Reliability::Reliable, true), (Reliability::Reliable, false)];
+    let partial = [(Reliability::MaxRetransmits(20), true), (Reliability::MaxLifetime(5000), false)];
+    for (reliability, ordered) in reliable.into_iter().chain(partial) {
+        let (mut pair, ours, theirs) = opened(DataChannelOptions { reliability, ordered, ..named("x") });
+        let mut count = 0;
+        pair.lost = Some(Box::new(move |_, datagram| {
+            count += 1;
+            (20..64).contains(&datagram[0]) && count % 7 == 0
+        }));
+        let messages = [text(""), binary([]), binary([0]), text("\0"), binary([0xff]), text("x"), text(""), binary([])];
+        for (side, channel) in [(A, ours), (B, theirs)] {
+            for (n, message) in (0..).zip(&messages) {
+                pair.send(side, n, channel, message.clone());
+            }
+            pair.send(side, 99, channel, binary(vec![5; 20_000]));
+        }
+        pair.run_until(|pair| pair.sides.iter().all(|side| side.messages().len() == messages.len() + 1));
+        for side in &pair.sides {
+            let mut came = side.messages();
+            let mut sent: Vec<_> = messages.iter().cloned().chain([binary(vec![5; 20_000])]).collect();
+            if !ordered {
+                came.sort_by_key(|message| format!("{message:?}{:?}", message.as_bytes().first()));
+                sent.sort_by_key(|message| format!("{message:?}{:?}", message.as_bytes().first()));
+            }
+            assert_eq!(came, sent);
+            assert_eq!(side.connection.counters().malformed_messages, 0);
+        }
+        pair.run_for(Duration::from_secs(10));
+        assert_eq!(pair.connection(A).buffered_amount(ours), Some(0));
     }
+}
+
+#[test]
+fn empty_messages_fill_the_buffer_too() {
+    let (mut pair, channel, _) = opened(DataChannelOptions { max_buffered_amount: 100, ..named("x") });
+    pair.link_up = false;
+    for n in 0..200 {
+        pair.send(A, n, channel, text(""));
+    }
+    pair.drain();
+    assert_eq!(pair.sides[A].done.len(), 100);
+    assert_eq!(pair.connection(A).buffered_amount(channel), Some(200));
+}
+
+#[test]
+fn without_a_lifetime_or_retransmissions_each_message_is_sent_once() {
+    for reliability in [
+        Reliability::MaxLifetime(0),
+        Reliability::MaxLifetime(1),
+        Reliability::MaxLifetime(2),
+        Reliability::MaxRetransmits(0),
+    ] {
+        for ordered in [true, false] {
+            for opener in [A, B] {
+                let mut pair = Pair::new();
+                open(&mut pair, opener, DataChannelOptions { reliability, ordered, ..named("x") });
+                pair.run_until(|pair| pair.sides.iter().all(|side| !side.opened().is_empty()));
+                pair.run_for(Duration::from_secs(1));
+                // The side that the channel was opened to sends likewise.
+                for side in [A, B] {
+                    let channel = pair.sides[side].opened()[0].channel;
+                    for n in 0..20 {
+                        pair.send(side, n, channel, binary(vec![n as u8; 1000]));
+                        pair.run_for(Duration::from_millis(40));
+                    }
+                    let came = pair.sides[1 - side].messages().len();
+                    assert_eq!(came, 20, "{reliability:?}, {ordered}, {opener}");
+                }
+                // What is lost is not sent again.
+                pair.link_up = false;
+                let channel = pair.sides[A].opened()[0].channel;
+                pair.send(A, 99, channel, binary([1; 1000]));
+                pair.run_for(Duration::from_millis(50));
+                pair.link_up = true;
+                pair.run_for(Duration::from_secs(20));
+                assert_eq!(pair.sides[B].messages().len(), 20);
+                assert_eq!(pair.connection(A).buffered_amount(channel), Some(0));
+            }
+        }
+    }
+}
+
+#[test]
+fn closing_waits_for_what_was_accepted() {
+    let (mut pair, ours, theirs) = opened(DataChannelOptions { max_buffered_amount: 4_000_000, ..named("x") });
+    pair.link_rate = Some(20_000_000);
+    lossy(&mut pair, 50);
+    for n in 0..200 {
+        pair.send(A, n, ours, binary([n as u8; 10_000]));
+    }
+    pair.drain();
+    assert_eq!(pair.sides[A].done.len(), 200);
+    let now = pair.now;
+    assert!(pair.connection(A).is_unsent());
+    pair.connection(A).close_when_sent(now, Duration::from_secs(20));
+    pair.connection(A).close_when_sent(now, Duration::from_secs(1));
+    pair.drain();
+    assert_eq!(pair.sides[A].closed_channels(), [ours], "at once for its user");
+    assert_eq!(pair.connection(A).send(now, RequestId(1), ours, text("x")), Err(DataChannelError::Closed));
+    assert_eq!(pair.connection(A).open_channel(now, named("y")), Err(OpenChannelError::Closed));
+    assert_eq!(pair.sides[A].connection.state(), ConnectionState::Connected);
+    pair.run_until(|pair| pair.both(ConnectionState::Closed));
+    assert!(pair.now - now < Duration::from_secs(20), "{:?}", pair.now - now);
+    assert_eq!(numbers(&pair), (0..200).collect::<Vec<u8>>());
+    assert_eq!(pair.sides[B].closed_channels(), [theirs]);
+    assert!(pair.sides[B].events.contains(&Event::ClosedByRemote));
+    assert_eq!((pair.sides[A].errors(), pair.sides[B].errors()), (vec![], vec![]));
+    assert_eq!(pair.connection(A).poll_timeout(), None);
+}
+
+#[test]
+fn closing_waits_for_a_channel_that_was_closed_before() {
+    let (mut pair, ours, _) = opened(DataChannelOptions { max_buffered_amount: 4_000_000, ..named("x") });
+    pair.link_rate = Some(20_000_000);
+    for n in 0..50 {
+        pair.send(A, n, ours, binary([n as u8; 10_000]));
+    }
+    let now = pair.now;
+    pair.connection(A).close_channel(now, ours);
+    pair.connection(A).close_when_sent(now, Duration::from_secs(20));
+    pair.run_until(|pair| pair.both(ConnectionState::Closed));
+    assert_eq!(numbers(&pair), (0..50).collect::<Vec<u8>>());
+}
+
+#[test]
+fn closing_waits_no_longer_than_it_may_and_not_for_nothing() {
+    let (mut pair, ours, _) = opened(named("x"));
+    pair.link_up = false;
+    pair.send(A, 1, ours, text("x"));
+    let now = pair.now;
+    pair.connection(A).close_when_sent(now, Duration::from_secs(3));
+    pair.run_until(|pair| pair.sides[A].connection.state() == ConnectionState::Closed);
+    assert_eq!(pair.now - now, Duration::from_secs(3));
+
+    let (mut pair, ..) = opened(named("x"));
+    let now = pair.now;
+    pair.connection(A).close_when_sent(now, Duration::from_secs(3));
+    assert_eq!(pair.sides[A].connection.state(), ConnectionState::Closed);
+
+    let mut pair = Pair::new();
+    let channel = open(&mut pair, A, named("x"));
+    pair.send(A, 1, channel, text("never accepted"));
+    let now = pair.now;
+    pair.connection(A).close_when_sent(now, Duration::from_secs(3));
+    pair.drain();
+    assert_eq!(pair.sides[A].done, [(1, Err(DataChannelError::Closed))]);
+    assert_eq!(pair.sides[A].connection.state(), ConnectionState::Closed);
+}
+
+#[test]
+fn closing_ends_when_the_other_side_closes() {
+    let (mut pair, ours, _) = opened(named("x"));
+    pair.link_delay = Duration::from_millis(500);
+    pair.send(A, 1, ours, text("x"));
+    let now = pair.now;
+    pair.connection(A).close_when_sent(now, Duration::from_secs(30));
+    pair.connection(B).close(now);
+    pair.run_until(|pair| pair.sides[A].connection.state() == ConnectionState::Closed);
+    assert!(pair.now - now < Duration::from_secs(2));
 }
 
 /// Loses some of the larger datagrams of A's, which are those with messages.

@@ -10,6 +10,7 @@ mod hostile;
 mod lateness;
 mod media;
 mod negotiation;
+mod opening;
 mod outage;
 mod pair;
 mod random;
