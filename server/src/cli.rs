@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use metered_realtime_server::{
-    ChannelPattern, ConfigError, Limits, Permission, Permissions, PublishableKey, ServerConfig, SigningSecret,
+    ChannelPattern, ConfigError, ConfigFileError, Permission, Permissions, PublishableKey, ServerConfig, SigningSecret,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Where to listen, as HOST:PORT; port 0 lets the system choose
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
+    /// A configuration file in TOML, with keys, secrets, relays and limits; read again on SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// A publishable key to take (pk_live_…); may be given more than once
     #[arg(long, value_name = "PK")]
     key: Vec<SecretString>,
@@ -46,9 +49,9 @@ pub(crate) struct Options {
     /// A file with secrets whose tokens to take, one to a line; may be given more than once
     #[arg(long, value_name = "FILE")]
     secret_file: Vec<PathBuf>,
-    /// Connections at a time
-    #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections)]
-    max_connections: usize,
+    /// Connections at a time; 16384 if neither this nor the configuration file says
+    #[arg(long, value_name = "N")]
+    max_connections: Option<usize>,
     /// What to log to standard error: a level, or target=level, comma-separated
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log: String,
@@ -60,6 +63,9 @@ pub(crate) enum UsageError {
     /// A credential, which is not shown.
     #[error("--{0}")]
     Credential(#[from] ConfigError),
+    /// The configuration file.
+    #[error("--config {0}")]
+    File(#[from] ConfigFileError),
     /// A credential of the environment, which is not shown.
     #[error("{SECRETS}: {0}")]
     Environment(ConfigError),
@@ -94,8 +100,8 @@ pub(crate) enum UsageError {
 }
 
 impl Options {
-    /// Checks every option.
-    pub(crate) fn read(&self) -> Result<(ServerConfig, EnvFilter), UsageError> {
+    /// Checks every option. Gives what to serve, what to log, and whether this is development mode.
+    pub(crate) fn read(&self) -> Result<(ServerConfig, EnvFilter, bool), UsageError> {
         let value = |option, value: &str, allowed| UsageError::Value { option, value: redact(value), allowed };
         let addresses: Vec<_> = self.listen.to_socket_addrs().into_iter().flatten().collect();
         if addresses.is_empty() {
@@ -106,7 +112,7 @@ impl Options {
             let allowed = "must be a level (error, warn, info, debug, trace, off) or target=level, comma-separated";
             value("log", &self.log, allowed)
         })?;
-        if self.max_connections == 0 {
+        if self.max_connections == Some(0) {
             return Err(value("max-connections", "0", "must be at least 1"));
         }
         let channels: Vec<&str> = self.key_channels.split(',').map(str::trim).collect();
@@ -122,7 +128,13 @@ impl Options {
                 "must be some of publish, subscribe, presence, send, comma-separated",
             )
         })?;
-        let mut config = ServerConfig::new().max_connections(self.max_connections);
+        let mut config = match &self.config {
+            Some(file) => ServerConfig::from_file(file)?,
+            None => ServerConfig::new(),
+        };
+        if let Some(connections) = self.max_connections {
+            config = config.max_connections(connections);
+        }
         for key in &self.key {
             let key = PublishableKey::new(key.expose_secret());
             config = config.key(key.channels(channels.iter().copied()).permissions(actions));
@@ -131,12 +143,15 @@ impl Options {
             config = config.secret(secret);
         }
         config.check_credentials()?;
-        let development = config.keys.is_empty() && config.secrets.is_empty();
+        let development = is_development(&config);
         if development && !addresses.iter().all(|address| address.ip().is_loopback()) {
             let allowed = "without --key and secrets it must be a loopback address, such as 127.0.0.1:8080";
             return Err(value("listen", &self.listen, allowed));
         }
-        Ok((config, filter))
+        if development {
+            config = config.key(PublishableKey::new(crate::DEVELOPMENT_KEY));
+        }
+        Ok((config, filter, development))
     }
 
     fn secrets(&self) -> Result<Vec<SigningSecret>, UsageError> {
@@ -178,6 +193,11 @@ impl Options {
             }
         }
     }
+}
+
+/// Whether nothing is given that lets anybody in.
+fn is_development(config: &ServerConfig) -> bool {
+    config.keys.is_empty() && config.secrets.is_empty()
 }
 
 fn read_secrets(path: &Path) -> io::Result<SecretString> {
@@ -247,9 +267,9 @@ mod tests {
     fn keys_have_the_scope_that_is_given() {
         let options =
             ["x", "--key", "pk_live_a", "--key-channels", "lobby, rooms/*", "--key-actions", "subscribe,presence"];
-        let (config, _) = Options::try_parse_from(options).unwrap().read().unwrap();
+        let (config, ..) = Options::try_parse_from(options).unwrap().read().unwrap();
         assert!(config.unscoped_keys().is_empty());
-        let (config, _) = Options::try_parse_from(["x", "--key", "pk_live_a"]).unwrap().read().unwrap();
+        let (config, ..) = Options::try_parse_from(["x", "--key", "pk_live_a"]).unwrap().read().unwrap();
         assert_eq!(config.unscoped_keys().len(), 1);
     }
 

@@ -43,6 +43,7 @@
 //! | texts waiting for all readers | [`Limits::outbound_total`] | close 1008 for queues longer than what is left |
 //! | bytes read from a client that takes nothing, and so the pongs for it | 64 KiB | it is not read until it takes something; without a pong it is closed with 1008 after 40 s |
 //! | read buffer of a WebSocket | 4 KiB, and the message that is being read | see inbound message |
+//! | bytes of a connection whose close is not answered yet | 4 MiB, 5 s | as an ended connection |
 //! | bytes of an ended connection that are read and dropped | 16 MiB, 2 s, 1024 sockets | the socket is dropped |
 //! | log lines that clients cause | 10 a second of each kind, at `info` and above | counted in the next line |
 
@@ -53,7 +54,9 @@ mod credentials;
 mod net;
 pub mod state;
 
-pub use config::{ConfigError, Limits, OutboundQueue, PublishableKey, ServerConfig, SigningSecret};
+pub use config::{
+    ConfigError, ConfigFileError, Limits, OutboundQueue, PublishableKey, ServerConfig, SigningSecret, TurnRelays,
+};
 pub use credentials::{ChannelPattern, MintError, PatternError, Permission, Permissions, TokenClaims, mint_token};
 pub use net::{BindError, RunningServer, Server};
 pub use state::RateLimit;

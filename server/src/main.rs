@@ -9,15 +9,15 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use metered_realtime_server::{PublishableKey, RunningServer, Server, ServerConfig};
+use metered_realtime_server::{RunningServer, Server, ServerConfig};
 use tracing_subscriber::EnvFilter;
 
 use cli::{Options, UsageError};
 use log_writer::LogWriter;
-use signals::StopSignal;
+use signals::{HangUp, StopSignal};
 
 /// The key of development mode, so that a first try needs no options.
-const DEVELOPMENT_KEY: &str = "pk_live_development";
+pub(crate) const DEVELOPMENT_KEY: &str = "pk_live_development";
 
 /// The exit code for options that cannot be used, as clap has it too.
 const USAGE: u8 = 2;
@@ -46,13 +46,10 @@ enum Failure {
 }
 
 fn start(options: &Options) -> Result<ExitCode, Failure> {
-    let (mut config, filter) = options.read().map_err(Failure::Usage)?;
+    let (config, filter, development) = options.read().map_err(Failure::Usage)?;
     let log = LogWriter::new(std::io::stderr()).map_err(|error| Failure::Run(error.into()))?;
     log_to(log.clone(), filter);
-    let development = config.keys.is_empty() && config.secrets.is_empty();
-    if development {
-        config = config.key(PublishableKey::new(DEVELOPMENT_KEY));
-    } else {
+    if !development {
         options.warn(&config);
     }
     open_files::raise(config.limits.max_sockets());
@@ -74,8 +71,14 @@ async fn serve(
         .map_err(|error| format!("--listen {}: {error}", options.listen))?;
     // A parent that reads the line may stop the server at once, which must not kill it.
     let mut stop = StopSignal::catch()?;
+    let mut hang_up = HangUp::catch()?;
     announce(&server, development)?;
-    stop.received().await;
+    loop {
+        tokio::select! {
+            () = stop.received() => break,
+            () = hang_up.received() => reload(&server, options),
+        }
+    }
     tracing::info!("stopping; a second signal ends the server at once");
     Ok(tokio::select! {
         () = server.shutdown() => ExitCode::SUCCESS,
@@ -84,6 +87,26 @@ async fn serve(
             ExitCode::FAILURE
         }
     })
+}
+
+/// Reads the configuration again. What is wrong with it is logged, and the former stays.
+fn reload(server: &RunningServer, options: &Options) {
+    let done = options.read().map_err(|error| error.to_string()).and_then(|(config, _, development)| {
+        server.reload(&config).map_err(|error| error.to_string())?;
+        if !development {
+            options.warn(&config);
+        }
+        Ok(config)
+    });
+    match done {
+        Ok(config) => tracing::info!(
+            keys = config.keys.len(),
+            secrets = config.secrets.len(),
+            relays = config.turn.len(),
+            "keys, secrets and relays are read again; limits stay as they are"
+        ),
+        Err(error) => tracing::error!(%error, "the configuration cannot be used; the former stays"),
+    }
 }
 
 fn announce(server: &RunningServer, development: bool) -> std::io::Result<()> {

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C, SIGTERM and SIGHUP.
 
 /// Ctrl-C and SIGTERM, caught from the moment this is made.
 #[cfg(unix)]
@@ -36,5 +36,38 @@ impl StopSignal {
     /// Waits for the next one.
     pub(crate) async fn received(&mut self) {
         let _ctrl_c = self.0.recv().await;
+    }
+}
+
+/// SIGHUP, caught from the moment this is made.
+#[cfg(unix)]
+pub(crate) struct HangUp(tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl HangUp {
+    pub(crate) fn catch() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn received(&mut self) {
+        let _hang_up = self.0.recv().await;
+    }
+}
+
+/// There is none.
+#[cfg(windows)]
+pub(crate) struct HangUp;
+
+#[cfg(windows)]
+impl HangUp {
+    pub(crate) fn catch() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    /// Waits for ever.
+    pub(crate) async fn received(&mut self) {
+        std::future::pending().await
     }
 }

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use metered_realtime_server::{SigningSecret, TokenClaims, mint_token};
 use secrecy::ExposeSecret;
 use tokio_tungstenite::tungstenite::Message;
@@ -217,4 +217,66 @@ fn secrets_come_from_the_environment() {
         text.contains("METERED_REALTIME_SECRETS") && text.contains("32 bytes") && !text.contains("hunter2"),
         "{text}"
     );
+}
+
+/// Waits until the log of a server, in a file, says this.
+async fn logged(path: &std::path::Path, text: &str) {
+    for _ in 0..300 {
+        if std::fs::read_to_string(path).unwrap().contains(text) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{text} is not logged: {}", std::fs::read_to_string(path).unwrap());
+}
+
+#[tokio::test]
+async fn keys_are_read_again_on_sighup_and_a_wrong_file_changes_nothing() {
+    let folder = std::env::temp_dir().join(format!("metered-realtime-sighup-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (file, log) = (folder.join("server.toml"), folder.join("log"));
+    let write = |key: &str| {
+        std::fs::write(&file, format!("[[keys]]\nkey = \"{key}\"\nchannelPatterns = [\"lobby\"]\n")).unwrap();
+    };
+    write("pk_live_one");
+    let mut command = command(&["--listen", "127.0.0.1:0", "--config", file.to_str().unwrap()]);
+    let mut server = Running(command.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let origin = origin(&line);
+    let connect = async |key: &str| {
+        let (mut socket, _) = tokio_tungstenite::connect_async(format!("{origin}/v1?key={key}")).await.unwrap();
+        let welcomed = socket.next().await.unwrap().unwrap().is_text();
+        (socket, welcomed)
+    };
+    let (mut first, welcomed) = connect("pk_live_one").await;
+    assert!(welcomed);
+
+    write("hunter2");
+    signal(&server, "-HUP");
+    logged(&log, "the former stays").await;
+    assert!(connect("pk_live_one").await.1);
+
+    write("pk_live_two");
+    signal(&server, "-HUP");
+    logged(&log, "are read again").await;
+    assert!(!connect("pk_live_one").await.1 && connect("pk_live_two").await.1);
+    first.send(Message::text(r#"{"type":"ping"}"#)).await.unwrap();
+    assert!(first.next().await.unwrap().unwrap().is_text(), "nobody is dropped");
+    signal(&server, "-TERM");
+    assert_eq!(exit_code(&mut server).await, Some(0));
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert!(text.contains("server.toml, line 2: key: must be pk_") && !text.contains("hunter2"), "{text}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_wrong_configuration_exits_with_2_and_names_the_line() {
+    let file = std::env::temp_dir().join(format!("metered-realtime-wrong-{}.toml", std::process::id()));
+    std::fs::write(&file, "[limits]\nmaxConnections = \"hunter2\"\n").unwrap();
+    let output = command(&["--config", file.to_str().unwrap()]).output().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("line 2: maxConnections: must be") && !text.contains("hunter2"), "{text}");
 }

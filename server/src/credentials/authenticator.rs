@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use jsonwebtoken::DecodingKey;
 use metered_realtime_core::PeerId;
@@ -12,7 +13,7 @@ use super::pattern::ChannelPattern;
 use super::permissions::Permissions;
 use super::refusal::Refusal;
 use super::token;
-use crate::config::{ConfigError, PublishableKey, SigningSecret};
+use crate::config::{ConfigError, ServerConfig, TurnRelays};
 use crate::state::{Identity, TenantId};
 
 /// Every credential the server knows.
@@ -20,18 +21,34 @@ pub(crate) struct Authenticator {
     /// By the digest of each key: the time a comparison takes then says nothing of the key.
     keys: HashMap<Vec<u8>, KeyScope>,
     secrets: HashMap<String, Secret>,
+    turn: Vec<TurnRelays>,
 }
 
 struct KeyScope {
     tenant: TenantId,
-    channels: Vec<ChannelPattern>,
+    channels: Arc<[ChannelPattern]>,
     permissions: Permissions,
+    origins: Vec<String>,
     welcome_metadata: Option<Metadata>,
 }
 
 struct Secret {
     tenant: TenantId,
     key: DecodingKey,
+    /// What its tokens can cover at most.
+    channels: Arc<[ChannelPattern]>,
+    permissions: Permissions,
+}
+
+/// What is known of a connect.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Connect<'a> {
+    /// The query of the URL, with the credential.
+    pub(crate) query: &'a str,
+    /// The `Origin` that a browser names.
+    pub(crate) origin: Option<&'a str>,
+    /// The time, in Unix seconds.
+    pub(crate) now: f64,
 }
 
 impl fmt::Debug for Authenticator {
@@ -49,27 +66,36 @@ pub(crate) struct Admission {
     pub(crate) expires_at: Option<f64>,
 }
 
+fn patterns(texts: &[String]) -> Result<Arc<[ChannelPattern]>, ConfigError> {
+    texts.iter().map(|text| ChannelPattern::new(text)).collect::<Result<_, _>>().map_err(ConfigError::Channels)
+}
+
 impl Authenticator {
-    pub(crate) fn new(keys: &[PublishableKey], secrets: &[SigningSecret]) -> Result<Self, ConfigError> {
-        let mut known = Self { keys: HashMap::new(), secrets: HashMap::new() };
-        for key in keys {
+    pub(crate) fn new(config: &ServerConfig) -> Result<Self, ConfigError> {
+        let mut known = Self { keys: HashMap::new(), secrets: HashMap::new(), turn: config.turn.clone() };
+        for relays in &known.turn {
+            relays.check()?;
+        }
+        for key in &config.keys {
             key.check()?;
-            let channels = key.channels.iter().map(|text| ChannelPattern::new(text)).collect::<Result<_, _>>();
             let scope = KeyScope {
                 tenant: TenantId::new(&key.tenant),
-                channels: channels.map_err(ConfigError::Channels)?,
+                channels: patterns(&key.channels)?,
                 permissions: key.permissions,
+                origins: key.origins.clone(),
                 welcome_metadata: key.welcome_metadata.clone(),
             };
             if known.keys.insert(digest(key.key.expose_secret()), scope).is_some() {
                 return Err(ConfigError::Duplicate { option: "key" });
             }
         }
-        for secret in secrets {
+        for secret in &config.secrets {
             secret.check()?;
             let value = Secret {
                 tenant: TenantId::new(&secret.tenant),
                 key: DecodingKey::from_secret(secret.secret.expose_secret().as_bytes()),
+                channels: patterns(&secret.channels)?,
+                permissions: secret.permissions,
             };
             if known.secrets.insert(secret.id.clone(), value).is_some() {
                 return Err(ConfigError::Duplicate { option: "secret" });
@@ -78,26 +104,41 @@ impl Authenticator {
         Ok(known)
     }
 
-    /// Judges the query of a connect at `now`, in Unix seconds. A key makes its connection the peer `fresh`.
+    /// Judges a connect. A key makes its connection the peer `fresh`.
     ///
     /// # Errors
     /// Why it is refused. Exactly one credential must be given (Metered Realtime Messaging wire protocol).
-    pub(crate) fn admit(&self, query: &str, now: f64, fresh: PeerId) -> Result<Admission, Refusal> {
-        let mut credentials =
-            url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| matches!(name.as_ref(), "key" | "token"));
+    pub(crate) fn admit(&self, connect: Connect<'_>, fresh: PeerId) -> Result<Admission, Refusal> {
+        let mut credentials = url::form_urlencoded::parse(connect.query.as_bytes())
+            .filter(|(name, _)| matches!(name.as_ref(), "key" | "token"));
         let (Some((kind, credential)), None) = (credentials.next(), credentials.next()) else {
             return Err(Refusal::NotOneCredential);
         };
-        if kind == "key" { self.admit_key(&credential, fresh) } else { self.admit_token(&credential, now) }
+        let mut admission = if kind == "key" {
+            self.admit_key(&credential, connect.origin, fresh)?
+        } else {
+            self.admit_token(&credential, connect.now)?
+        };
+        let identity = &mut admission.identity;
+        for relays in self.turn.iter().filter(|relays| identity.tenant.as_str() == relays.tenant) {
+            let added = relays.add_to(identity.metadata.as_ref(), identity.peer_id.as_str(), connect.now);
+            identity.metadata = added.or(identity.metadata.take());
+        }
+        Ok(admission)
     }
 
-    fn admit_key(&self, key: &str, fresh: PeerId) -> Result<Admission, Refusal> {
+    fn admit_key(&self, key: &str, origin: Option<&str>, fresh: PeerId) -> Result<Admission, Refusal> {
         let scope = self.keys.get(&digest(key)).ok_or(Refusal::UnknownKey)?;
+        if !scope.origins.is_empty() && origin.is_some_and(|origin| !scope.origins.iter().any(|known| known == origin))
+        {
+            return Err(Refusal::Origin);
+        }
         Ok(Admission {
             identity: Identity {
                 tenant: scope.tenant.clone(),
                 peer_id: fresh,
-                channels: scope.channels.clone(),
+                channels: Arc::clone(&scope.channels),
+                within: None,
                 permissions: scope.permissions,
                 metadata: scope.welcome_metadata.clone(),
                 peer_metadata: None,
@@ -113,8 +154,9 @@ impl Authenticator {
             identity: Identity {
                 tenant: secret.tenant.clone(),
                 peer_id: verified.peer_id,
-                channels: verified.channels,
-                permissions: verified.permissions,
+                channels: verified.channels.into(),
+                within: Some(Arc::clone(&secret.channels)),
+                permissions: verified.permissions.and(secret.permissions),
                 metadata: verified.metadata,
                 peer_metadata: verified.peer_metadata,
             },
@@ -130,29 +172,68 @@ fn digest(key: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{TokenClaims, mint_token};
+    use crate::{Permission, PublishableKey, SigningSecret, TokenClaims, mint_token};
 
-    fn authenticator() -> Authenticator {
-        Authenticator::new(
-            &[PublishableKey::new("pk_live_a+b")],
-            &[SigningSecret::new("sk_id_1", "sk_secret_of_thirty-two_bytes_at_least")],
-        )
-        .unwrap()
+    const SECRET: &str = "sk_secret_of_thirty-two_bytes_at_least";
+
+    fn config() -> ServerConfig {
+        ServerConfig::new().key(PublishableKey::new("pk_live_a+b")).secret(SigningSecret::new("sk_id_1", SECRET))
+    }
+
+    fn judge(config: &ServerConfig, query: &str, origin: Option<&str>) -> Result<Identity, Refusal> {
+        let now = token::unix_time(std::time::SystemTime::now());
+        let fresh = PeerId::new("fresh").unwrap();
+        let admitted = Authenticator::new(config).unwrap().admit(Connect { query, origin, now }, fresh);
+        admitted.map(|admission| admission.identity)
     }
 
     fn admit(query: &str) -> Result<String, u16> {
-        let fresh = PeerId::new("fresh").unwrap();
-        let admitted = authenticator().admit(query, token::unix_time(std::time::SystemTime::now()), fresh);
-        admitted.map(|admission| admission.identity.peer_id.to_string()).map_err(|refusal| refusal.code().0)
+        let admitted = judge(&config(), query, None);
+        admitted.map(|identity| identity.peer_id.to_string()).map_err(|refusal| refusal.code().0)
+    }
+
+    #[test]
+    fn a_key_can_be_kept_to_the_pages_of_some_origins() {
+        let key = PublishableKey::new("pk_live_a").origins(["https://example.com"]);
+        let config = ServerConfig::new().key(key);
+        let judge = |origin| judge(&config, "key=pk_live_a", origin).map(drop);
+        assert_eq!(judge(Some("https://example.com")), Ok(()));
+        assert_eq!(judge(None), Ok(()), "not a browser");
+        for other in ["https://example.com.evil.org", "http://example.com", "null", ""] {
+            assert_eq!(judge(Some(other)), Err(Refusal::Origin), "{other}");
+        }
+        assert_eq!(self::judge(&self::config(), "key=pk_live_a%2Bb", Some("null")).map(drop), Ok(()));
+    }
+
+    #[test]
+    fn a_token_covers_no_more_than_its_secret() {
+        let secret = || SigningSecret::new("sk_id_1", SECRET).channels(["rooms/*"]).permissions([Permission::Publish]);
+        let claims = TokenClaims::new("a").channels(["**"]).permissions([Permission::Publish, Permission::Send]);
+        let token = mint_token(&secret(), &claims).unwrap();
+        let config = ServerConfig::new().secret(secret());
+        let identity = judge(&config, &format!("token={}", token.expose_secret()), None).unwrap();
+        let covers = |name| identity.covers(&metered_realtime_core::Channel::new(name).unwrap());
+        assert!(covers("rooms/1") && !covers("hall"));
+        assert!(identity.may(Permission::Publish) && !identity.may(Permission::Send));
+    }
+
+    #[test]
+    fn relays_go_to_the_peers_of_their_tenant() {
+        let key = |key, tenant| PublishableKey::new(key).tenant(tenant);
+        let config = ServerConfig::new()
+            .key(key("pk_live_a", "default"))
+            .key(key("pk_live_b", "other"))
+            .turn(TurnRelays::new(["turn:a"], "x"))
+            .turn(TurnRelays::new(["turn:b"], "y"));
+        let metadata = judge(&config, "key=pk_live_a", None).unwrap().metadata.unwrap();
+        assert_eq!(metered_realtime_core::protocol::ice_servers(&metadata).unwrap().len(), 2);
+        assert!(metadata.get().contains(":fresh\""), "the user names the peer: {}", metadata.get());
+        assert!(judge(&config, "key=pk_live_b", None).unwrap().metadata.is_none());
     }
 
     #[test]
     fn exactly_one_credential_is_wanted() {
-        let token = mint_token(
-            &SigningSecret::new("sk_id_1", "sk_secret_of_thirty-two_bytes_at_least"),
-            &TokenClaims::new("alice"),
-        )
-        .unwrap();
+        let token = mint_token(&SigningSecret::new("sk_id_1", SECRET), &TokenClaims::new("alice")).unwrap();
         let token = token.expose_secret();
         assert_eq!(admit("key=pk_live_a%2Bb"), Ok("fresh".into()));
         assert_eq!(admit(&format!("v=2&token={token}")), Ok("alice".into()));
@@ -174,21 +255,16 @@ mod tests {
 
     #[test]
     fn a_token_of_an_unknown_secret_is_invalid_and_an_old_one_expired() {
-        let other = mint_token(
-            &SigningSecret::new("sk_id_2", "sk_secret_of_thirty-two_bytes_at_least"),
-            &TokenClaims::new("a"),
-        )
-        .unwrap();
+        let other = mint_token(&SigningSecret::new("sk_id_2", SECRET), &TokenClaims::new("a")).unwrap();
         assert_eq!(admit(&format!("token={}", other.expose_secret())), Err(4001));
         let claims = TokenClaims::new("a").expires_at(std::time::UNIX_EPOCH + std::time::Duration::from_secs(999));
-        let old =
-            mint_token(&SigningSecret::new("sk_id_1", "sk_secret_of_thirty-two_bytes_at_least"), &claims).unwrap();
+        let old = mint_token(&SigningSecret::new("sk_id_1", SECRET), &claims).unwrap();
         assert_eq!(admit(&format!("token={}", old.expose_secret())), Err(4002));
     }
 
     #[test]
     fn debug_shows_no_credential() {
-        let text = format!("{:?}", authenticator());
+        let text = format!("{:?}", Authenticator::new(&config()).unwrap());
         assert!(!text.contains("pk_live") && !text.contains("sk_"), "{text}");
     }
 }

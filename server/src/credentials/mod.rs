@@ -7,7 +7,7 @@ mod permissions;
 mod refusal;
 mod token;
 
-pub(crate) use authenticator::{Admission, Authenticator};
+pub(crate) use authenticator::{Admission, Authenticator, Connect};
 pub use pattern::{ChannelPattern, PatternError};
 pub use permissions::{Permission, Permissions};
 pub(crate) use token::unix_time;

@@ -64,6 +64,11 @@ impl Permissions {
         self.0 & permission.bit() != 0
     }
 
+    /// The permissions in both sets.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// The permissions in the set.
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         Permission::ALL.into_iter().filter(move |permission| self.allow(*permission))

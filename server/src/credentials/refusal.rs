@@ -9,6 +9,8 @@ pub(crate) enum Refusal {
     NotOneCredential,
     #[error("unknown key")]
     UnknownKey,
+    #[error("the key is not for the pages of this origin")]
+    Origin,
     #[error("the token's header cannot be read")]
     Header,
     #[error("the token's algorithm is not HS256")]

@@ -18,6 +18,9 @@ use crate::state::{ConnId, Due, Input, Rate, Timers, parse_frame};
 /// How long a close may take, from its request to the other side's answer. Then the socket is dropped.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
+/// Bytes that are read while a close waits for its answer. Then the socket is dropped.
+const CLOSE_BYTES: usize = 4 * 1024 * 1024;
+
 /// Messages that are read in one go, if they are there, before their answers are written: so these leave together.
 const READ_AHEAD: usize = 64;
 
@@ -58,9 +61,10 @@ pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>, admission: Admis
         sent: Rate::new(shared.limits.fan_out_rate, now),
         readable: true,
         writable: true,
+        drained: 0,
         closing: None,
     };
-    while state.readable || state.writable {
+    while (state.readable || state.writable) && state.drained <= CLOSE_BYTES {
         let wake = state.closing.unwrap_or_else(|| state.timers.poll_timeout().into());
         tokio::select! {
             end = outbox.ended(state.closing.is_some()) => match end {
@@ -114,6 +118,8 @@ struct State {
     sent: Rate,
     readable: bool,
     writable: bool,
+    /// Bytes of messages that came while closing.
+    drained: usize,
     /// When to give up, once the connection is being closed by either side.
     closing: Option<Instant>,
 }
@@ -121,6 +127,7 @@ struct State {
 impl State {
     fn read(&mut self, now: std::time::Instant, message: Message, conn: ConnId, shared: &Shared, outbox: &Outbox) {
         if self.closing.is_some() && !matches!(message, Message::Close(_)) {
+            self.drained = self.drained.saturating_add(message_bytes(&message));
             return;
         }
         let costs = match &message {
@@ -160,6 +167,16 @@ impl State {
         outbox.end(End::Close(code));
         shared.disconnected(conn);
     }
+}
+
+/// Bytes of a message on the wire, at least (RFC 6455, section 5.2).
+fn message_bytes(message: &Message) -> usize {
+    let payload = match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
+        Message::Close(_) => 0,
+    };
+    payload.saturating_add(6)
 }
 
 /// Takes the connection out of the hub however its task ends.

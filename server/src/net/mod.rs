@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use metered_realtime_core::PeerId;
 use metered_realtime_core::protocol::{CloseCode, limits};
-use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -66,10 +66,10 @@ impl Server {
     /// [`BindError::Config`] for an unusable option, [`BindError::Listen`] if the address cannot be bound.
     pub async fn bind(config: ServerConfig, address: impl ToSocketAddrs) -> Result<RunningServer, BindError> {
         config.check()?;
-        let authenticator = Authenticator::new(&config.keys, &config.secrets)?;
+        let authenticator = Authenticator::new(&config)?;
         let metrics = Arc::new(Metrics::new());
         let shared = Arc::new(Shared::new(authenticator, config.limits, Arc::clone(&metrics)));
-        let listener = TcpListener::bind(address).await?;
+        let listener = listen(address).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let listener = BoundedListener::new(listener, config.limits.http_timeout, metrics);
@@ -87,6 +87,30 @@ impl Server {
         tracing::info!(%address, "listening");
         Ok(RunningServer { address, shared, stop: Some(stop), task: Some(task) })
     }
+}
+
+/// Sockets that the system accepts ahead of the server; it may have a lower bound of its own.
+const BACKLOG: u32 = 4096;
+
+/// Listens on the first address that can be listened on.
+async fn listen(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
+    let mut last = None;
+    for address in tokio::net::lookup_host(address).await? {
+        match listen_on(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the name has no address")))
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Elsewhere this would let two servers share the address.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// A server that is running. Dropping it stops it and drops every socket.
@@ -112,6 +136,16 @@ impl RunningServer {
     /// How many connections have been welcomed and are not closing.
     pub fn connections(&self) -> usize {
         self.shared.connections()
+    }
+
+    /// Takes the keys, secrets and relays of `config` instead of those the server has. Connections that exist stay, whatever
+    /// their credentials; limits stay as they are.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for what cannot be used. Then everything stays.
+    pub fn reload(&self, config: &ServerConfig) -> Result<(), ConfigError> {
+        self.shared.replace_credentials(Authenticator::new(config)?);
+        Ok(())
     }
 
     /// Closes every socket of a peer with `code`, in every tenant, as an administrator does with 4020. Says how many.

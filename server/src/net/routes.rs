@@ -72,7 +72,11 @@ async fn websocket(
         return (StatusCode::SERVICE_UNAVAILABLE, retry, "too many connections").into_response();
     };
     let admission = match PeerId::new(uuid::Uuid::new_v4().to_string()) {
-        Ok(fresh) => shared.admit(query.as_deref().unwrap_or_default(), fresh),
+        Ok(fresh) => {
+            // An origin that is no text is none that is allowed.
+            let origin = parts.headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+            shared.admit(query.as_deref().unwrap_or_default(), origin, fresh)
+        }
         // A UUID is a peer id; were it not, nobody could be let in.
         Err(_) => Err(CloseCode::INVALID_TOKEN),
     };

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use metered_realtime_core::PeerId;
@@ -15,7 +15,7 @@ use super::metrics::Metrics;
 use super::outbox::{End, Outbox};
 use super::throttle::Throttle;
 use crate::config::{Limits, OutboundQueue};
-use crate::credentials::{Admission, Authenticator};
+use crate::credentials::{Admission, Authenticator, Connect};
 use crate::state::{ConnId, ConnectRates, Hub, Input, Output, PRESENCE_BATCH};
 
 /// WebSockets beside the welcomed ones: refused, and ending.
@@ -26,7 +26,7 @@ pub(super) const OTHER_WEBSOCKETS: usize = 1024;
 /// under it: a log may be slow.
 #[derive(Debug)]
 pub(super) struct Shared {
-    authenticator: Authenticator,
+    authenticator: RwLock<Arc<Authenticator>>,
     pub(super) limits: Limits,
     queue: OutboundQueue,
     budget: Arc<Budget>,
@@ -112,7 +112,7 @@ impl Shared {
         let inner = Inner { hub: Hub::new(limits.hub()), outboxes: HashMap::new(), last_conn: 0, stopped: false };
         let slots = limits.max_connections.saturating_add(OTHER_WEBSOCKETS).min(Semaphore::MAX_PERMITS);
         Self {
-            authenticator,
+            authenticator: RwLock::new(Arc::new(authenticator)),
             queue: limits.outbound_queue,
             budget: Budget::new(limits.outbound_total),
             inner: Mutex::new(inner),
@@ -183,9 +183,15 @@ impl Shared {
         slot
     }
 
-    /// Judges the credential in a query. A key makes its connection the peer `fresh`.
-    pub(super) fn admit(&self, query: &str, fresh: PeerId) -> Result<Admission, CloseCode> {
-        let admitted = self.authenticator.admit(query, super::unix_now(), fresh);
+    /// Takes other credentials from now on. Connections that exist stay.
+    pub(super) fn replace_credentials(&self, authenticator: Authenticator) {
+        *self.authenticator.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(authenticator);
+    }
+
+    /// Judges a credential. A key makes its connection the peer `fresh`.
+    pub(super) fn admit(&self, query: &str, origin: Option<&str>, fresh: PeerId) -> Result<Admission, CloseCode> {
+        let authenticator = Arc::clone(&self.authenticator.read().unwrap_or_else(PoisonError::into_inner));
+        let admitted = authenticator.admit(Connect { query, origin, now: super::unix_now() }, fresh);
         admitted.map_err(|refusal| {
             self.metrics.refused_credentials.increment(1);
             if let Some(suppressed) = self.logs.refused.admit(Instant::now()) {

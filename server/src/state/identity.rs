@@ -16,6 +16,11 @@ impl TenantId {
     pub fn new(name: &str) -> Self {
         Self(name.into())
     }
+
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Who a connection is, and what it may do.
@@ -26,7 +31,9 @@ pub struct Identity {
     /// Its peer id, which several connections may share.
     pub peer_id: PeerId,
     /// The channels it may use.
-    pub channels: Vec<ChannelPattern>,
+    pub channels: Arc<[ChannelPattern]>,
+    /// The channels to which its secret is kept, whatever its token says; `None` for all.
+    pub within: Option<Arc<[ChannelPattern]>>,
     /// What it may do.
     pub permissions: Permissions,
     /// What it alone is told, in its `welcome`.
@@ -43,6 +50,7 @@ impl Identity {
 
     /// Whether its credential covers `channel`.
     pub fn covers(&self, channel: &Channel) -> bool {
-        ChannelPattern::any_covers(&self.channels, channel.as_str())
+        let covered = |patterns: &[ChannelPattern]| ChannelPattern::any_covers(patterns, channel.as_str());
+        covered(&self.channels) && self.within.as_deref().is_none_or(covered)
     }
 }

@@ -50,7 +50,8 @@ fn identity(peer: &str, peer_metadata: Option<Metadata>) -> Result<Identity, Clo
     Ok(Identity {
         tenant: TenantId::new("simulation"),
         peer_id: PeerId::new(peer).map_err(|_| CloseCode::INVALID_TOKEN)?,
-        channels: vec![pattern("room-*")?, pattern("topic/*")?],
+        channels: vec![pattern("room-*")?, pattern("topic/*")?].into(),
+        within: None,
         permissions: Permissions::all(),
         metadata: None,
         peer_metadata,

@@ -15,7 +15,8 @@ fn peer(name: &str) -> Plan {
     Plan(Identity {
         tenant: TenantId::new("t"),
         peer_id: PeerId::new(name).unwrap(),
-        channels: vec![ChannelPattern::new("**").unwrap()],
+        channels: vec![ChannelPattern::new("**").unwrap()].into(),
+        within: None,
         permissions: Permissions::all(),
         metadata: None,
         peer_metadata: None,
@@ -184,7 +185,7 @@ fn tenants_do_not_meet_in_channels() {
 fn what_is_refused_is_refused_with_its_code() {
     let mut sim = Sim::new();
     let (free, _) = sim.connect(peer("a"));
-    let narrow = peer("b").with(|identity| identity.channels = vec![ChannelPattern::new("rooms/*").unwrap()]);
+    let narrow = peer("b").with(|identity| identity.channels = vec![ChannelPattern::new("rooms/*").unwrap()].into());
     let (narrow, _) = sim.connect(narrow);
     let (mute, _) = sim.connect(peer("c").with(|identity| identity.permissions = Permissions::from([])));
     let long = "x".repeat(257);
