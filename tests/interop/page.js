@@ -16,6 +16,30 @@ function tell(event, fields = {}) {
   window.report(entry);
 }
 
+/** The description that a frame carries, if it carries one, and the other peer. */
+function description(text) {
+  const { type, to, from, data } = JSON.parse(text);
+  if ((type !== "send" && type !== "direct") || data?.type !== "rtc-description") return;
+  return { peer: to ?? from, ...data.description };
+}
+
+function tellDescription(sent, payload) {
+  const found = typeof payload === "string" && description(payload);
+  if (found) tell("description", { sent, ...found });
+}
+
+window.WebSocket = class extends WebSocket {
+  constructor(...args) {
+    super(...args);
+    this.addEventListener("message", ({ data }) => tellDescription(false, data));
+  }
+
+  send(data) {
+    tellDescription(true, data);
+    super.send(data);
+  }
+};
+
 // For the log of a failed scenario: how ICE fared.
 const Native = RTCPeerConnection;
 window.RTCPeerConnection = function (...args) {
@@ -33,7 +57,9 @@ window.RTCPeerConnection.prototype = Native.prototype;
 // Chromium loses the candidates of a connection for ever, and no ICE restart brings them, if its first offer is withdrawn
 // in the millisecond or two before the first candidate (15 of 100 pages of its own do, without any peer). No other side
 // can help that, so it is kept from happening.
+const losesCandidates = navigator.userAgent.includes("Chrome");
 async function untilGathering(pc) {
+  if (!losesCandidates) return;
   await pc.settingLocal;
   const limit = new Promise((resolve) => setTimeout(resolve, 2_000));
   if (pc.signalingState === "have-local-offer") await Promise.race([pc.firstCandidate, limit]);

@@ -3,6 +3,7 @@ import { Participant } from "./participant.mjs";
 import { start, stop } from "./process.mjs";
 
 export class Bot extends Participant {
+  isBrowser = false;
   #process;
   #next = 1;
   #replies = new Map();
@@ -11,7 +12,7 @@ export class Bot extends Participant {
    * @param films IVF files of VP8 for its video tracks: a camera's and a screen's
    * @param inside what runs the program, with the arguments before it, if it is not to run here
    */
-  constructor(name, { binary, server, films, inside = [] }) {
+  constructor(name, { binary, server, films = [], inside = [] }) {
     super(name);
     this.server = server;
     const [program, ...args] = [...inside, binary, ...films];
@@ -25,8 +26,9 @@ export class Bot extends Participant {
   }
 
   #take(line) {
-    const { reply, ok, error, ...event } = JSON.parse(line);
-    if (reply === undefined) return this.record(event);
+    const entry = JSON.parse(line);
+    const { reply, ok, error } = entry;
+    if (reply === undefined) return this.record(entry);
     const { resolve, reject } = this.#replies.get(reply);
     this.#replies.delete(reply);
     if (error === undefined) resolve(ok);

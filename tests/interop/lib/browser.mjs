@@ -1,4 +1,4 @@
-// The official SDK in a headless browser: each participant is a page of its own.
+// The official SDK in a headless browser, Chromium or Firefox: each participant is a page of its own.
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
@@ -9,21 +9,40 @@ import { Participant } from "./participant.mjs";
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const require = createRequire(import.meta.url);
 
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  // Everything runs on this machine: loopback candidates, under their addresses instead of mDNS names.
-  "--allow-loopback-in-peer-connection",
-  "--disable-features=WebRtcHideLocalIpsWithMdns",
-  "--use-fake-device-for-media-stream",
-  "--use-fake-ui-for-media-stream",
-  "--autoplay-policy=no-user-gesture-required",
-];
+// Everything runs on this machine: loopback candidates, under their addresses instead of mDNS names. Cameras and
+// microphones are fake and need no permission, and media plays without a click.
+const LAUNCH = {
+  chromium: {
+    browser: "chrome",
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--allow-loopback-in-peer-connection",
+      "--disable-features=WebRtcHideLocalIpsWithMdns",
+      "--use-fake-device-for-media-stream",
+      "--use-fake-ui-for-media-stream",
+      "--autoplay-policy=no-user-gesture-required",
+    ],
+  },
+  firefox: {
+    browser: "firefox",
+    extraPrefsFirefox: {
+      "media.navigator.streams.fake": true,
+      "media.navigator.permission.disabled": true,
+      // Without permission for a camera or microphone, only the address of the default route is used.
+      "permissions.default.camera": 1,
+      "permissions.default.microphone": 1,
+      "media.peerconnection.ice.loopback": true,
+      "media.peerconnection.ice.obfuscate_host_addresses": false,
+      "media.autoplay.default": 0,
+      "media.gmp-manager.updateEnabled": false,
+    },
+  },
+};
+
+/** Firefox slows down the timers and canvases of tabs in the background, so that each page has a window. */
+const NEW_PAGE = { chromium: { type: "tab" }, firefox: { type: "window" } };
 
 /** Serves the page and the SDK's own build, nothing else. */
 async function servePage() {
@@ -42,33 +61,22 @@ async function servePage() {
   return server;
 }
 
-/** The description that a frame carries, if it carries one, and the other peer. */
-function description(text) {
-  const { type, to, from, data } = JSON.parse(text);
-  if ((type !== "send" && type !== "direct") || data?.type !== "rtc-description") return;
-  return { peer: to ?? from, ...data.description };
-}
-
 class Page extends Participant {
+  isBrowser = true;
   #page;
-  /** Every description on the wire so far, sent or received. */
-  descriptions = [];
 
   constructor(name, page) {
     super(name);
     this.#page = page;
-    page.on("websocket", (socket) => {
-      const note = (sent) => ({ payload }) => {
-        const found = typeof payload === "string" && description(payload);
-        if (found) this.descriptions.push({ sent, ...found });
-      };
-      socket.on("framesent", note(true));
-      socket.on("framereceived", note(false));
-    });
+  }
+
+  /** Every description on the wire so far, sent or received. */
+  get descriptions() {
+    return this.log.filter(({ event }) => event === "description");
   }
 
   async call(command, fields = {}) {
-    return this.#page.evaluate(([name, rest]) => window.command(name, rest), [command, fields]);
+    return this.#page.evaluate((name, rest) => window.command(name, rest), command, fields);
   }
 
   /** What came of one track (by kind when its identifier is not known here), and whether that is enough. */
@@ -86,31 +94,35 @@ class Page extends Participant {
 
   async kill() {
     this.end("its page was closed");
-    await this.#page.context().close();
+    await this.#page.browserContext().close();
   }
 }
 
-/** Starts the browser; `open` gives participants. */
-export async function startBrowser({ executablePath }) {
-  const { chromium } = await import("playwright-core");
+/**
+ * Starts the browser; `open` gives participants.
+ * @param {"chromium" | "firefox"} kind
+ */
+export async function startBrowser(kind, executablePath) {
+  const { launch } = await import("puppeteer-core");
   const http = await servePage();
-  const browser = await chromium.launch({ executablePath, args: FLAGS, headless: true, chromiumSandbox: false });
+  // A secure context, as media devices ask for.
+  const origin = `http://localhost:${http.address().port}`;
+  const browser = await launch({ ...LAUNCH[kind], executablePath, headless: true });
   return {
-    version: browser.version(),
+    version: await browser.version(),
     /** A page of its own, for whom `server` is the way to the server. */
     async open(name, server) {
-      const context = await browser.newContext();
-      const page = await context.newPage();
+      const context = await browser.createBrowserContext();
+      const page = await context.newPage(NEW_PAGE[kind]);
       const participant = new Page(name, page);
       participant.server = server;
       participant.console = [];
       page.on("console", (message) => participant.console.push(`${message.type()}: ${message.text()}`));
       page.on("pageerror", (error) => participant.record({ event: "page-error", error: String(error) }));
-      page.on("crash", () => participant.end("its page crashed"));
+      page.on("error", () => participant.end("its page crashed"));
       page.on("close", () => participant.end("its page was closed"));
       await page.exposeFunction("report", (entry) => participant.record(entry));
-      // A secure context, as media devices ask for.
-      await page.goto(`http://localhost:${http.address().port}/`);
+      await page.goto(origin);
       await participant.event("ready");
       return participant;
     },

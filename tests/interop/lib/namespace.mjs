@@ -1,4 +1,5 @@
 // A host of its own for one peer: a network namespace, joined to this one by a cable that can be pulled.
+import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 import { run, start, stop } from "./process.mjs";
@@ -8,6 +9,8 @@ const relay = fileURLToPath(new URL("relay.mjs", import.meta.url));
 const HERE = "198.18.213.1";
 const THERE = "198.18.213.2";
 let made = 0;
+const present = new Set();
+process.on("exit", () => present.forEach((name) => spawnSync("ip", ["netns", "del", name])));
 
 /** Makes it; programs started with `inside` before them run there, and reach our server under `access`. */
 export async function makeNamespace(server) {
@@ -21,8 +24,10 @@ export async function makeNamespace(server) {
     if (bridge) await stop(bridge);
     proxy?.stop();
     await run("ip", ["netns", "del", name]).catch(() => {});
+    present.delete(name);
   };
   try {
+    present.add(name);
     await ip("netns", "add", name);
     await ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", name);
     await ip("addr", "add", `${HERE}/30`, "dev", near);

@@ -1,4 +1,4 @@
-// What the test needs from the machine: npm packages, Chromium, ffmpeg, and our own programs.
+// What the test needs from the machine: npm packages, browsers, ffmpeg, and our own programs.
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { delimiter, join } from "node:path";
@@ -25,19 +25,23 @@ async function program(names, debianPackage) {
   return find() ?? Promise.reject(new Error(`${debianPackage} brought no ${names[0]}`));
 }
 
-/** Builds our programs and gives their paths. Nearly the whole workspace, as its tests do, so that little is built twice;
- *  without smol's package, whose example `room` has the name of tokio's. */
-async function build() {
-  const manifest = ["--manifest-path", join(workspace, "Cargo.toml"), "--locked"];
-  const packages = ["--workspace", "--exclude", "metered-realtime-smol"];
-  const what = [...packages, "--bins", "--examples", "--message-format=json-render-diagnostics"];
-  const messages = await run("cargo", ["build", ...manifest, ...what]);
-  const built = messages.split("\n").map((line) => JSON.parse(line || "{}"));
-  const program = (name) => {
-    const { executable } = built.find((message) => message.executable && message.target.name === name) ?? {};
-    if (!executable) throw new Error(`cargo built no ${name}`);
-    return executable;
+/** Builds what is asked of a Cargo manifest, in our workspace's target directory; `program` gives the paths. */
+export async function builtPrograms(manifest, what) {
+  const target = ["--locked", "--target-dir", process.env.CARGO_TARGET_DIR ?? join(workspace, "target")];
+  const args = ["build", "--manifest-path", manifest, ...target, ...what, "--message-format=json-render-diagnostics"];
+  const built = (await run("cargo", args)).split("\n").map((line) => JSON.parse(line || "{}"));
+  return {
+    program(name) {
+      const { executable } = built.find((message) => message.executable && message.target.name === name) ?? {};
+      if (!executable) throw new Error(`cargo built no ${name}`);
+      return executable;
+    },
   };
+}
+
+/** Builds our programs and gives their paths. The whole workspace, as its tests do, so that nothing is built twice. */
+async function build() {
+  const { program } = await builtPrograms(join(workspace, "Cargo.toml"), ["--workspace", "--bins", "--examples"]);
   return { server: program("metered-realtime-server"), peer: program("interop-peer"), room: program("room") };
 }
 
@@ -56,19 +60,25 @@ async function samples(ffmpeg) {
   return { video, screen, audio };
 }
 
-/** Everything, installed and built. Paths given in the environment are taken as they are, for development. */
-export async function setUp() {
-  const npm = ["ci", "--no-audit", "--no-fund", "--prefix", interop];
-  const modules = ["playwright-core", "@metered-ca/realtime"].map((name) => join(interop, "node_modules", name));
-  if (!modules.every(existsSync)) await run("npm", npm);
-  const chromium = await program(["chromium", "chromium-browser", "google-chrome"], "chromium");
+/** Our programs and what they play. Paths given in the environment are taken as they are, for development. */
+export async function setUpOurs() {
   const ffmpeg = await program(["ffmpeg"], "ffmpeg");
-  const ffprobe = await program(["ffprobe"], "ffmpeg");
-  await program(["ip"], "iproute2");
-  await program(["nft"], "nftables");
   const given = process.env.INTEROP_BINARIES;
   const binaries = given
     ? { server: join(given, "metered-realtime-server"), peer: join(given, "interop-peer"), room: join(given, "examples/room") }
     : await build();
-  return { chromium, ffprobe, binaries, samples: await samples(ffmpeg) };
+  return { binaries, samples: await samples(ffmpeg) };
+}
+
+/** Everything for the browsers, installed and built. */
+export async function setUp() {
+  const npm = ["ci", "--no-audit", "--no-fund", "--prefix", interop];
+  const modules = ["puppeteer-core", "@metered-ca/realtime"].map((name) => join(interop, "node_modules", name));
+  if (!modules.every(existsSync)) await run("npm", npm);
+  const chromium = await program(["chromium", "chromium-browser", "google-chrome"], "chromium");
+  const firefox = await program(["firefox-esr", "firefox"], "firefox-esr");
+  const ffprobe = await program(["ffprobe"], "ffmpeg");
+  await program(["ip"], "iproute2");
+  await program(["nft"], "nftables");
+  return { ...(await setUpOurs()), executables: { chromium, firefox }, ffprobe };
 }

@@ -1,12 +1,12 @@
 // Many in one room, browsers and Rust peers, everyone connected to everyone.
-const MANY = 8;
 /** Sixteen peers make 120 connections, on a machine with two cores. */
 const PATIENCE = { within: 120_000 };
 
-export async function mesh(t) {
+/** @param {number} count how many of each kind */
+export async function mesh(t, kinds, count) {
   const everyone = [];
-  for (let number = 0; number < MANY; number++) {
-    for (const kind of ["browser", "rust"]) everyone.push(await t.invite(kind));
+  for (let number = 0; number < count; number++) {
+    for (const kind of kinds) everyone.push(await t.invite(kind));
   }
   for (const [number, newcomer] of everyone.entries()) {
     await newcomer.join(t.room);
@@ -22,7 +22,7 @@ export async function mesh(t) {
     Promise.all(everyone.map((someone) =>
       t.check(`${someone.name} ${what}`, Promise.all(others(someone).map((other) => ask(someone, other)))),
     ));
-  await each(`sees ${2 * MANY - 1} others connected`, (someone, other) =>
+  await each(`sees ${everyone.length - 1} others connected`, (someone, other) =>
     someone.event("remote-state", { peer: other.id, to: "connected" }, PATIENCE),
   );
   await each("has a channel with each of them", (someone, other) =>

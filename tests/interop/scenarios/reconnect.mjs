@@ -1,5 +1,6 @@
 // The way to the server is cut on one side or both, or the server itself dies and is started again: the peers find each
 // other again by themselves, with their media, its metadata, and data channels for those who open them again.
+import { expected } from "../lib/naming.mjs";
 import { until } from "../lib/participant.mjs";
 import { startProxy } from "../lib/proxy.mjs";
 import { startServer } from "../lib/server.mjs";
@@ -71,10 +72,10 @@ async function asBefore(t, { sender, receiver, sent, of }) {
     someone.event("remote-state", { peer: of(someone).other.id, to: "connected" }, { after: of(someone).after }),
   )));
   const { after } = of(receiver);
-  const added = { peer: sender.id, stream: sent.stream, metadata: METADATA };
+  const added = expected(sender, receiver, { stream: sent.stream, metadata: METADATA });
   await t.check("the stream is added again, with its metadata", receiver.event("stream-added", added, { after }));
   for (const { id, kind } of sent.tracks) {
-    const track = { peer: sender.id, track: id, kind, metadata: METADATA };
+    const track = expected(sender, receiver, { id, kind, metadata: METADATA });
     await t.check(`and the ${kind} track`, receiver.event("track", track, { after }));
   }
   await t.check("media flows again", () => arrives(sender, receiver, sent));
