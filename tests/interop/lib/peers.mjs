@@ -1,0 +1,46 @@
+// The programs of other WebRTC implementations, installed and built where they are missing.
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { run } from "./process.mjs";
+import { builtPrograms, output, setUpOurs } from "./setup.mjs";
+
+const folder = fileURLToPath(new URL("../peers", import.meta.url));
+const here = (name) => join(folder, name);
+
+async function nodePackages() {
+  const modules = ["node-datachannel", "werift", "ws"].map((name) => here(join("node_modules", name)));
+  if (!modules.every(existsSync)) await run("npm", ["ci", "--no-audit", "--no-fund", "--prefix", folder]);
+}
+
+/** An environment of its own for Python, with the packages as pinned; gives its interpreter. */
+async function python() {
+  const venv = join(output, "venv");
+  const interpreter = join(venv, "bin", "python");
+  const stamp = join(venv, "requirements");
+  const wanted = createHash("sha256").update(await readFile(here("requirements.txt"))).digest("hex");
+  if (existsSync(stamp) && (await readFile(stamp, "utf8")) === wanted) return interpreter;
+  await run("python3", ["-m", "venv", "--clear", venv]);
+  await run(interpreter, ["-m", "pip", "install", "-q", "--no-deps", "-r", here("requirements.txt")]);
+  await writeFile(stamp, wanted);
+  return interpreter;
+}
+
+/** Everything, installed and built: our programs, and for each implementation how its peer is started. */
+export async function setUpPeers() {
+  const ours = await setUpOurs();
+  await nodePackages();
+  const interpreter = await python();
+  const { program } = await builtPrograms(here("webrtc-rs/Cargo.toml"), ["--bins"]);
+  const node = (name) => [process.execPath, here(name)];
+  const programs = {
+    libdatachannel: node("libdatachannel.mjs"),
+    werift: node("werift.mjs"),
+    aiortc: [interpreter, here("aiortc_peer.py")],
+    "webrtc-rs": [program("webrtc-rs-peer")],
+  };
+  return { ...ours, programs };
+}
