@@ -125,3 +125,137 @@ impl Filter {
         [self.handshake.poll_timeout(self.now), self.repeat_data.poll_timeout(self.now)].into_iter().flatten().min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::packet::{COOKIE_ACK, COOKIE_ECHO, DATA, INIT, INIT_ACK, SACK, u32_at, with_chunk};
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+    fn filter(active: bool) -> Filter {
+        let mut filter = Filter::new(Instant::now());
+        filter.connected(active);
+        filter.begin();
+        filter
+    }
+
+    fn init(kind: u8, header_tag: u32, tag: u32) -> Vec<u8> {
+        // Window, streams and first TSN; a cookie of four bytes.
+        let rest = [0, 1, 0, 0, 0, 9, 0, 9, 0, 0, 0, 5, 0, 7, 0, 8, 1, 2, 3, 4];
+        with_chunk(header_tag, kind, &[&tag.to_be_bytes()[..], &rest].concat())
+    }
+
+    fn wait(filter: &mut Filter, seconds: u64) {
+        let now = filter.now;
+        filter.handle_timeout(now);
+        filter.handle_timeout(now + Duration::from_secs(seconds));
+    }
+
+    #[test]
+    fn an_init_is_taken_from_one_peer_and_only_before_the_association_is_up() {
+        let mut filter = filter(false);
+        assert!(filter.received(&init(INIT, 0, 77)));
+        assert!(filter.received(&init(INIT, 0, 77)), "repeated");
+        assert!(!filter.received(&init(INIT, 0, 78)), "another association");
+        assert!(!filter.received(&init(INIT, 0, 0)));
+        filter.sent(&with_chunk(77, COOKIE_ACK, &[])).unwrap();
+        assert!(!filter.received(&init(INIT, 0, 77)), "sctp-proto would end the association");
+        wait(&mut filter, 100);
+        assert_eq!((filter.next_inbound(), filter.next_outbound()), (None, None), "the other side has begun");
+    }
+
+    #[test]
+    fn an_init_from_before_the_agreement_waits_for_it() {
+        let mut filter = Filter::new(filter(false).now);
+        filter.connected(false);
+        assert!(!filter.received(&init(INIT, 0, 77)));
+        assert_eq!(filter.next_inbound(), None);
+        filter.begin();
+        assert_eq!(filter.next_inbound(), Some(init(INIT, 0, 77)));
+    }
+
+    #[test]
+    fn the_side_that_begins_repeats_what_is_unanswered_and_takes_no_init() {
+        let mut filter = filter(true);
+        let ours = init(INIT, 0, 5);
+        assert_eq!(filter.sent(&ours), Some(ours.clone()));
+        assert!(!filter.received(&init(INIT, 0, 77)));
+        wait(&mut filter, 1);
+        assert_eq!((filter.next_outbound(), filter.next_outbound()), (Some(ours), None));
+        assert!(filter.received(&init(INIT_ACK, 5, 77)));
+        let echo = with_chunk(77, COOKIE_ECHO, &[1, 2, 3, 4]);
+        filter.sent(&echo).unwrap();
+        wait(&mut filter, 1);
+        assert_eq!((filter.next_outbound(), filter.next_outbound()), (Some(echo), None));
+        assert!(filter.received(&with_chunk(5, COOKIE_ACK, &[])));
+        wait(&mut filter, 100);
+        assert_eq!(filter.next_outbound(), None);
+    }
+
+    #[test]
+    fn an_association_is_begun_for_a_peer_that_waits() {
+        let mut filter = filter(false);
+        wait(&mut filter, 1);
+        let invented = filter.next_inbound().unwrap();
+        assert_eq!(packet::first_kind(&invented), Some(INIT));
+        // What `str0m` answers becomes an INIT without a cookie.
+        assert_eq!(filter.sent(&init(INIT_ACK, 1, 5)), None);
+        let begun = filter.next_outbound().unwrap();
+        assert_eq!((packet::first_kind(&begun), packet::tag(&begun), begun.len()), (Some(INIT), Some(0), 32));
+        assert_eq!(u32_at(&begun, 16), Some(5));
+        // Answers to others are none.
+        assert!(!filter.received(&init(INIT_ACK, 6, 77)));
+        assert_eq!(filter.next_inbound(), None);
+        assert!(!filter.received(&init(INIT_ACK, 5, 77)));
+        assert_eq!(u32_at(&filter.next_inbound().unwrap(), 16), Some(1));
+        assert_eq!(filter.sent(&init(INIT_ACK, 1, 5)), None);
+        assert_eq!(filter.next_outbound(), Some(with_chunk(77, COOKIE_ECHO, &[1, 2, 3, 4])));
+        let ack = with_chunk(5, COOKIE_ACK, &[]);
+        assert!(!filter.received(&ack));
+        assert_eq!(filter.next_inbound(), Some(with_chunk(5, COOKIE_ECHO, &[1, 2, 3, 4])));
+        assert_eq!(filter.next_inbound(), Some(ack), "with the data behind it");
+        assert_eq!(filter.sent(&with_chunk(1, COOKIE_ACK, &[])), None);
+        assert_eq!(filter.sent(&with_chunk(1, SACK, &[0; 12])), Some(with_chunk(77, SACK, &[0; 12])));
+    }
+
+    #[test]
+    fn the_first_data_is_repeated_until_something_is_acknowledged() {
+        let mut filter = filter(true);
+        let data = |n| with_chunk(7, DATA, &[0, 0, 0, n, 0, 0, 0, 0, 0, 0, 0, 51, n]);
+        for n in 0..10 {
+            filter.sent(&data(n)).unwrap();
+            filter.sent(&data(n)).unwrap();
+        }
+        wait(&mut filter, 1);
+        let repeated: Vec<_> = std::iter::from_fn(|| filter.next_outbound()).collect();
+        assert_eq!(repeated, [data(0), data(1), data(2), data(3)]);
+        assert!(filter.received(&with_chunk(5, SACK, &[0; 12])));
+        filter.sent(&data(11)).unwrap();
+        wait(&mut filter, 100);
+        assert_eq!(filter.next_outbound(), None);
+    }
+
+    proptest::proptest! {
+        /// Whatever comes, in whatever order, what the filter holds stays small.
+        #[test]
+        fn no_packet_is_too_much(
+            active: bool,
+            steps in proptest::collection::vec((0..4u8, 0..70u8, proptest::collection::vec(0..10u8, 0..40)), 0..60),
+        ) {
+            let mut filter = filter(active);
+            for (step, kind, value) in steps {
+                let packet = with_chunk(u32::from(kind) & 7, kind, &value);
+                match step {
+                    0 => drop(filter.sent(&packet)),
+                    1 => drop(filter.received(&value)),
+                    2 => drop(filter.received(&packet)),
+                    _ => wait(&mut filter, 1),
+                }
+                assert!(filter.inbound.len() <= 3 && filter.outbound.len() <= 6);
+                while filter.next_inbound().is_some() || filter.next_outbound().is_some() {}
+            }
+        }
+    }
+}

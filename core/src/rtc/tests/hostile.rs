@@ -220,6 +220,19 @@ fn datagrams_of_anyone_else_are_dropped() {
     assert!(pair.both(ConnectionState::Connected));
 }
 
+/// It is how the connection itself speaks to its DTLS instance.
+#[test]
+fn a_datagram_that_looks_like_our_own_command_is_refused() {
+    let mut pair = Pair::new();
+    pair.attach(A, "mic", None, MediaKind::Audio);
+    pair.connect();
+    let (from, to, now) = (pair.sides[B].address, pair.sides[A].address, pair.now);
+    let before = pair.sides[A].connection.counters().refused_datagrams;
+    pair.connection(A).handle_datagram(now, to, from, crate::rtc::dtls::BEGIN_SCTP);
+    pair.connection(A).handle_accepted(now, to, from, crate::rtc::dtls::BEGIN_SCTP);
+    assert_eq!(pair.sides[A].connection.counters().refused_datagrams, before + 2);
+}
+
 #[test]
 fn collisions_without_end_are_given_up_for_channels_only() {
     let now = any_instant();
