@@ -57,6 +57,9 @@ pub mod state;
 pub use config::{
     ConfigError, ConfigFileError, Limits, OutboundQueue, PublishableKey, ServerConfig, SigningSecret, TurnRelays,
 };
-pub use credentials::{ChannelPattern, MintError, PatternError, Permission, Permissions, TokenClaims, mint_token};
+pub use credentials::{
+    Admission, Authenticator, ChannelPattern, Connect, MintError, PatternError, Permission, Permissions, Refusal,
+    TokenClaims, mint_token,
+};
 pub use net::{BindError, RunningServer, Server};
 pub use state::RateLimit;

@@ -191,10 +191,12 @@ impl Gatherer {
         self.flush(now);
     }
 
-    /// Drops everything: nothing is wanted, and nothing comes any more.
+    /// Drops everything. Outputs that wait stay, and every link that is open is closed after them.
     pub(crate) fn abandon(&mut self) {
         let counters = self.counters();
-        *self = Self { counters, ..Self::new(self.policy, Vec::new(), 0) };
+        let mut outputs = std::mem::take(&mut self.outputs);
+        outputs.extend(self.allocations.keys().map(|link| Output::Network(net::Action::CloseLink { link: *link })));
+        *self = Self { counters, outputs, ..Self::new(self.policy, Vec::new(), 0) };
     }
 
     /// Whether the datagram was the answer of a STUN server.

@@ -88,7 +88,7 @@ impl ServerUrl {
         };
         let (host, port) = split_port(authority)?;
         let port = match port {
-            Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or(UrlProblem::Port)?,
+            Some(port) => read_port(port).ok_or(UrlProblem::Port)?,
             None if secure => TLS_PORT,
             None => PORT,
         };
@@ -107,6 +107,12 @@ impl ServerUrl {
         };
         Ok(Self { service, host, port, transport })
     }
+}
+
+/// Digits alone (RFC 3986, section 3.2.3): `parse` would take a sign too.
+fn read_port(digits: &str) -> Option<u16> {
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|port| is_number && *port != 0)
 }
 
 fn split_port(authority: &str) -> Result<(Host, Option<&str>), UrlProblem> {
@@ -179,6 +185,7 @@ mod tests {
             ("turn:a..b", "Host"),
             ("turn:a:0", "Port"),
             ("turn:a:65536", "Port"),
+            ("turn:a:+80", "Port"),
             ("turn:a:", "Port"),
             ("turn:a:80:90", "Port"),
             ("stun:a?transport=udp", "Query"),

@@ -41,7 +41,7 @@ pub enum Output {
         /// How it went.
         result: Result<(), DataChannelError>,
     },
-    /// The peer is closed and its socket is gone; nothing will come any more. Comes once.
+    /// The peer is closed, its socket is gone and its links are asked to close; nothing will come any more. Comes once.
     Finished,
 }
 

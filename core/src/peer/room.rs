@@ -152,17 +152,27 @@ impl MeteredPeer {
     }
 
     pub(super) fn finished(&mut self, now: Instant) {
+        let Phase::Leaving { parted, .. } = self.phase else {
+            return;
+        };
         // The connection to the server may end by itself while others are waited for.
         let peers: Vec<PeerId> = self.roster.ids().cloned().collect();
         for peer in peers {
             self.close_remote(now, &peer);
+        }
+        if !parted {
+            self.ice.close(now);
+        }
+        // TURN servers hear that their addresses are no longer needed, if the links are still open for that.
+        self.ice.abandon();
+        while let Some(output) = self.ice.poll_output() {
+            self.ice_output(now, output);
         }
         let Phase::Leaving { channel, reason, .. } = &mut self.phase else {
             return;
         };
         let left = Event::Left { peer_id: self.peer_id.clone(), channel: channel.take(), reason: reason.take() };
         self.enter(Phase::Closed);
-        self.ice.abandon();
         self.tell(left);
         self.outputs.push_back(Output::Finished);
     }

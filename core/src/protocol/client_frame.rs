@@ -91,8 +91,8 @@ impl<'a> ClientFrame<'a> {
     /// # Errors
     /// [`ClientFrameError`] with the code to answer.
     pub fn parse(text: &'a str) -> Result<Self, ClientFrameError> {
-        let fields: Fields<'a> = serde_json::from_str(text)
-            .map_err(|_| ClientFrameError { code: ErrorCode::MalformedMessage, request_id: None })?;
+        let fields: Fields<'a> =
+            raw::from_object(text).ok_or(ClientFrameError { code: ErrorCode::MalformedMessage, request_id: None })?;
         fields.frame().map_err(|code| ClientFrameError {
             code,
             request_id: fields.request_id.and_then(raw::string).map(Cow::into_owned),
@@ -185,6 +185,7 @@ mod tests {
     fn an_error_has_the_code_and_the_request_to_answer() {
         for (text, code, request_id) in [
             ("nope", "malformed_message", None),
+            (r#"["ping",null,null,null,null,null]"#, "malformed_message", None),
             (r#"{"requestId":"1"}"#, "malformed_message", Some("1")),
             (r#"{"type":"ping","requestId":1}"#, "malformed_message", None),
             (r#"{"type":"dance","requestId":"1"}"#, "unknown_type", Some("1")),

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::limits;
 use super::payload::Metadata;
+use super::raw::{self, Object};
 use crate::Secret;
 
 /// One STUN or TURN server. `Debug` shows neither username nor credential.
@@ -63,12 +64,12 @@ enum Urls {
 /// # Ok::<(), metered_realtime_core::protocol::NotAnObject>(())
 /// ```
 pub fn ice_servers(metadata: &Metadata) -> Option<Vec<IceServer>> {
-    let holder: Holder<'_> = serde_json::from_str(metadata.get()).ok()?;
-    let entries: Vec<Entry> = serde_json::from_str(holder.servers?.get()).ok()?;
+    let holder: Holder<'_> = raw::from_object(metadata.get())?;
+    let entries: Vec<Object<Entry>> = serde_json::from_str(holder.servers?.get()).ok()?;
     if entries.len() > limits::ICE_SERVERS {
         return None;
     }
-    entries.into_iter().map(Entry::check).collect()
+    entries.into_iter().map(|Object(entry)| entry.check()).collect()
 }
 
 impl Entry {
@@ -123,6 +124,7 @@ mod tests {
             r#"{"urls":"http:x"}"#.to_owned(),
             r#"{"urls":7}"#.to_owned(),
             r#"{}"#.to_owned(),
+            r#"["turn:x","u","c"]"#.to_owned(),
             format!(r#"{{"urls":"turn:{}"}}"#, "x".repeat(508)),
             format!(r#"{{"urls":"turn:x","username":"{}"}}"#, "x".repeat(1025)),
         ] {

@@ -75,9 +75,11 @@ pub struct TrackMetadataMessage {
 /// The key that marks a direct message as track metadata.
 const TRACK_METADATA_KEY: &str = "__meteredTrackMeta";
 
-/// Cheap sign that a message may be a signal, so that user data is not parsed here in vain.
+/// Cheap sign that a message may be a signal, so that user data is not parsed here in vain. Where a letter may be escaped
+/// (RFC 8259, section 7), the words are not searched for.
 fn may_be_ours(data: RawJson<'_>) -> bool {
-    data.is_object() && (data.get().contains("rtc-") || data.get().contains(TRACK_METADATA_KEY))
+    let text = data.get();
+    data.is_object() && (text.contains("rtc-") || text.contains(TRACK_METADATA_KEY) || text.contains("\\u"))
 }
 
 #[derive(Deserialize)]
@@ -95,7 +97,7 @@ struct Shape<'a> {
 #[derive(Deserialize)]
 struct DescriptionFields {
     #[serde(rename = "type")]
-    kind: DescriptionKind,
+    kind: String,
     sdp: String,
 }
 
@@ -113,7 +115,7 @@ impl PeerMessage {
         if !may_be_ours(data) {
             return Self::UserData;
         }
-        let Ok(shape) = serde_json::from_str::<Shape<'_>>(data.get()) else {
+        let Some(shape) = raw::from_object::<Shape<'_>>(data.get()) else {
             return Self::UserData;
         };
         if let Some(raw) = shape.track_metadata
@@ -136,8 +138,13 @@ impl PeerMessage {
 }
 
 fn description(raw: Option<&RawValue>) -> Option<Signal> {
-    let fields: DescriptionFields = serde_json::from_str(raw?.get()).ok()?;
-    Some(Signal::Description { kind: fields.kind, sdp: fields.sdp })
+    let DescriptionFields { kind, sdp } = raw::from_object(raw?.get())?;
+    let kind = match kind.as_str() {
+        "offer" => DescriptionKind::Offer,
+        "answer" => DescriptionKind::Answer,
+        _ => return None,
+    };
+    Some(Signal::Description { kind, sdp })
 }
 
 fn candidate(raw: Option<&RawValue>) -> Option<Signal> {
@@ -145,7 +152,7 @@ fn candidate(raw: Option<&RawValue>) -> Option<Signal> {
     if raw.get() == "null" {
         return Some(Signal::EndOfCandidates);
     }
-    let candidate: RemoteCandidate = serde_json::from_str(raw.get()).ok()?;
+    let candidate: RemoteCandidate = raw::from_object(raw.get())?;
     if candidate.candidate.is_empty() {
         Some(Signal::EndOfCandidates)
     } else if candidate.candidate.chars().count() > limits::CANDIDATE_CHARS {
@@ -156,7 +163,7 @@ fn candidate(raw: Option<&RawValue>) -> Option<Signal> {
 }
 
 fn track_metadata(raw: &RawValue) -> Option<TrackMetadataMessage> {
-    let fields: TrackMetadataFields<'_> = serde_json::from_str(raw.get()).ok()?;
+    let fields: TrackMetadataFields<'_> = raw::from_object(raw.get())?;
     if fields.track_id.is_empty() {
         return None;
     }
@@ -267,6 +274,9 @@ mod tests {
             r#"{"type":"rtc-description"}"#,
             r#"{"type":"rtc-description","description":{"type":"rollback","sdp":""}}"#,
             r#"{"type":"rtc-description","description":{"type":"offer"}}"#,
+            r#"{"type":"rtc-description","description":{"type":{"offer":null},"sdp":""}}"#,
+            r#"{"type":"rtc-description","description":["offer",""]}"#,
+            r#"{"type":"rtc-ice","candidate":["candidate:1 1 udp 1 127.0.0.1 9 typ host",null,null,null]}"#,
         ] {
             assert_eq!(read(text), PeerMessage::MalformedSignal, "{text}");
         }
@@ -292,9 +302,20 @@ mod tests {
             r#"{"__meteredTrackMeta":{"trackId":"t","metadata":[]}}"#,
             r#"{"__meteredTrackMeta":{"trackId":"t","metadata":null}}"#,
             r#"{"__meteredTrackMeta":7}"#,
+            r#"{"__meteredTrackMeta":["t",{}]}"#,
         ] {
             assert_eq!(read(text), PeerMessage::UserData, "{text}");
         }
+    }
+
+    #[test]
+    fn a_signal_with_escaped_letters_is_a_signal() {
+        let end = PeerMessage::Signal(Signal::EndOfCandidates);
+        assert_eq!(read(r#"{"type":"\u0072tc-ice","candidate":null}"#), end);
+        assert_eq!(read(r#"{"\u0074ype":"rtc-ice","candidate":null}"#), end);
+        let text = r#"{"\u005f_meteredTrackMeta":{"trackId":"t"}}"#;
+        assert!(matches!(read(text), PeerMessage::TrackMetadata(_)));
+        assert!(PeerMessage::looks_internal(Payload::from_json(text).unwrap().as_raw()));
     }
 
     #[test]

@@ -16,8 +16,8 @@ use super::token;
 use crate::config::{ConfigError, ServerConfig, TurnRelays};
 use crate::state::{Identity, TenantId};
 
-/// Every credential the server knows.
-pub(crate) struct Authenticator {
+/// The credentials that a server knows, and the check of one that is presented. Holds no clock: the time is an argument.
+pub struct Authenticator {
     /// By the digest of each key: the time a comparison takes then says nothing of the key.
     keys: HashMap<Vec<u8>, KeyScope>,
     secrets: HashMap<String, Secret>,
@@ -41,14 +41,21 @@ struct Secret {
 }
 
 /// What is known of a connect.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Connect<'a> {
+#[derive(Clone, Copy)]
+pub struct Connect<'a> {
     /// The query of the URL, with the credential.
-    pub(crate) query: &'a str,
+    pub query: &'a str,
     /// The `Origin` that a browser names.
-    pub(crate) origin: Option<&'a str>,
+    pub origin: Option<&'a str>,
     /// The time, in Unix seconds.
-    pub(crate) now: f64,
+    pub now: f64,
+}
+
+impl fmt::Debug for Connect<'_> {
+    /// Not the query, which holds the credential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect").field("origin", &self.origin).field("now", &self.now).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Authenticator {
@@ -60,10 +67,12 @@ impl fmt::Debug for Authenticator {
 
 /// A credential that was accepted.
 #[derive(Debug)]
-pub(crate) struct Admission {
-    pub(crate) identity: Identity,
+#[non_exhaustive]
+pub struct Admission {
+    /// Who the connection is, and what it may do.
+    pub identity: Identity,
     /// When the credential runs out, in Unix seconds; `None` for a key.
-    pub(crate) expires_at: Option<f64>,
+    pub expires_at: Option<f64>,
 }
 
 fn patterns(texts: &[String]) -> Result<Arc<[ChannelPattern]>, ConfigError> {
@@ -71,7 +80,12 @@ fn patterns(texts: &[String]) -> Result<Arc<[ChannelPattern]>, ConfigError> {
 }
 
 impl Authenticator {
-    pub(crate) fn new(config: &ServerConfig) -> Result<Self, ConfigError> {
+    /// Takes the publishable keys and the signing secrets of a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a credential that is malformed or given twice, a key's channel pattern that is malformed, or relays
+    /// that cannot be used.
+    pub fn new(config: &ServerConfig) -> Result<Self, ConfigError> {
         let mut known = Self { keys: HashMap::new(), secrets: HashMap::new(), turn: config.turn.clone() };
         for relays in &known.turn {
             relays.check()?;
@@ -104,11 +118,11 @@ impl Authenticator {
         Ok(known)
     }
 
-    /// Judges a connect. A key makes its connection the peer `fresh`.
+    /// Checks the credential of a connection. A key makes it the connection of the peer `fresh`.
     ///
     /// # Errors
     /// Why it is refused. Exactly one credential must be given (Metered Realtime Messaging wire protocol).
-    pub(crate) fn admit(&self, connect: Connect<'_>, fresh: PeerId) -> Result<Admission, Refusal> {
+    pub fn admit(&self, connect: Connect<'_>, fresh: PeerId) -> Result<Admission, Refusal> {
         let mut credentials = url::form_urlencoded::parse(connect.query.as_bytes())
             .filter(|(name, _)| matches!(name.as_ref(), "key" | "token"));
         let (Some((kind, credential)), None) = (credentials.next(), credentials.next()) else {

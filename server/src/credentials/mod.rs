@@ -7,8 +7,9 @@ mod permissions;
 mod refusal;
 mod token;
 
-pub(crate) use authenticator::{Admission, Authenticator, Connect};
+pub use authenticator::{Admission, Authenticator, Connect};
 pub use pattern::{ChannelPattern, PatternError};
 pub use permissions::{Permission, Permissions};
+pub use refusal::Refusal;
 pub(crate) use token::unix_time;
 pub use token::{MintError, TokenClaims, mint_token};

@@ -299,6 +299,21 @@ fn allocations_go_when_the_peer_leaves_and_when_nobody_needs_them_for_a_minute()
 }
 
 #[test]
+fn a_peer_that_leaves_without_a_socket_still_gives_its_addresses_back_and_closes_its_links() {
+    let mut world = room_with(2, &relay_only(), &[LinkTransport::Udp, LinkTransport::Tcp]);
+    connect(&mut world);
+    world.until("both servers gave addresses", |world| world.relays.servers.iter().all(|relay| relay.active() == 2));
+    world.server.up = false;
+    world.drop_socket(0);
+    world.until("no socket is open", |world| world.nodes[0].socket().is_none());
+    world.call(0, |peer, now| peer.close(now, None));
+    assert_eq!(world.nodes[0].peer.state(), PeerState::Closed);
+    assert!(world.relays.links.iter().all(|link| link.node != 0), "a link is left open");
+    world.pass(secs(5));
+    assert!(world.relays.servers.iter().all(|relay| relay.active() == 1));
+}
+
+#[test]
 fn servers_of_the_user_s_are_used_beside_those_of_the_welcome() {
     let (username, credential) = (Some("user".to_owned()), Some(Secret::new("pass-word")));
     let own = IceServer { urls: vec!["turn:192.0.2.1".to_owned()], username, credential };

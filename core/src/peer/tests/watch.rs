@@ -101,6 +101,7 @@ impl Watch {
             Output::ChannelSendDone { request, .. } => self.ended(*request),
             Output::Finished => {
                 assert!(self.state() == PeerState::Closed && self.left, "Finished comes after Left");
+                assert!(self.links.is_empty(), "a link outlives its peer");
                 self.finished = true;
             }
         }

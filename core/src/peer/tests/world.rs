@@ -269,12 +269,7 @@ impl World {
                 }
                 Output::Network(net::Action::CloseLink { link }) => self.relays.close(node, link),
                 Output::Event(event) => self.nodes[node].events.push(event),
-                done => {
-                    if done == Output::Finished {
-                        self.relays.links.retain(|link| link.node != node);
-                    }
-                    self.nodes[node].done.push(done);
-                }
+                done => self.nodes[node].done.push(done),
             }
         }
         let Node { peer, watch, .. } = &mut self.nodes[node];

@@ -13,16 +13,16 @@ impl<'a> ServerFrame<'a> {
     /// Reads one text message of the WebSocket.
     ///
     /// # Errors
-    /// [`FrameError`] if the text is no frame this version knows. Unknown fields are ignored.
+    /// [`FrameError`] if the text is no frame this version knows, or names a known field twice. Unknown fields are ignored.
     pub fn parse(text: &'a str) -> Result<Self, FrameError> {
-        match serde_json::from_str::<Frequent<'a>>(text).ok().and_then(Frequent::frame) {
+        match raw::from_object::<Frequent<'a>>(text).and_then(Frequent::frame) {
             Some(frame) => Ok(frame),
             None => Self::parse_any(text),
         }
     }
 
     fn parse_any(text: &'a str) -> Result<Self, FrameError> {
-        let fields: Fields<'a> = serde_json::from_str(text).map_err(|_| FrameError::NotAnObject)?;
+        let fields: Fields<'a> = raw::from_object(text).ok_or(FrameError::NotAnObject)?;
         let kind = fields.kind.and_then(raw::string);
         match kind.as_deref().ok_or(FrameError::UnknownType)? {
             "welcome" => fields.welcome(),
@@ -133,10 +133,10 @@ fn required<'a, T>(
 }
 
 fn peers<'a>(name: &'static str, raw: Option<&'a RawValue>) -> Result<Vec<PresencePeer<'a>>, FrameError> {
-    let entries: Vec<PeerFields<'a>> = required(name, raw, |raw| serde_json::from_str(raw.get()).ok())?;
+    let entries: Vec<raw::Object<PeerFields<'a>>> = required(name, raw, |raw| serde_json::from_str(raw.get()).ok())?;
     entries
         .into_iter()
-        .map(|entry| {
+        .map(|raw::Object(entry)| {
             Ok(PresencePeer {
                 peer_id: raw::string(entry.peer_id).ok_or(FrameError::Field(name))?,
                 metadata: entry.metadata.and_then(raw::object),
@@ -250,6 +250,16 @@ mod tests {
         for text in ["{}", r#"{"type":1}"#, r#"{"type":"subscribe"}"#] {
             assert_eq!(parse(text), Err(FrameError::UnknownType), "{text}");
         }
+    }
+
+    #[test]
+    fn an_array_of_what_an_object_would_hold_is_no_object() {
+        let fields = ["\"pong\""; 16].join(",");
+        for text in [r#"["ack","c","a",1,null,"7"]"#, r#"["direct","","a",1,null,""]"#, &format!("[{fields}]")] {
+            assert_eq!(parse(text), Err(FrameError::NotAnObject), "{text}");
+        }
+        let text = r#"{"type":"presence","channel":"c","joined":[["a",{}]],"left":[]}"#;
+        assert_eq!(parse(text), Err(FrameError::Field("joined")));
     }
 
     #[test]

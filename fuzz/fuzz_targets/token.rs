@@ -1,0 +1,3 @@
+#![cfg_attr(fuzzing, no_main)]
+
+metered_realtime_fuzz::program!(token);

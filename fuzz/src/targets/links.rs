@@ -1,0 +1,174 @@
+//! A TURN server over TCP that is honest until the input alters its stream: bytes changed, lost, repeated and made up, cut
+//! anywhere. No stream makes the peer panic, open links without end, or leave something behind.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use arbitrary::{Result, Unstructured};
+use metered_realtime_core::ice::IceTransportPolicy;
+use metered_realtime_core::peer::{MeteredPeerOptions, Output};
+use metered_realtime_core::protocol::IceServer;
+use metered_realtime_core::rtc::DataChannelOptions;
+use metered_realtime_core::{PeerId, net};
+use serde_json::json;
+
+use crate::generate::DATA_OFFER;
+use crate::machines::{Event, Peer, PeerSetup};
+use crate::turn::Relay;
+
+/// Steps of one input.
+const STEPS: usize = 200;
+
+/// Links of one input: each step may end one, and waits grow between attempts.
+const MAX_LINKS: usize = 2 * STEPS;
+
+/// Plays the input.
+pub fn links(input: &[u8]) {
+    let mut u = Unstructured::new(input);
+    let mut options = MeteredPeerOptions::api_key("pk_live_sesame");
+    options.ice_transport_policy = IceTransportPolicy::Relay;
+    options.ice_servers = vec![IceServer {
+        urls: vec!["turn:192.0.2.1?transport=tcp".to_owned()],
+        username: Some("user".to_owned()),
+        credential: Some("word".into()),
+    }];
+    let peer = Peer::new(PeerSetup { options, seed: 7 });
+    let relay = Relay::new(peer.now);
+    let mut game = Game { peer, relay, refuses: false };
+    game.begin();
+    for _ in 0..STEPS {
+        if u.is_empty() || game.step(&mut u).is_err() {
+            break;
+        }
+        game.carry();
+    }
+    game.peer.finish();
+}
+
+struct Game {
+    peer: Peer,
+    relay: Relay,
+    /// No new link can be opened.
+    refuses: bool,
+}
+
+impl Game {
+    /// A room with bob in it, and something to negotiate with him.
+    fn begin(&mut self) {
+        self.peer.join("room");
+        for line in [
+            r#"{"type":"welcome","peerId":"me","expiresAt":null,"serverTime":1,"maxMessageSize":65536}"#,
+            r#"{"type":"ack","requestId":"1"}"#,
+            r#"{"type":"presence","channel":"room","joined":[{"peerId":"bob"}],"left":[]}"#,
+        ] {
+            self.hear(line);
+        }
+        let bob = PeerId::new("bob").expect("a good name");
+        let _refused = self.peer.command(|peer, now| peer.open_channel(now, &bob, DataChannelOptions::default()));
+        self.carry();
+    }
+
+    fn hear(&mut self, line: &str) {
+        if let Some(socket) = self.peer.socket() {
+            self.peer.input(Event::Text(socket, line));
+        }
+        self.peer.bind_sockets();
+    }
+
+    /// Carries what the peer sends to where it goes.
+    fn carry(&mut self) {
+        for output in self.peer.outputs() {
+            match output {
+                Output::Network(net::Action::OpenLink(open)) if self.refuses => {
+                    self.peer.input(Event::LinkClosed(open.link))
+                }
+                Output::Network(net::Action::OpenLink(open)) => {
+                    self.relay = Relay::new(self.peer.now);
+                    self.peer.input(Event::LinkOpened(open.link));
+                }
+                Output::Network(net::Action::SendLink(send)) => self.relay.client_sends(self.peer.now, send.contents),
+                _ => {}
+            }
+        }
+        assert!(self.peer.watch.links.len() <= 2, "{:?} are open", self.peer.watch.links);
+        assert!(self.peer.watch.links_ever.len() <= MAX_LINKS, "a storm of links");
+    }
+
+    fn deliver(&mut self, bytes: usize) {
+        let later = self.relay.stream.split_off(bytes.min(self.relay.stream.len()));
+        let now = std::mem::replace(&mut self.relay.stream, later);
+        if let Some(link) = self.peer.watch.links.last().copied().filter(|_| !now.is_empty()) {
+            self.peer.input(Event::LinkData(link, &now));
+        }
+    }
+
+    fn step(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let length = self.relay.stream.len();
+        match u.int_in_range(0..=19)? {
+            0..=6 => self.deliver(usize::MAX),
+            7 => self.deliver(u.int_in_range(1..=64)?),
+            8 if length > 0 => {
+                let (at, by) = (u.int_in_range(0..=length - 1)?, u.arbitrary::<u8>()?);
+                self.relay.stream[at] ^= by;
+            }
+            9 if length > 0 => {
+                let from = u.int_in_range(0..=length - 1)?;
+                let to = u.int_in_range(from..=length)?;
+                self.relay.stream.drain(from..to);
+            }
+            10 => {
+                let at = u.int_in_range(0..=length)?;
+                let twice: Vec<u8> = self.relay.stream.iter().skip(at).copied().collect();
+                self.relay.stream.extend(twice);
+            }
+            11 => {
+                let made_up = u.arbitrary::<&[u8]>()?;
+                self.relay.stream.extend_from_slice(made_up);
+            }
+            12 => {
+                // A message of a channel or an indication with no content that makes sense, well framed.
+                let body = u.arbitrary::<&[u8]>()?;
+                let size = u16::try_from(body.len().min(2000)).unwrap_or_default();
+                let kind =
+                    *u.choose(&[[0x40, 0x00], [0x40, 0x01], [0x00, 0x17], [0x01, 0x03], [0x01, 0x13], [0x00, 0x01]])?;
+                self.relay.stream.extend(kind.into_iter().chain(size.to_be_bytes()));
+                self.relay.stream.extend(&body[..usize::from(size)]);
+            }
+            13 => {
+                if let Some(to) = self.relay.relayed.last().copied() {
+                    let from = *u.choose(&[SocketAddr::from(([10, 0, 0, 2], 5000)), ([203, 0, 113, 9], 9).into()])?;
+                    self.relay.peer_sends(self.peer.now, from, to, u.arbitrary::<&[u8]>()?.to_vec());
+                }
+            }
+            14 => self.bob_offers(),
+            15 | 16 => {
+                self.peer.wait(Duration::from_millis(*u.choose(&[1, 250, 3_000, 40_000, 600_000])?));
+                self.relay.run(self.peer.now);
+            }
+            17 => {
+                let links = &self.peer.watch.links_ever;
+                if let Some(link) = if u.arbitrary()? { links.last() } else { links.first() }.copied() {
+                    match u.int_in_range(0..=2)? {
+                        0 => self.peer.input(Event::LinkClosed(link)),
+                        1 => self.peer.input(Event::LinkOpened(link)),
+                        _ => self.peer.input(Event::LinkData(link, u.arbitrary()?)),
+                    }
+                }
+            }
+            18 => self.refuses = u.arbitrary()?,
+            _ => self.peer.input(Event::NetworkChanged),
+        }
+        Ok(())
+    }
+
+    /// Signals of bob, so that there is somebody to let through.
+    fn bob_offers(&mut self) {
+        let candidate = "candidate:1 1 udp 2130706431 10.0.0.2 5000 typ host";
+        for data in [
+            json!({ "type": "rtc-description", "description": { "type": "offer", "sdp": DATA_OFFER } }),
+            json!({ "type": "rtc-ice", "candidate": { "candidate": candidate, "sdpMid": "0", "sdpMLineIndex": 0 } }),
+        ] {
+            self.hear(&json!({ "type": "direct", "from": "bob", "data": data }).to_string());
+        }
+    }
+}
