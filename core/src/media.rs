@@ -39,6 +39,14 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// Every codec of a kind, most preferred first.
+    pub fn of_kind(kind: MediaKind) -> &'static [Self] {
+        match kind {
+            MediaKind::Audio => &[Self::Opus],
+            MediaKind::Video => &[Self::Vp8, Self::H264, Self::Vp9, Self::Av1],
+        }
+    }
+
     /// What it encodes.
     pub fn kind(self) -> MediaKind {
         match self {

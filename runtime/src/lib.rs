@@ -57,8 +57,8 @@ pub use metered_realtime_core::rtc::{
     BandwidthEstimation, CandidateKind, CandidateKinds, CandidatePair, ChannelInfo, ChannelMessage, ConnectionPhase,
     ConnectionState, ConnectionStats, Counters as ConnectionCounters, DataChannelError, DataChannelOptions,
     DataChannelStats, DtlsAlert, HandshakeProblem, InboundTrackStats, NegotiationError, OpenChannelError,
-    OutboundTrackStats, Reliability, ReplaceTrackError as ConnectionReplaceTrackError, RequestKeyframeError,
-    RestartIceError, SdpProblem, TransportFailure,
+    OutboundTrackStats, RefusalReason, Reliability, ReplaceTrackError as ConnectionReplaceTrackError,
+    RequestKeyframeError, RestartIceError, SdpProblem, TrackRefused, TransportFailure,
 };
 pub use metered_realtime_core::signalling::{
     CloseReason, ConnectError, Counters as SignallingCounters, Credentials, Event as SignallingEvent, InvalidOption,

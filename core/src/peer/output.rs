@@ -8,7 +8,9 @@ use crate::ids::{Channel, DataChannelId, PeerId, RequestId, StreamId, TrackId};
 use crate::media::{MediaKind, ReceivedFrame};
 use crate::net;
 use crate::protocol::{Metadata, Payload};
-use crate::rtc::{ChannelInfo, ChannelMessage, ConnectionState, ConnectionStats, DataChannelError, NegotiationError};
+use crate::rtc::{
+    ChannelInfo, ChannelMessage, ConnectionState, ConnectionStats, DataChannelError, NegotiationError, TrackRefused,
+};
 use crate::signalling::Action;
 
 /// What the machine wants done, tells, or has finished.
@@ -198,6 +200,8 @@ pub enum RemoteEvent {
         /// The stream it belonged to.
         stream: Option<StreamId>,
     },
+    /// A track is not taken, by the peer or by this side. Once for each on a connection.
+    TrackRefused(TrackRefused),
     /// The first track of a stream came.
     StreamAdded {
         /// The stream.

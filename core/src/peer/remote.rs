@@ -234,6 +234,7 @@ impl Remote {
                     tell(RemoteEvent::StreamRemoved { stream });
                 }
             }
+            Event::TrackRefused(refused) => tell(RemoteEvent::TrackRefused(refused)),
             Event::Frame { track, frame } => tell(RemoteEvent::Frame { track, frame }),
             Event::KeyframeRequested { track } => tell(RemoteEvent::KeyframeRequested { track }),
             Event::LocalTrackActive { track, active } => tell(RemoteEvent::LocalTrackActive { track, active }),

@@ -10,6 +10,7 @@ use str0m::{Candidate, IceConnectionState, Input, Rtc, RtcConfig};
 use tracing::{debug, warn};
 
 use super::bandwidth::{self, Bandwidth};
+use super::certificate::Certificate;
 use super::channels::Channels;
 use super::dtls;
 use super::early::Early;
@@ -73,6 +74,7 @@ pub struct Connection {
     pub(super) early: Early,
     pub(super) counters: Counters,
     pub(super) negotiation: Negotiation,
+    pub(super) certificate: Certificate,
     pub(super) tracks: OutboundTracks,
     pub(super) remote: RemoteTracks,
     pub(super) timestamps: Timestamps,
@@ -116,6 +118,7 @@ impl Connection {
             early: Early::default(),
             counters: Counters::default(),
             negotiation: Negotiation::new(),
+            certificate: Certificate::default(),
             tracks: OutboundTracks::default(),
             remote: RemoteTracks::default(),
             timestamps: Timestamps::default(),
@@ -133,6 +136,8 @@ impl Connection {
         }
         let config = RtcConfig::new()
             .set_crypto_provider(Arc::new(dtls::crypto_provider()))
+            // `str0m` 0.25 compares with one fingerprint only; see `certificate`.
+            .set_fingerprint_verification(false)
             .set_sctp_max_buffered_amount(MAX_BUFFERED_OVER_ALL_CHANNELS)
             .set_sctp_max_message_size(MAX_INBOUND_MESSAGE_BYTES);
         let config = media::set_reordering(config, self.config.audio_reordering);

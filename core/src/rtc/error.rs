@@ -138,6 +138,7 @@ pub enum DataChannelError {
 
 /// What is wrong with a session description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SdpProblem {
     /// It is longer than any real one.
     #[error("too long")]
@@ -145,7 +146,7 @@ pub enum SdpProblem {
     /// It has no media sections, or more than any real one.
     #[error("no or too many media sections")]
     SectionCount,
-    /// A media section is of a kind this client doesn't speak, or lacks an identifier of its own.
+    /// Two media sections have the same identifier.
     #[error("a media section that is not usable")]
     UnusableSection,
     /// Its media sections do not fit those agreed on before.
@@ -154,6 +155,9 @@ pub enum SdpProblem {
     /// The ICE credentials or the fingerprint are missing.
     #[error("credentials or fingerprint missing")]
     Credentials,
+    /// Every fingerprint is made with a hash function that cannot be checked. SHA-256 and SHA-1 can.
+    #[error("no fingerprint that can be checked")]
+    Fingerprint,
     /// It cannot be read.
     #[error("not readable")]
     Unreadable,
@@ -220,6 +224,10 @@ pub enum NegotiationError {
         /// The channel.
         channel: DataChannelId,
     },
+    /// One side rejects the section for data channels, so that none can be opened: the other side, or this one because it
+    /// is a second one, or in a form that is not supported.
+    #[error("data channels are refused")]
+    DataChannelsRefused,
     /// The other side collided with our offers so often that data channels are given up.
     #[error("too many colliding offers")]
     TooManyCollisions,

@@ -11,16 +11,28 @@ use super::options::Config;
 use super::timestamps::Timestamps;
 use crate::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame, from_ticks, to_ticks};
 
-/// Payload type, its retransmissions' payload type, and profile and level of the H.264 that is offered: constrained
-/// baseline first, which every browser has, all in the packetization mode that lets a frame span packets (RFC 6184).
-const H264: [(u8, u8, u32); 4] =
-    [(108, 109, 0x42_e01f), (127, 121, 0x42_001f), (123, 119, 0x4d_001f), (114, 115, 0x64_001f)];
+/// Payload type, its retransmissions' payload type, packetization mode, and profile and level of the H.264 that is spoken:
+/// constrained baseline first, which every browser has. Mode 1 lets a frame span packets (RFC 6184, section 6.3) and is
+/// preferred. Mode 0 is what a description means that does not name one (section 8.1).
+///
+/// `str0m` 0.25 packs frames in mode 0 as in mode 1: what is larger than a packet is split, and parameter sets share a
+/// packet. Mode 0 has neither, but receivers take both; a frame of small enough slices is sent as mode 0 says.
+const H264: [(u8, u8, bool, u32); 8] = [
+    (108, 109, true, 0x42_e01f),
+    (127, 121, true, 0x42_001f),
+    (123, 119, true, 0x4d_001f),
+    (114, 115, true, 0x64_001f),
+    (125, 107, false, 0x42_e01f),
+    (124, 120, false, 0x42_001f),
+    (35, 36, false, 0x4d_001f),
+    (37, 38, false, 0x64_001f),
+];
 
 /// Enables the codecs of [`Codec`], and no others.
 pub(super) fn enable_codecs(config: RtcConfig) -> RtcConfig {
     let mut config = config.clear_codecs().enable_opus(true, false).enable_vp8(true);
-    for (pt, resend, profile) in H264 {
-        config.codec_config().add_h264(pt.into(), Some(resend.into()), true, profile);
+    for (pt, resend, may_span, profile) in H264 {
+        config.codec_config().add_h264(pt.into(), Some(resend.into()), may_span, profile);
     }
     config.enable_vp9(true).enable_av1(true)
 }

@@ -6,6 +6,7 @@
 mod alert;
 mod bandwidth;
 mod candidates;
+mod certificate;
 mod channels;
 mod closing;
 mod commands;
@@ -24,6 +25,7 @@ mod options;
 mod outbox;
 mod output;
 mod phase;
+mod refused;
 mod sctp;
 mod sdp;
 mod silence;
@@ -51,4 +53,5 @@ pub use output::{
     Transmit,
 };
 pub use phase::ConnectionPhase;
+pub use refused::{RefusalReason, TrackRefused};
 pub use stats::{CandidatePair, ConnectionStats, DataChannelStats, InboundTrackStats, OutboundTrackStats};

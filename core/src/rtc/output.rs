@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::error::{DataChannelError, NegotiationError};
 use super::options::Reliability;
+use super::refused::TrackRefused;
 use super::stats::ConnectionStats;
 use crate::ids::{DataChannelId, RequestId, StreamId, TrackId};
 use crate::media::{MediaKind, ReceivedFrame};
@@ -92,6 +93,8 @@ pub enum Event {
         /// Sound or picture.
         kind: MediaKind,
     },
+    /// A track is not taken, by the other side or by this one. Once for each.
+    TrackRefused(TrackRefused),
     /// A frame of a track of the other side's.
     Frame {
         /// The track.
@@ -259,6 +262,8 @@ pub struct Counters {
     pub malformed_messages: u64,
     /// Data channels of the other side's over the limit in number, or in the length of their names, closed at once.
     pub refused_channels: u64,
+    /// Tracks that were not taken, by either side.
+    pub refused_tracks: u64,
     /// Frames of tracks nobody knows, or in a codec nobody knows.
     pub unknown_frames: u64,
 }

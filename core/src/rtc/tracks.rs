@@ -5,6 +5,7 @@ use str0m::media::{Direction, Mid};
 
 use super::error::ReplaceTrackError;
 use super::output::{Event, OutboundTrack, RemoteTrack};
+use super::refused::TrackRefused;
 use super::sdp::{Section, SectionKind};
 use crate::ids::{StreamId, TrackId};
 use crate::media::MediaKind;
@@ -50,6 +51,14 @@ pub(super) struct Slot {
     /// Whether the other side was last told that it is sent.
     pub(super) announced: bool,
     pub(super) place: Place,
+}
+
+impl Slot {
+    /// The other side rejects the section.
+    fn refuse(&mut self) -> Option<TrackRefused> {
+        self.place = Place::Rejected;
+        self.wanted.then(|| TrackRefused::local(self.source.clone(), self.published.kind))
+    }
 }
 
 /// The tracks of ours.
@@ -163,14 +172,19 @@ impl OutboundTracks {
     }
 
     /// Descriptions came into force. `told` gives, for a section of ours, whether the other side was told that it is
-    /// sent, if it was told anything.
-    pub(super) fn negotiated(&mut self, rtc: &Rtc, told: impl Fn(&Slot, Direction) -> Option<bool>) {
+    /// sent, if it was told anything. Gives the tracks that are not taken.
+    pub(super) fn negotiated(
+        &mut self,
+        rtc: &Rtc,
+        told: impl Fn(&Slot, Direction) -> Option<bool>,
+    ) -> Vec<TrackRefused> {
         self.stale = true;
+        let mut refused = Vec::new();
         for slot in &mut self.slots {
             let Some(mid) = slot.place.mid() else { continue };
             let Some(media) = rtc.media(mid) else { continue };
             if media.disabled() {
-                slot.place = Place::Rejected;
+                refused.extend(slot.refuse());
                 continue;
             }
             slot.place = Place::Agreed(mid);
@@ -179,6 +193,16 @@ impl OutboundTracks {
             }
         }
         self.forget_unwanted();
+        refused
+    }
+
+    /// The other side takes nothing of an offer of ours. Gives the tracks in it.
+    pub(super) fn offer_refused(&mut self) -> Vec<TrackRefused> {
+        self.stale = true;
+        let offered = self.slots.iter_mut().filter(|slot| matches!(slot.place, Place::Offered(_)));
+        let refused = offered.filter_map(Slot::refuse).collect();
+        self.forget_unwanted();
+        refused
     }
 
     /// What the other side receives now, as changes to what it was told to receive before. `rtc` is there while the
@@ -208,8 +232,8 @@ impl OutboundTracks {
 pub(super) fn section_bytes(kind: SectionKind) -> usize {
     match kind {
         SectionKind::Media(MediaKind::Audio) => 1200,
-        SectionKind::Media(MediaKind::Video) => 3200,
-        SectionKind::Application => 700,
+        SectionKind::Media(MediaKind::Video) => 3700,
+        SectionKind::Application | SectionKind::Other => 700,
     }
 }
 

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use str0m::net::{Protocol, Receive};
-use str0m::{Event as RtcEvent, Input, Output as RtcOutput, Rtc, RtcError};
+use str0m::{Event as RtcEvent, Input, Output as RtcOutput, Rtc};
 use tracing::debug;
 
 use super::candidates::bump;
+use super::certificate::Verdict;
 use super::connection::Connection;
 use super::dtls;
 use super::early::is_dtls;
@@ -150,7 +151,20 @@ impl Connection {
     fn drain(&mut self) -> bool {
         let mut errors = 0;
         while let Some(rtc) = &mut self.rtc {
-            match rtc.poll_output() {
+            if self.failure == Some(TransportFailure::CertificateMismatch) {
+                return true;
+            }
+            let output = rtc.poll_output();
+            let is_up = matches!(output, Ok(RtcOutput::Event(RtcEvent::Connected)));
+            match self.certificate.verify(rtc) {
+                Verdict::Right => {}
+                Verdict::Unknown if !is_up => {}
+                Verdict::Unknown | Verdict::Wrong => {
+                    self.fail(TransportFailure::CertificateMismatch);
+                    return true;
+                }
+            }
+            match output {
                 Ok(RtcOutput::Timeout(at)) => {
                     self.rtc_timeout = Some(at);
                     self.ended |= !rtc.is_alive();
@@ -168,12 +182,8 @@ impl Connection {
                 Ok(RtcOutput::Event(event)) => self.rtc_event(event),
                 Err(error) => {
                     debug!(%error, "error of the transport");
-                    // While its output is drained, this is about the fingerprint only.
-                    let mismatch = matches!(error, RtcError::RemoteSdp(_));
-                    let report = dtls::report(rtc).filter(|report| report.certain).map(|report| report.failure);
-                    let failure = mismatch.then_some(TransportFailure::CertificateMismatch).or(report);
-                    if let Some(failure) = failure {
-                        self.fail(failure);
+                    if let Some(report) = dtls::report(rtc).filter(|report| report.certain) {
+                        self.fail(report.failure);
                     }
                     errors += 1;
                     if errors == MAX_ERRORS_AT_ONCE {

@@ -229,6 +229,7 @@ impl Driven {
                 remote.channel_closed(channel);
                 None
             }
+            core::RemoteEvent::TrackRefused(refused) => Some(remote.track_refused(refused)),
             core::RemoteEvent::NegotiationError(error) => Some(remote.negotiation_error(error)),
             _ => None,
         }

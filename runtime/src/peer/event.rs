@@ -5,7 +5,7 @@ use std::sync::Arc;
 use metered_realtime_core::ice::{IceCounters, IceServerFailed};
 use metered_realtime_core::peer::{FatalError, MeteredData, PeerCounters, PeerState};
 use metered_realtime_core::protocol::Metadata;
-use metered_realtime_core::rtc::{ConnectionState, ConnectionStats, NegotiationError};
+use metered_realtime_core::rtc::{ConnectionState, ConnectionStats, NegotiationError, TrackRefused};
 use metered_realtime_core::signalling::Counters as SignallingCounters;
 use metered_realtime_core::{Channel, PeerId, StreamId};
 
@@ -90,6 +90,9 @@ pub enum RemoteEvent {
     Track(RemoteTrack),
     /// It stopped sending a track.
     TrackRemoved(RemoteTrack),
+    /// A track is not taken: one of this side's by the peer, or one of the peer's by this side, because they have no codec in
+    /// common. Once for each on a connection.
+    TrackRefused(TrackRefused),
     /// The first track of a stream came.
     StreamAdded(RemoteStream),
     /// The last track of a stream went.

@@ -10,7 +10,7 @@ use metered_realtime_core::PeerId;
 use metered_realtime_core::protocol::Metadata;
 use metered_realtime_core::rtc::{
     ConnectionPhase, ConnectionState, ConnectionStats, Counters as ConnectionCounters, DataChannelOptions,
-    NegotiationError, OpenChannelError, RestartIceError,
+    NegotiationError, OpenChannelError, RestartIceError, TrackRefused,
 };
 
 use present::Present;
@@ -226,6 +226,14 @@ impl RemotePeer {
     /// The connection was replaced after a reconnect: data channels are gone, tracks come anew.
     pub fn on_connection_reset(&self) -> Events<()> {
         self.0.hub.subscribe(|event| matches!(event, RemoteEvent::ConnectionReset).then_some(()))
+    }
+
+    /// A track is not taken, by either side: see [`RemoteEvent::TrackRefused`].
+    pub fn on_track_refused(&self) -> Events<TrackRefused> {
+        self.0.hub.subscribe(|event| match event {
+            RemoteEvent::TrackRefused(refused) => Some(refused.clone()),
+            _ => None,
+        })
     }
 
     /// A negotiation went wrong. Transient, unless the ICE restarts are exhausted.

@@ -28,7 +28,8 @@ impl Negotiation {
 
     /// Remembers which numbers the other side has given to media sections, in offers that came to nothing too.
     pub(super) fn count_numbers(&mut self, offer: &Description) {
-        let numbers = offer.sections.iter().filter_map(|section| section.mid.parse::<u16>().ok());
+        let names = offer.sections.iter().filter_map(|section| section.name.as_ref());
+        let numbers = names.filter_map(|name| name.parse::<u16>().ok());
         let after = numbers.map(|number| u32::from(number) + 1).max().unwrap_or(0);
         self.next_number = self.next_number.max(after);
     }
@@ -36,14 +37,14 @@ impl Negotiation {
     /// Names the section for data channels, new in an offer of ours, as a browser would that makes the same offer at the
     /// same time: browsers number sections, data channels last. Chromium remembers the name of its own section for data
     /// channels when it withdraws a colliding offer, and can't answer an offer that has another one.
-    pub(super) fn name_application(&mut self, offer: &Description) {
+    pub(super) fn name_application(&mut self, offer: &Description, agreed: usize) {
         if self.has_application {
             return;
         }
         self.former_application_mid = None;
         self.application_mid = offer.application().and_then(|section| {
             let name = self.owed_application.take().unwrap_or_else(|| {
-                let new_media = offer.sections.len().saturating_sub(self.sections.len() + 1).max(self.owed_there);
+                let new_media = offer.sections.len().saturating_sub(agreed + 1).max(self.owed_there);
                 self.next_number.saturating_add(u32::try_from(new_media).unwrap_or(0)).to_string()
             });
             let taken = offer.sections.iter().any(|other| other.mid == name);
@@ -61,18 +62,18 @@ impl Negotiation {
         let Some(offer) = self.offer.as_mut().filter(|_| !self.has_application && ignored.anonymous) else {
             return false;
         };
-        let Some(theirs) = ignored.application() else { return false };
+        let Some(theirs) = ignored.application().and_then(|section| section.name.as_ref()) else { return false };
         let Some(ours) = offer.description.application() else {
-            self.owed_application = Some(theirs.mid.clone());
+            self.owed_application = Some(theirs.clone());
             return false;
         };
         let current = self.application_mid.as_ref().map_or(&ours.mid, |(_, name)| name);
-        if *current == theirs.mid || offer.description.sections.iter().any(|section| section.mid == theirs.mid) {
+        if current == theirs || offer.description.sections.iter().any(|section| section.mid == *theirs) {
             return false;
         }
-        offer.text = sdp::rename_application(&offer.text, current, &theirs.mid);
+        offer.text = sdp::rename_application(&offer.text, current, theirs);
         self.former_application_mid = Some(current.clone());
-        self.application_mid = Some((ours.mid.clone(), theirs.mid.clone()));
+        self.application_mid = Some((ours.mid.clone(), theirs.clone()));
         true
     }
 

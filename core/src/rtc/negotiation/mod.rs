@@ -3,6 +3,7 @@
 
 mod application;
 mod offering;
+mod refusals;
 mod remote;
 mod repeating;
 mod trickling;
@@ -17,7 +18,7 @@ use super::connection::Connection;
 use super::error::NegotiationError;
 use super::kinds::CandidateKinds;
 use super::output::{ConnectionState, Output};
-use super::sdp::{Description, Section, Sources};
+use super::sdp::{Credentials, Description, PayloadTypes, Section, Sources};
 use super::tracks::OutboundTracks;
 use crate::protocol::{DescriptionKind, Signal};
 
@@ -94,11 +95,16 @@ pub(super) struct Negotiation {
     /// Media sections it offered in vain, and will offer again.
     owed_there: usize,
     remote_fingerprints: Vec<String>,
+    /// Those of the last description in force.
+    remote_credentials: Option<Credentials>,
     candidates: RemoteCandidates,
     sources: Sources,
     local_ufrag: String,
-    /// Where candidates are trickled to, once the other side has a description of ours.
-    first_mid: Option<String>,
+    /// What payload types mean, by what is agreed on.
+    payload_types: PayloadTypes,
+    /// Where candidates are trickled to, once the other side has a description of ours: the identifier of the section, if
+    /// it has one, and its place.
+    trickle_to: Option<(Option<String>, u16)>,
     candidates_finished: bool,
     /// The ICE generation for which the end of the candidates was told.
     end_told: Option<String>,
@@ -127,10 +133,12 @@ impl Negotiation {
             next_number: 0,
             owed_there: 0,
             remote_fingerprints: Vec::new(),
+            remote_credentials: None,
             candidates: RemoteCandidates::default(),
             sources: Sources::default(),
             local_ufrag: String::new(),
-            first_mid: None,
+            payload_types: PayloadTypes::default(),
+            trickle_to: None,
             candidates_finished: false,
             end_told: None,
         }

@@ -11,7 +11,7 @@ use crate::rtc::error::NegotiationError;
 use crate::rtc::media;
 use crate::rtc::options::RESTART_ANSWER_TIMEOUT;
 use crate::rtc::output::ConnectionState;
-use crate::rtc::sdp::{self, Description, MAX_SECTIONS, Section, SectionKind};
+use crate::rtc::sdp::{self, Description, MAX_SECTIONS, Section, SectionKind, Theirs};
 use crate::rtc::tracks::{Place, name_bytes, section_bytes};
 
 /// What a description has at most beside its media sections, in bytes as JSON: its head, and candidates of ours.
@@ -22,8 +22,9 @@ impl Negotiation {
     /// is so when a browser gets a track to send while it answers an offer that has no room for it: as long as the section
     /// stays as it is, the browser has no reason to negotiate (W3C WebRTC 1.0, section 4.7.3), and waits for our offer.
     fn invite(&mut self) -> Vec<Mid> {
-        let waits =
-            |section: &&Section| section.kind != SectionKind::Application && !section.rejected && !section.flow.sends;
+        let waits = |section: &&Section| {
+            matches!(section.kind, SectionKind::Media(_)) && !section.rejected && !section.flow.sends
+        };
         let mut mids = Vec::new();
         for section in self.sections.iter().filter(waits) {
             let Some(track) = &section.track else { continue };
@@ -111,13 +112,16 @@ impl Connection {
         self.change(|_| ());
         let text = offer.to_sdp_string();
         let Ok(description) = Description::read(&text) else { return };
-        let text = sdp::outbound(&text, &description, |mid| published(&self.tracks, mid));
-        self.negotiation.name_application(&description);
+        let sections = std::mem::take(&mut self.negotiation.sections);
+        let theirs = Theirs::agreed(&sections);
+        let text = sdp::outbound(&text, &description, &theirs, |mid| published(&self.tracks, mid));
+        self.negotiation.name_application(&description, sections.len());
         let mut text = self.negotiation.outbound(text);
         if self.negotiation.dtls_server {
             text = text.replace("a=setup:actpass\r\n", "a=setup:passive\r\n");
         }
-        self.described(&description);
+        self.described(&description, &theirs);
+        self.negotiation.sections = sections;
         self.send_description(DescriptionKind::Offer, text.clone());
         let repeat_at = Some(self.now + RESTART_ANSWER_TIMEOUT);
         self.negotiation.offer =
@@ -178,7 +182,9 @@ impl Connection {
     /// may be able to answer the new one only.
     pub(super) fn replace_offer(&mut self) {
         let Some(offer) = self.negotiation.offer.take() else { return };
-        self.described(&offer.description);
+        let sections = std::mem::take(&mut self.negotiation.sections);
+        self.described(&offer.description, &Theirs::agreed(&sections));
+        self.negotiation.sections = sections;
         self.send_description(DescriptionKind::Offer, offer.text.clone());
         self.negotiation.offer = Some(offer);
     }

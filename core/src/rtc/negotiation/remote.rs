@@ -12,7 +12,7 @@ use crate::rtc::candidates::bump;
 use crate::rtc::connection::Connection;
 use crate::rtc::error::{NegotiationError, SdpProblem};
 use crate::rtc::output::{ConnectionState, Event, Output};
-use crate::rtc::sdp::{self, Description, Flow, Section, SectionKind};
+use crate::rtc::sdp::{self, Description, Flow, Known, Section, SectionKind, Theirs};
 use crate::rtc::tracks::Slot;
 
 impl Connection {
@@ -25,16 +25,19 @@ impl Connection {
         }
         let text = &*self.negotiation.inbound(text);
         let description = match self.read(text, None) {
+            Ok(description) if description.credentials().is_none() => {
+                return self.refuse(NegotiationError::BadOffer(SdpProblem::Credentials));
+            }
             Ok(description) => description,
             Err(error) => return self.refuse(error.unwrap_or(NegotiationError::PeerReplaced)),
         };
         let tracks = &self.tracks;
-        let text = sdp::inbound(text, &description, &mut self.negotiation.sources, |section| Flow {
+        let text = sdp::inbound(&description, &mut self.negotiation.sources, |section| Flow {
             sends: true,
             receives: tracks.by_mid(&section.mid).is_some_and(|slot| slot.wanted),
         });
         let offer = match SdpOffer::from_sdp_string(&text) {
-            // What follows an unreadable line is skipped by the reader, not refused.
+            // `str0m` skips what follows a line that it cannot read.
             Ok(offer) if offer.media_lines.len() == description.sections.len() => offer,
             _ => return self.refuse(NegotiationError::BadOffer(SdpProblem::Unreadable)),
         };
@@ -46,7 +49,8 @@ impl Connection {
                 bump(&mut self.counters.ignored_offers);
                 self.negotiation.candidates.ignore(&description);
                 let new = description.sections.iter().skip(self.negotiation.sections.len());
-                self.negotiation.owed_there = new.filter(|section| section.kind != SectionKind::Application).count();
+                let is_media = |section: &&Section| matches!(section.kind, SectionKind::Media(_));
+                self.negotiation.owed_there = new.filter(is_media).count();
                 if self.negotiation.rename_application(&description) {
                     self.replace_offer();
                 }
@@ -54,11 +58,12 @@ impl Connection {
             }
             self.roll_back(&description.sections);
         }
-        if self.state == ConnectionState::Idle {
+        if self.state == ConnectionState::Idle && description.is_in_use() {
             self.set_state(ConnectionState::Connecting);
         }
         self.tick();
         self.send_where_wanted_again(&description);
+        self.announce_certificate(&description);
         let answer = match self.change(|rtc| rtc.sdp_api().accept_offer(offer)) {
             Some(Ok(answer)) => answer.to_sdp_string(),
             Some(Err(_)) => {
@@ -84,8 +89,10 @@ impl Connection {
         });
         let answer = match Description::read(&answer) {
             Ok(read) => {
-                self.described(&read);
-                sdp::outbound(&answer, &read, |mid| published(&self.tracks, mid))
+                self.negotiation.payload_types.answered(&read.payload_types);
+                let theirs = Theirs::offered(&description);
+                self.described(&read, &theirs);
+                sdp::outbound(&answer, &read, &theirs, |mid| published(&self.tracks, mid))
             }
             Err(_) => answer,
         };
@@ -94,6 +101,12 @@ impl Connection {
         self.send_description(DescriptionKind::Answer, answer);
         self.remote_candidates(&description);
         self.tell_end_of_candidates();
+    }
+
+    fn announce_certificate(&mut self, description: &Description) {
+        if let Some(rtc) = &mut self.rtc {
+            self.certificate.announce(rtc, &description.expected_fingerprints);
+        }
     }
 
     /// `str0m` refuses to send again in a section of ours that the other side once made inactive, unless that is undone.
@@ -121,7 +134,10 @@ impl Connection {
             Ok(description) => description,
             Err(error) => return self.refuse(error.unwrap_or(NegotiationError::PeerReplaced)),
         };
-        let text = sdp::inbound(text, &description, &mut self.negotiation.sources, |section| {
+        if description.credentials().is_none() {
+            return self.all_refused(&description, hash);
+        }
+        let text = sdp::inbound(&description, &mut self.negotiation.sources, |section| {
             let offered = offer.description.sections.iter().find(|offered| offered.mid == section.mid);
             offered.map_or(Flow { sends: false, receives: false }, |offered| offered.flow.seen_from_there())
         });
@@ -137,6 +153,7 @@ impl Connection {
         self.expect_echo(sent_at, copies);
         self.negotiation.accepted(hash, copies);
         self.tick();
+        self.announce_certificate(&description);
         if !matches!(self.change(|rtc| rtc.sdp_api().accept_answer(pending, answer)), Some(Ok(()))) {
             // The offer is spent, and another just like it would fare no better.
             self.tracks.rolled_back(&[]);
@@ -146,6 +163,7 @@ impl Connection {
         if is_restart {
             self.negotiation.restarted();
         }
+        self.tell_refused_application(&offered, &description);
         self.in_force(&description, |slot, _| {
             let mid = slot.place.mid()?;
             offered.sections.iter().find(|section| section.mid == *mid).map(|section| section.flow.sends)
@@ -163,7 +181,14 @@ impl Connection {
                 Some(_) => NegotiationError::BadAnswer(problem),
             })
         };
-        let description = Description::read(text).map_err(bad)?;
+        let agreed = &self.negotiation.sections;
+        let sections = offer.map_or_else(|| Known::for_offer(agreed), |offer| Known::for_answer(agreed, offer));
+        let types = self.negotiation.payload_types.clone();
+        let description = Description::read_remote(text, &sections, types).map_err(bad)?;
+        let description = match &self.negotiation.remote_credentials {
+            Some(credentials) if description.credentials().is_none() => description.with_credentials(credentials),
+            _ => description,
+        };
         let known = &self.negotiation.remote_fingerprints;
         if !known.is_empty() && !description.has_fingerprint_of(known) {
             return Err(None);
@@ -175,7 +200,7 @@ impl Connection {
         if fits { Ok(description) } else { Err(bad(SdpProblem::SectionsChanged)) }
     }
 
-    fn refuse(&mut self, error: NegotiationError) {
+    pub(super) fn refuse(&mut self, error: NegotiationError) {
         if !matches!(error, NegotiationError::PeerReplaced) {
             bump(&mut self.counters.malformed_descriptions);
         }
@@ -198,15 +223,19 @@ impl Connection {
         let Some(rtc) = self.rtc.as_mut() else { return };
         let ufrag = rtc.direct_api().local_ice_credentials().ufrag;
         let restarted = ufrag != self.negotiation.local_ufrag;
-        self.tracks.negotiated(rtc, told);
+        let refused = self.tracks.negotiated(rtc, told);
         let events = self.remote.negotiated(&description.sections, rtc);
         let mut sections = description.sections.clone();
         for section in &mut sections {
             let mid = Mid::from(section.mid.as_str());
             section.rejected |= rtc.media(mid).is_some_and(|media| media.disabled());
         }
+        let refused = refused.into_iter().chain(self.negotiation.refused_tracks(&description.sections)).collect();
+        let refuses_application = self.negotiation.refuses_application(&description.sections);
         let negotiation = &mut self.negotiation;
         negotiation.sections = sections;
+        negotiation.remote_credentials = description.credentials();
+        negotiation.payload_types.clone_from(&description.payload_types);
         negotiation.answered = None;
         negotiation.owed = false;
         negotiation.local_ufrag = ufrag;
@@ -228,6 +257,10 @@ impl Connection {
         self.outputs.extend(events.into_iter().map(Output::Event));
         if begins {
             self.begin_sctp();
+        }
+        self.tell_refused(refused, refuses_application);
+        if !description.is_in_use() {
+            self.nothing_in_use();
         }
         self.negotiation.changed();
     }

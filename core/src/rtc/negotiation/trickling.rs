@@ -9,7 +9,7 @@ use crate::protocol::{RemoteCandidate, Signal};
 use crate::rtc::candidates::Verdict;
 use crate::rtc::connection::Connection;
 use crate::rtc::output::{Event, Output};
-use crate::rtc::sdp::{Description, MAX_CANDIDATES};
+use crate::rtc::sdp::{Description, MAX_CANDIDATES, Theirs};
 
 impl Negotiation {
     /// The generation that candidates of ours belong to: that of the last description sent.
@@ -19,13 +19,16 @@ impl Negotiation {
 }
 
 impl Connection {
-    /// The other side is about to have a description of ours.
-    pub(super) fn described(&mut self, description: &Description) {
-        let first = description.sections.iter().find(|section| !section.rejected);
+    /// The other side is about to have a description of ours, with sections of these names.
+    pub(super) fn described(&mut self, description: &Description, theirs: &Theirs<'_>) {
+        let first = description.sections.iter().enumerate().find(|(_, section)| !section.rejected);
         let negotiation = &mut self.negotiation;
-        negotiation.first_mid = first.map(|section| match &negotiation.application_mid {
-            Some((ours, theirs)) if section.mid == *ours => theirs.clone(),
-            _ => section.mid.clone(),
+        negotiation.trickle_to = first.map(|(at, section)| {
+            let name = match &negotiation.application_mid {
+                Some((ours, name)) if section.mid == *ours => Some(name.clone()),
+                _ => theirs.name(at, &section.mid),
+            };
+            (name, u16::try_from(at).unwrap_or(0))
         });
     }
 
@@ -54,13 +57,13 @@ impl Connection {
     }
 
     pub(in crate::rtc) fn trickle(&mut self, mut candidate: Candidate) {
-        let Some(mid) = self.negotiation.first_mid.clone() else { return };
+        let Some((name, place)) = self.negotiation.trickle_to.clone() else { return };
         let ufrag = self.negotiation.sent_ufrag().to_owned();
         candidate.set_ufrag(&ufrag);
         self.outputs.push_back(Output::Signal(Signal::Candidate(RemoteCandidate {
             candidate: candidate.to_sdp_string(),
-            sdp_mid: Some(mid),
-            sdp_m_line_index: Some(0),
+            sdp_mid: name,
+            sdp_m_line_index: Some(place),
             username_fragment: Some(ufrag),
         })));
     }
@@ -78,7 +81,7 @@ impl Connection {
 
     pub(super) fn tell_end_of_candidates(&mut self) {
         let negotiation = &mut self.negotiation;
-        if !negotiation.candidates_finished || negotiation.first_mid.is_none() {
+        if !negotiation.candidates_finished || negotiation.trickle_to.is_none() {
             return;
         }
         let ufrag = negotiation.sent_ufrag().to_owned();

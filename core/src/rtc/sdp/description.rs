@@ -1,17 +1,20 @@
 //! Reading a description: what is wanted of it, and what makes it unusable.
-
-use str0m::media::Mid;
+//!
+//! Everything that browsers take is taken (RFC 8866, RFC 9143, RFC 9429). What cannot be used makes its own section rejected,
+//! not the description.
 
 use super::lines;
-use super::section::{Flow, Section, SectionKind};
-use crate::media::MediaKind;
+use super::names::{self, Known};
+use super::payloads::PayloadTypes;
+use super::reader::Reader;
+use super::section::{Flow, MediaLine, Refusal, Section, SectionKind, Shown};
 use crate::rtc::error::SdpProblem;
 
 /// Longer descriptions are refused; the largest real ones, with dozens of tracks, have a tenth of it.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// Descriptions with more lines are refused, and those with a longer line: what is further down takes longer for each line
-/// than for the same text in fewer ones, and in places the time grows with their square.
+/// Descriptions with more lines are refused, and those with a longer line: reading takes longer for each line than for the
+/// same text in fewer ones.
 const MAX_LINES: usize = 8192;
 
 /// … and those with more lines in one media section, where browsers have a hundred.
@@ -25,41 +28,79 @@ pub(in crate::rtc) const MAX_SECTIONS: usize = 128;
 /// Candidates kept of one description; what is over is counted only.
 pub(in crate::rtc) const MAX_CANDIDATES: usize = 200;
 
+/// What holds for the transport of a section, or for all where it stands before the first section.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Transport {
+    pub(super) ufrag: Option<String>,
+    pub(super) password: Option<String>,
+    /// At most [`MAX_FINGERPRINTS`](super::reader::MAX_FINGERPRINTS).
+    pub(super) fingerprints: Vec<String>,
+    pub(super) setup: Option<&'static str>,
+}
+
+/// What is wanted of a section beside what [`Section`] has, to be written anew for `str0m`.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    pub(super) transport: Transport,
+    pub(super) ssrcs: Vec<u32>,
+    /// A source and that of its retransmissions.
+    pub(super) pairs: Vec<(u32, u32)>,
+    pub(super) extensions: Vec<String>,
+    pub(super) sctp_port: Option<u16>,
+    /// `a=sctpmap`, as data channels were announced before RFC 8841.
+    pub(super) sctp_map: Option<String>,
+}
+
+/// The ICE credentials and fingerprints of the other side's.
+#[derive(Debug, Clone)]
+pub(in crate::rtc) struct Credentials {
+    ufrag: String,
+    password: String,
+    fingerprints: Vec<String>,
+}
+
 /// A description, as far as it matters here.
 #[derive(Debug)]
 pub(in crate::rtc) struct Description {
     /// Its origin names no user, as RFC 8829, section 5.2.1, wants it; those of browsers built on libwebrtc do not.
     pub(in crate::rtc) anonymous: bool,
     pub(in crate::rtc) ufrag: String,
+    pub(super) password: String,
+    /// All of them.
     pub(in crate::rtc) fingerprints: Vec<String>,
+    /// Those that the certificate is compared with.
+    pub(in crate::rtc) expected_fingerprints: Vec<String>,
+    pub(super) setup: Option<&'static str>,
+    pub(super) ice_lite: bool,
+    /// It has a group for sections that share a transport.
+    pub(super) has_bundle: bool,
     pub(in crate::rtc) sections: Vec<Section>,
+    /// One for each section.
+    pub(super) bodies: Vec<Body>,
     /// At most [`MAX_CANDIDATES`].
     pub(in crate::rtc) candidates: Vec<String>,
     /// How many more there were.
     pub(in crate::rtc) more_candidates: usize,
     /// The largest data channel message its writer takes (RFC 8841); 0 means any.
     pub(in crate::rtc) max_message_size: Option<u64>,
-}
-
-#[derive(Default)]
-struct Reader {
-    anonymous: bool,
-    ufrag: Option<String>,
-    has_password: bool,
-    fingerprints: Vec<String>,
-    bundle: Option<Vec<String>>,
-    sections: Vec<Section>,
-    candidates: Vec<String>,
-    more_candidates: usize,
-    max_message_size: Option<u64>,
+    /// What payload types mean once it is in force.
+    pub(in crate::rtc) payload_types: PayloadTypes,
 }
 
 impl Description {
-    /// Reads a description.
+    /// Reads a description of ours.
+    ///
+    /// # Errors
+    /// Says what makes it unusable.
+    pub(in crate::rtc) fn read(text: &str) -> Result<Self, SdpProblem> {
+        Self::read_remote(text, &Known::default(), PayloadTypes::default())
+    }
+
+    /// Reads a description of the other side's, with what is agreed on.
     ///
     /// # Errors
     /// Says what makes it unusable. Not all that does: `str0m` has the last word.
-    pub(in crate::rtc) fn read(text: &str) -> Result<Self, SdpProblem> {
+    pub(in crate::rtc) fn read_remote(text: &str, known: &Known, types: PayloadTypes) -> Result<Self, SdpProblem> {
         if text.len() > MAX_BYTES {
             return Err(SdpProblem::TooLong);
         }
@@ -72,7 +113,7 @@ impl Description {
             }
             reader.line(line)?;
         }
-        reader.finish()
+        reader.finish(known, types)
     }
 
     /// Whether it comes from the same instance of the peer as one with these fingerprints: one in common suffices.
@@ -85,16 +126,37 @@ impl Description {
         self.sections.iter().find(|section| section.kind == SectionKind::Application && !section.rejected)
     }
 
+    /// The credentials, unless it has none because it has no section in use.
+    pub(in crate::rtc) fn credentials(&self) -> Option<Credentials> {
+        let Self { ufrag, password, expected_fingerprints, .. } = self;
+        (!ufrag.is_empty() && !expected_fingerprints.is_empty()).then(|| Credentials {
+            ufrag: ufrag.clone(),
+            password: password.clone(),
+            fingerprints: expected_fingerprints.clone(),
+        })
+    }
+
+    /// Gives it the credentials it has no need of: `str0m` 0.25 takes no description without.
+    pub(in crate::rtc) fn with_credentials(mut self, credentials: &Credentials) -> Self {
+        let Credentials { ufrag, password, fingerprints } = credentials.clone();
+        self.fingerprints.clone_from(&fingerprints);
+        (self.ufrag, self.password, self.expected_fingerprints) = (ufrag, password, fingerprints);
+        self
+    }
+
+    /// Whether any section is in use.
+    pub(in crate::rtc) fn is_in_use(&self) -> bool {
+        self.sections.iter().any(|section| !section.rejected)
+    }
+
     /// Whether sections agreed on before are all still there, in place. A rejected one may have been replaced by
-    /// another for media (RFC 8829, section 5.2.2).
+    /// another (RFC 8829, section 5.2.2).
     pub(in crate::rtc) fn continues(&self, former: &[Section]) -> bool {
         former.len() <= self.sections.len()
             && former.iter().zip(&self.sections).all(|(old, new)| {
-                let same = old.mid == new.mid && old.kind == new.kind;
-                let recycled = old.rejected
-                    && matches!(old.kind, SectionKind::Media(_))
-                    && matches!(new.kind, SectionKind::Media(_))
-                    && !former.iter().any(|section| section.mid == new.mid);
+                let stopped = new.rejected && new.refusal.is_none();
+                let same = old.mid == new.mid && (old.kind == new.kind || stopped);
+                let recycled = old.rejected && !former.iter().any(|section| section.mid == new.mid);
                 same || recycled
             })
     }
@@ -105,147 +167,103 @@ impl Description {
     }
 }
 
-impl Reader {
-    fn line(&mut self, line: &str) -> Result<(), SdpProblem> {
-        if let Some(rest) = line.strip_prefix("m=") {
-            return self.section(rest);
-        }
-        if line.starts_with("o=- ") {
-            self.anonymous = true;
-        }
-        let Some(attribute) = line.strip_prefix("a=") else { return Ok(()) };
-        if let Some(flow) = Flow::read(line) {
-            if let Some(section) = self.sections.last_mut() {
-                section.flow = flow;
+/// Decides which sections are in use here.
+pub(super) fn choose(
+    sections: &mut [Section],
+    bodies: &[Body],
+    bundles: &[Vec<String>],
+    known: &Known,
+    types: &mut PayloadTypes,
+) {
+    let bundle_of = |section: &Section| section.bundle(bundles);
+    let application = chosen_application(sections, bodies, known);
+    let mut first_bundle = None;
+    for (at, section) in sections.iter_mut().enumerate().filter(|(_, section)| !section.rejected) {
+        let mut claimed = types.clone();
+        claimed.admit(&mut section.payloads, section.flow.receives || known.is_answer());
+        let bundle = bundle_of(section);
+        let refusal = match section.kind {
+            SectionKind::Other => Some(Refusal::Kind),
+            SectionKind::Application if application != Some(at) => Some(Refusal::Application),
+            SectionKind::Media(_) if known.section(at).is_some_and(Section::holds_application) => Some(Refusal::Kind),
+            SectionKind::Media(_) if section.payloads.is_empty() => Some(Refusal::Codec),
+            _ if first_bundle.is_some_and(|first: Option<usize>| first.is_none() || first != bundle) => {
+                Some(Refusal::Unbundled)
             }
-            return Ok(());
-        }
-        let Some((name, value)) = attribute.split_once(':') else { return Ok(()) };
-        match name {
-            "ice-ufrag" if !value.is_empty() => {
-                self.ufrag.get_or_insert_with(|| value.to_owned());
-            }
-            "ice-pwd" if !value.is_empty() => self.has_password = true,
-            "fingerprint" if is_fingerprint(value) => {
-                let fingerprint = value.to_ascii_lowercase();
-                // A section each may repeat it; a real description has one or two.
-                if self.fingerprints.len() < 8 && !self.fingerprints.contains(&fingerprint) {
-                    self.fingerprints.push(fingerprint);
-                }
-            }
-            "group" => {
-                if let Some(mids) = value.strip_prefix("BUNDLE")
-                    && self.bundle.is_none()
-                {
-                    self.bundle = Some(mids.split(' ').filter(|mid| !mid.is_empty()).map(str::to_owned).collect());
-                }
-            }
-            "candidate" => {
-                if self.candidates.len() < MAX_CANDIDATES {
-                    self.candidates.push(attribute.to_owned());
-                } else {
-                    self.more_candidates = self.more_candidates.saturating_add(1);
-                }
-            }
-            "max-message-size" => self.max_message_size = self.max_message_size.or(value.parse().ok()),
-            "mid" => {
-                if let Some(section) = self.sections.last_mut() {
-                    // Others would come out of `str0m` changed.
-                    if !section.mid.is_empty() || *Mid::from(value) != *value {
-                        return Err(SdpProblem::UnusableSection);
-                    }
-                    value.clone_into(&mut section.mid);
-                }
-            }
-            "msid" => self.msid(value),
-            // a=ssrc:1234 msid:stream track
-            "ssrc" => {
-                if let Some((_, msid)) = value.split_once(" msid:") {
-                    self.msid(msid);
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn section(&mut self, rest: &str) -> Result<(), SdpProblem> {
-        if self.sections.len() == MAX_SECTIONS {
-            return Err(SdpProblem::SectionCount);
-        }
-        let mut words = rest.split(' ');
-        let kind = match words.next() {
-            Some("audio") => SectionKind::Media(MediaKind::Audio),
-            Some("video") => SectionKind::Media(MediaKind::Video),
-            Some("application") => SectionKind::Application,
-            _ => return Err(SdpProblem::UnusableSection),
+            _ => None,
         };
-        self.sections.push(Section {
-            kind,
-            mid: String::new(),
-            flow: Flow { sends: true, receives: true },
-            rejected: words.next() == Some("0"),
-            stream: None,
-            track: None,
+        section.refusal = refusal;
+        section.rejected = refusal.is_some();
+        if refusal.is_none() {
+            first_bundle.get_or_insert(bundle);
+            *types = claimed;
+        }
+    }
+    names::show(sections, known);
+}
+
+/// Which section is the one for data channels: that which was, else the first one that can be.
+fn chosen_application(sections: &[Section], bodies: &[Body], known: &Known) -> Option<usize> {
+    let is_possible = |at: &usize| {
+        let usable = sections.get(*at).is_some_and(|section| {
+            section.kind == SectionKind::Application
+                && !section.rejected
+                && is_data_channels(&section.media_line, bodies.get(*at))
         });
-        Ok(())
-    }
+        // Here `str0m` 0.25 can only put a section for media.
+        usable && known.section(*at).is_none_or(Section::holds_application)
+    };
+    let was = (0..sections.len()).find(|at| is_possible(at) && known.section(*at).is_some());
+    was.or_else(|| (0..sections.len()).find(is_possible))
+}
 
-    fn msid(&mut self, value: &str) {
-        let Some(section) = self.sections.last_mut() else { return };
-        if section.track.is_some() || section.stream.is_some() {
-            return;
-        }
-        let mut words = value.split(' ').filter(|word| !word.is_empty());
-        section.stream = words.next().filter(|stream| *stream != "-").map(str::to_owned);
-        section.track = words.next().map(str::to_owned);
-    }
-
-    fn finish(mut self) -> Result<Description, SdpProblem> {
-        if self.sections.is_empty() {
-            return Err(SdpProblem::SectionCount);
-        }
-        for section in &mut self.sections {
-            if section.mid.is_empty() {
-                return Err(SdpProblem::UnusableSection);
-            }
-            let bundled = self.bundle.as_ref().is_some_and(|mids| mids.contains(&section.mid));
-            section.rejected &= !bundled;
-        }
-        let ufrag = self.ufrag.filter(|_| self.has_password).ok_or(SdpProblem::Credentials)?;
-        if self.fingerprints.is_empty() {
-            return Err(SdpProblem::Credentials);
-        }
-        Ok(Description {
-            anonymous: self.anonymous,
-            ufrag,
-            fingerprints: self.fingerprints,
-            sections: self.sections,
-            candidates: self.candidates,
-            more_candidates: self.more_candidates,
-            max_message_size: self.max_message_size,
-        })
+/// Data channels in the form of RFC 8841 or the one before it, on the one port that `str0m` 0.25 uses.
+fn is_data_channels(media_line: &MediaLine, body: Option<&Body>) -> bool {
+    const PORT: u16 = 5000;
+    const NAME: &str = "webrtc-datachannel";
+    let Some(body) = body else { return false };
+    match media_line.formats.parse::<u16>() {
+        Ok(port) => port == PORT && body.sctp_map.as_ref().is_none_or(|map| map.contains(NAME)),
+        Err(_) => media_line.formats == NAME && body.sctp_port.is_none_or(|port| port == PORT),
     }
 }
 
-/// `sha-256 AB:CD:…`: what isn't would be skipped further down, and a description without any ends the connection there.
-fn is_fingerprint(value: &str) -> bool {
-    value.split_once(' ').is_some_and(|(hash, bytes)| {
-        !hash.is_empty()
-            && bytes.split(':').all(|byte| byte.len() == 2 && byte.bytes().all(|digit| digit.is_ascii_hexdigit()))
-    })
+impl Section {
+    /// Which of the groups it is in.
+    pub(super) fn bundle(&self, bundles: &[Vec<String>]) -> Option<usize> {
+        let name = self.name.as_ref()?;
+        bundles.iter().position(|mids| mids.contains(name))
+    }
+
+    pub(super) fn new(media_line: MediaLine, port: u16, flow: Flow) -> Self {
+        Self {
+            kind: media_line.kind(),
+            mid: String::new(),
+            name: None,
+            flow,
+            rejected: port == 0,
+            refusal: None,
+            shown: Shown::AsItIs,
+            stream: None,
+            track: None,
+            media_line,
+            payloads: Vec::new(),
+            codecs: Vec::new(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::MediaKind;
     use crate::rtc::sdp::sample::text;
 
     #[test]
     fn reads_sections_with_their_tracks() {
         let description = Description::read(&text(
-            "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=sendonly\r\na=msid:s t\r\na=msid:s2 t2\r\n\
-             m=video 0 UDP/TLS/RTP/SAVPF 96\na=mid:1\na=recvonly\na=ssrc:7 cname:x\na=ssrc:7 msid:- v\n\
+            "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=rtpmap:111 opus/48000/2\r\na=sendonly\r\na=msid:s t\r\na=msid:s2 t2\r\n\
+             m=video 0 UDP/TLS/RTP/SAVPF 96\na=mid:1\na=rtpmap:96 VP8/90000\na=recvonly\na=ssrc:7 cname:x\na=ssrc:7 msid:- v\n\
              m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\na=max-message-size:1000\r\n",
         ))
         .unwrap();
@@ -261,14 +279,14 @@ mod tests {
 
     #[test]
     fn what_would_end_the_connection_further_down_is_refused() {
-        let audio = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n";
+        let audio = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\na=mid:0\r\n";
         for (bad, problem) in [
             (text(""), SdpProblem::SectionCount),
-            (text("m=audio 9 x 1\r\n"), SdpProblem::UnusableSection),
-            (text("m=text 9 x 1\r\na=mid:0\r\n"), SdpProblem::UnusableSection),
-            (text("m=audio 9 x 1\r\na=mid:0\r\na=mid:1\r\n"), SdpProblem::UnusableSection),
-            (text("m=audio 9 x 1\r\na=mid:a-b\r\n"), SdpProblem::UnusableSection),
+            (text("m=audio\r\n"), SdpProblem::Unreadable),
+            (text("m=audio x UDP/TLS/RTP/SAVPF 111\r\n"), SdpProblem::Unreadable),
+            (text(&audio.repeat(2)), SdpProblem::UnusableSection),
             (text(audio).replace("AB:CD", "AB:XY"), SdpProblem::Credentials),
+            (text(audio).replace("sha-256", "sha-384"), SdpProblem::Fingerprint),
             (text(audio).replace("ice-ufrag", "x"), SdpProblem::Credentials),
             (text(audio).replace("ice-pwd", "x"), SdpProblem::Credentials),
             (text(&audio.repeat(129)), SdpProblem::SectionCount),
@@ -284,16 +302,16 @@ mod tests {
     #[test]
     fn former_sections_stay_in_place() {
         let read = |sections: &str| Description::read(&text(sections)).unwrap();
-        let audio = "m=audio 9 x 1\r\na=mid:0\r\n";
-        let video = "m=video 9 x 1\r\na=mid:1\r\n";
-        let stopped = "m=video 0 x 1\r\na=mid:2\r\n";
-        let recycled = "m=audio 9 x 1\r\na=mid:3\r\n";
+        let audio = "m=audio 9 RTP/SAVPF 1\r\na=rtpmap:1 opus/48000/2\r\na=mid:0\r\n";
+        let video = "m=video 9 RTP/SAVPF 2\r\na=rtpmap:2 VP8/90000\r\na=mid:1\r\n";
+        let stopped = "m=video 0 RTP/SAVPF 2\r\na=mid:2\r\n";
+        let recycled = "m=audio 9 RTP/SAVPF 1\r\na=rtpmap:1 opus/48000/2\r\na=mid:3\r\n";
         let former = read(&[audio, stopped].concat());
         assert!(read(&[audio, stopped, video].concat()).continues(&former.sections));
         assert!(read(&[audio, recycled].concat()).continues(&former.sections));
         assert!(!read(audio).continues(&former.sections));
         assert!(!read(&[stopped, audio].concat()).continues(&former.sections));
-        assert!(!read(&[audio, audio].concat()).continues(&former.sections));
+        assert!(!read(&[audio, stopped].concat().replace("m=audio 9", "m=video 9")).continues(&former.sections));
         assert!(!read(&[audio, stopped, video].concat()).answers(&former));
     }
 }

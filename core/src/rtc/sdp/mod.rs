@@ -1,25 +1,33 @@
 //! What must be known of a session description beside what `str0m` tells, and the changes made to one on its way in
-//! and out (RFC 8866, RFC 8829).
+//! and out (RFC 8866, RFC 9429).
 //!
-//! Lines are read as they come; nothing here is longer than the text, and no line is looked at twice in one pass.
+//! The other side's descriptions are read here in all their forms, and written anew for `str0m`; ours are changed back so
+//! that sections have the names, kinds and places that the other side gave them.
 
 mod application;
 mod description;
 mod inbound;
+mod names;
 mod outbound;
+mod payloads;
+mod reader;
 mod section;
 
 pub(super) use application::{names_application, rename_application};
-pub(super) use description::{Description, MAX_CANDIDATES, MAX_SECTIONS};
+pub(super) use description::{Credentials, Description, MAX_CANDIDATES, MAX_SECTIONS};
 pub(super) use inbound::{Sources, inbound};
-pub(super) use outbound::outbound;
-pub(super) use section::{Flow, Section, SectionKind};
+pub(super) use names::Known;
+pub(super) use outbound::{Theirs, outbound};
+pub(super) use payloads::PayloadTypes;
+pub(super) use section::{Flow, Refusal, Section, SectionKind};
 
+/// The lines of a description, whatever ends them, without white space at the end.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).filter(|line| !line.is_empty())
+    text.split(['\n', '\r']).map(str::trim_end).filter(|line| !line.is_empty())
 }
 
 /// A description in the making.
+#[derive(Debug, Default)]
 struct Writer {
     text: String,
 }
@@ -34,9 +42,9 @@ impl Writer {
         self.text.push_str("\r\n");
     }
 
-    fn maybe(&mut self, line: Option<&str>) {
+    fn maybe(&mut self, line: Option<impl AsRef<str>>) {
         if let Some(line) = line {
-            self.line(line);
+            self.line(line.as_ref());
         }
     }
 
@@ -49,7 +57,7 @@ impl Writer {
 
 #[cfg(test)]
 mod sample {
-    const HEAD: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n\
+    const HEAD: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1 4\r\n\
         a=ice-ufrag:abcd\r\na=ice-pwd:secretsecretsecretsecret\r\na=fingerprint:sha-256 AB:CD\r\n";
 
     pub(super) fn text(sections: &str) -> String {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::pair::{any_instant, track};
 use crate::media::MediaKind;
 use crate::protocol::{DescriptionKind, Signal};
-use crate::rtc::{Config, Connection, ConnectionState, DataChannelOptions, Event, Output};
+use crate::rtc::{Config, Connection, ConnectionState, DataChannelOptions, Event, Output, RefusalReason};
 use crate::{StreamId, TrackId};
 
 const SESSION: &str = "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
@@ -193,7 +193,10 @@ fn a_section_the_browser_rejects_is_not_offered_again() {
     let answer = [group(mids[1]), rejected, application].concat();
     let (descriptions, events) = alone.receive(DescriptionKind::Answer, answer);
     assert!(descriptions.is_empty(), "and no offer in a circle");
-    assert_eq!(events, []);
+    let [Event::TrackRefused(refused)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((&refused.track, refused.kind, refused.local), (&TrackId::new("ours").ok(), MediaKind::Audio, true));
+    assert_eq!((refused.reason, &*refused.codecs), (RefusalReason::Rejected, &["opus".to_owned()][..]));
+    assert_eq!(alone.connection.counters().refused_tracks, 1);
 }
 
 #[test]

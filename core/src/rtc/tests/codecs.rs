@@ -59,7 +59,22 @@ fn leb128(mut size: usize) -> Vec<u8> {
 }
 
 fn through(codec: Codec, track: &str, frames: &[Vec<u8>]) {
-    let mut pair = sending();
+    carried(sending(), codec, track, frames);
+}
+
+/// Some frames of a codec, by a pair that sends `track`.
+pub(super) fn through_pair(pair: Pair, codec: Codec, track: &str) {
+    let sent = match codec {
+        Codec::Vp8 => frames(vp8),
+        Codec::Vp9 => frames(vp9),
+        Codec::H264 => frames(h264),
+        Codec::Av1 => frames(av1),
+        _ => vec![vec![0xf8, 0xff, 0xfe]; 5],
+    };
+    carried(pair, codec, track, &sent);
+}
+
+fn carried(mut pair: Pair, codec: Codec, track: &str, frames: &[Vec<u8>]) {
     for (n, frame) in frames.iter().enumerate() {
         pair.write(A, track, codec, n as u64 * 40, frame);
         pair.run_for(Duration::from_millis(40));

@@ -106,8 +106,10 @@ fn garbage_is_counted_and_the_connection_comes_up_all_the_same() {
         assert!(counters.malformed_descriptions >= 5, "{counters:?}");
         assert!(side.errors().iter().all(|error| matches!(
             error,
-            NegotiationError::BadOffer(SdpProblem::SectionCount | SdpProblem::UnusableSection)
-                | NegotiationError::BadAnswer(SdpProblem::SectionCount | SdpProblem::UnusableSection)
+            NegotiationError::BadOffer(SdpProblem::SectionCount | SdpProblem::Unreadable | SdpProblem::Credentials)
+                | NegotiationError::BadAnswer(
+                    SdpProblem::SectionCount | SdpProblem::Unreadable | SdpProblem::SectionsChanged
+                )
         )));
     }
 }

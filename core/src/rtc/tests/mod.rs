@@ -3,6 +3,7 @@
 mod agreed;
 mod browser;
 mod codecs;
+mod corpus;
 mod data;
 mod dtls;
 mod flow;
@@ -14,3 +15,4 @@ mod opening;
 mod outage;
 mod pair;
 mod random;
+mod shapes;

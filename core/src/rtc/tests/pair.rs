@@ -110,6 +110,9 @@ impl Side {
     }
 }
 
+/// What comes of a description on its way, by its sender.
+pub(super) type Rewrite = Box<dyn FnMut(usize, &str) -> String>;
+
 /// `A` is polite.
 pub(super) struct Pair {
     pub(super) now: Instant,
@@ -118,6 +121,8 @@ pub(super) struct Pair {
     pub(super) link_delay: Duration,
     pub(super) link_up: bool,
     pub(super) signals_up: bool,
+    /// How descriptions are changed on their way, as if the other side had written them so.
+    pub(super) rewrite: Option<Rewrite>,
     /// Which datagrams are lost.
     pub(super) lost: Option<Loss>,
     /// Bits a second the link carries each way; what has to wait for more than 300 ms is lost.
@@ -179,6 +184,7 @@ impl Pair {
             link_delay: Duration::from_millis(10),
             link_up: true,
             signals_up: true,
+            rewrite: None,
             lost: None,
             link_rate: None,
             link_busy: [now; 2],
@@ -250,8 +256,11 @@ impl Pair {
             while let Some(output) = self.sides[from].connection.poll_output() {
                 let side = &mut self.sides[from];
                 match output {
-                    Output::Signal(signal) => {
+                    Output::Signal(mut signal) => {
                         side.sent.push(signal.clone());
+                        if let (Signal::Description { sdp, .. }, Some(rewrite)) = (&mut signal, &mut self.rewrite) {
+                            *sdp = rewrite(from, sdp);
+                        }
                         if self.signals_up {
                             let due = self.last_signal_due[1 - from].max(self.now + self.signal_delay);
                             self.last_signal_due[1 - from] = due;

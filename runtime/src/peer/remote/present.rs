@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use metered_realtime_core::peer::RemoteTrackInfo;
 use metered_realtime_core::protocol::Metadata;
-use metered_realtime_core::rtc::{ChannelInfo, ConnectionState, ConnectionStats, NegotiationError};
+use metered_realtime_core::rtc::{ChannelInfo, ConnectionState, ConnectionStats, NegotiationError, TrackRefused};
 use metered_realtime_core::{DataChannelId, StreamId, TrackId};
 
 use super::RemotePeer;
@@ -122,6 +122,10 @@ impl RemotePeer {
 
     pub(crate) fn track(&self, id: &TrackId) -> Option<RemoteTrack> {
         lock(&self.0.present).track(id)
+    }
+
+    pub(crate) fn track_refused(&self, refused: TrackRefused) -> RemoteEvent {
+        self.publish(RemoteEvent::TrackRefused(refused))
     }
 
     pub(crate) fn negotiation_error(&self, error: NegotiationError) -> RemoteEvent {

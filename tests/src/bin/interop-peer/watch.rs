@@ -70,6 +70,7 @@ fn remote(peer: &RemotePeer, event: RemoteEvent, report: Report, channels: &Chan
         }
         RemoteEvent::StreamRemoved(stream) => tell("stream-removed", json!({ "stream": stream.id.as_str() })),
         RemoteEvent::DataChannel(channel) => channels.opened(channel, report),
+        RemoteEvent::TrackRefused(refused) => tell("track-refused", json!({ "refused": refused.to_string() })),
         RemoteEvent::NegotiationError(error) => tell("negotiation-error", json!({ "error": error.to_string() })),
         other => tell("other", json!({ "what": format!("{other:?}") })),
     }
