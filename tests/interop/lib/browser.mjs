@@ -79,6 +79,11 @@ class Page extends Participant {
     return this.#page.evaluate((name, rest) => window.command(name, rest), command, fields);
   }
 
+  /** Runs a function in the page. */
+  async evaluate(run, argument) {
+    return this.#page.evaluate(run, argument);
+  }
+
   /** What came of one track (by kind when its identifier is not known here), and whether that is enough. */
   async received(from, kind, track, frames) {
     const { inbound } = await this.call("stats", { peer: from.id });

@@ -1,5 +1,6 @@
 // Every scenario: its name, who takes part (in the order of joining, unless it says otherwise), and what happens.
 import { channel, channelsAtOnce } from "./channels.mjs";
+import { control } from "./descriptions.mjs";
 import { playing, recording } from "./files.mjs";
 import { glareInCall } from "./glare.mjs";
 import { bothSend, media } from "./media.mjs";
@@ -86,6 +87,11 @@ function* heavy(browser) {
   yield { name: `the network to ${browser} goes for ten seconds`, kinds, run: cable, once, limit: 240_000 };
 }
 
+/** Not with anyone: what the browser itself takes. */
+function* controls() {
+  yield { name: "control: Chromium takes what is recorded of it", kinds: ["chromium"], run: control, once: true };
+}
+
 /** More than two, of different kinds. */
 function* rooms() {
   const once = true;
@@ -107,4 +113,5 @@ export const scenarios = [
   ...heavy("chromium"),
   ...heavy("firefox"),
   ...rooms(),
+  ...controls(),
 ];
