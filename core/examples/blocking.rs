@@ -1,119 +1,97 @@
-//! The core without a runtime: one thread, a blocking WebSocket, one UDP socket and a loop.
+//! The core without a runtime: one thread, a loop, and the sockets of the standard library.
 //!
-//! `cargo run --example blocking -- KEY URL` joins `room-42`, says hello, and shows what happens.
+//! `cargo run -p metered-realtime-core --example blocking -- CREDENTIAL URL` joins `room-42`, says hello, and shows what
+//! happens; the credential is a publishable key (`pk_…`) or a token. Opening a WebSocket, resolving a name and asking for a
+//! token block the loop, and with it everything else: `game_loop.rs` never blocks.
 
-#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the embedder has the clock and the sockets")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the embedder has the clock and the sockets")]
+
+mod sockets;
 
 use std::error::Error;
-use std::io::{ErrorKind, Write};
-use std::net::{ToSocketAddrs, UdpSocket};
+use std::io::Write;
+use std::net::ToSocketAddrs;
 use std::time::{Duration, Instant};
 
-use metered_realtime_core::peer::{Event, JoinOptions, MeteredPeer, MeteredPeerOptions, Output};
+use metered_realtime_core::peer::{Event, FatalError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output};
 use metered_realtime_core::protocol::Payload;
-use metered_realtime_core::signalling::{Action, Input, SignallingOptions};
-use metered_realtime_core::{Channel, SocketId, net};
-use tungstenite::stream::MaybeTlsStream;
-use tungstenite::{Message, WebSocket};
+use metered_realtime_core::signalling::{Action, Input, SignallingOptions, TokenError};
+use metered_realtime_core::{Channel, Secret, net};
+use sockets::Sockets;
 
-type Socket = WebSocket<MaybeTlsStream<std::net::TcpStream>>;
-
-/// How long the loop sleeps when nothing is due: an embedder with an event loop of its own would wait for its sockets.
+/// How long the loop sleeps when nothing has arrived. A program with an event loop waits for its sockets instead.
 const IDLE: Duration = Duration::from_millis(2);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let (key, url) = arguments.next().zip(arguments.next()).ok_or("usage: blocking KEY URL")?;
-    let options = SignallingOptions { url, ..SignallingOptions::api_key(key) };
-    let seed = u64::from(std::process::id());
-    let mut peer = MeteredPeer::new(MeteredPeerOptions { loopback_candidates: true, ..options.into() }, seed)?;
-    peer.join(Instant::now(), &Channel::new("room-42")?, JoinOptions::default())?;
+    let (credential, url) = arguments.next().zip(arguments.next()).ok_or("usage: blocking CREDENTIAL URL")?;
+    let options = match credential.starts_with("pk_") {
+        true => SignallingOptions::api_key(credential.clone()),
+        false => SignallingOptions::token_provider(),
+    };
+    let token = || Ok(Secret::new(credential.clone()));
+    run(SignallingOptions { url, ..options }, token, |line| drop(writeln!(std::io::stdout(), "{line}")))
+}
 
-    let udp = UdpSocket::bind("127.0.0.1:0")?;
-    udp.set_nonblocking(true)?;
-    let mut socket: Option<(SocketId, Socket)> = None;
-    let mut datagram = [0; 2048];
+/// Joins, and stays until the peer is closed. Gives the error of the join, or the one that closed the peer.
+pub(crate) fn run(
+    signalling: SignallingOptions,
+    mut token: impl FnMut() -> Result<Secret, TokenError>,
+    mut say: impl FnMut(String),
+) -> Result<(), Box<dyn Error>> {
+    let options = MeteredPeerOptions { loopback_candidates: true, ..signalling.into() };
+    let mut peer = MeteredPeer::new(options, fastrand::u64(..))?;
+    let mut sockets = Sockets::default();
+    let mut ended = Ok(());
+    peer.join(Instant::now(), &Channel::new("room-42")?, JoinOptions::default())?;
     loop {
         while let Some(output) = peer.poll_output() {
             match output {
-                Output::Signalling(Action::OpenSocket { socket: id, url }) => match open(url.expose()) {
-                    Ok(opened) => {
-                        socket = Some((id, opened));
-                        peer.handle_input(Instant::now(), Input::SocketOpened { socket: id });
+                Output::Signalling(Action::OpenSocket { socket, url }) => match sockets::open(url.expose()) {
+                    Ok(open) => {
+                        sockets.add(socket, open);
+                        peer.handle_input(Instant::now(), Input::SocketOpened { socket });
                     }
-                    Err(_) => peer.handle_input(Instant::now(), Input::SocketClosed { socket: id, close: None }),
+                    Err(_) => peer.handle_input(Instant::now(), Input::SocketClosed { socket, close: None }),
                 },
-                Output::Signalling(Action::SendText { socket: id, text }) => {
-                    if let Some((_, open)) = socket.as_mut().filter(|(open, _)| *open == id) {
-                        let _shows_when_reading = open.send(Message::text(text));
-                    }
+                Output::Signalling(Action::SendText { socket, text }) => sockets.send_text(socket, text),
+                Output::Signalling(Action::CloseSocket { socket, code, reason }) => {
+                    sockets.close(socket, code, reason.as_untrusted());
                 }
-                Output::Signalling(Action::CloseSocket { .. }) => socket = None,
-                // A key needs no token.
-                Output::Signalling(Action::FetchToken { .. } | Action::AbandonToken { .. }) => {}
-                Output::Network(net::Action::BindSockets { .. }) => {
-                    peer.handle_input(Instant::now(), net::Input::LocalAddresses(&[udp.local_addr()?]));
+                Output::Signalling(Action::FetchToken { request }) => {
+                    let token = token();
+                    peer.handle_input(Instant::now(), Input::Token { request, token });
                 }
+                // The answer was given at once.
+                Output::Signalling(Action::AbandonToken { .. }) => {}
                 Output::Network(net::Action::Resolve { request, host }) => {
                     let found = (host.as_str(), 0).to_socket_addrs().into_iter().flatten();
                     let addresses = &found.map(|address| address.ip()).collect::<Vec<_>>();
                     peer.handle_input(Instant::now(), net::Input::Resolved { request, addresses });
                 }
-                // No TURN here: each link would be one more socket of the loop.
-                Output::Network(net::Action::OpenLink(open)) => {
-                    peer.handle_input(Instant::now(), net::Input::LinkClosed { link: open.link });
-                }
-                Output::Network(net::Action::SendLink(_) | net::Action::CloseLink { .. }) => {}
-                Output::Network(net::Action::Transmit(transmit)) => {
-                    let _lost_datagrams_are_normal = udp.send_to(&transmit.contents, transmit.remote);
-                }
+                Output::Network(action) => sockets.perform(&mut peer, Instant::now(), action),
                 Output::JoinDone { result, .. } => {
                     result?;
-                    peer.send(Instant::now(), &Payload::encode("hello from a plain loop")?)?;
+                    // The connection may be gone again by now; the peer reconnects.
+                    if let Err(error) = peer.send(Instant::now(), &Payload::encode("hello from a plain loop")?) {
+                        say(error.to_string());
+                    }
                 }
-                Output::Event(Event::Data(data)) => say(format_args!("{}: {}", data.sender, data.data.get()))?,
-                Output::Event(event) => say(format_args!("{event:?}"))?,
+                Output::Event(Event::Data(data)) => say(format!("{}: {}", data.sender, data.data.get())),
+                // Attempts go on: this one does not close the peer.
+                Output::Event(Event::Error(error @ FatalError::TokenProvider { .. })) => say(error.to_string()),
+                Output::Event(Event::Error(error)) => ended = Err(error.into()),
+                Output::Event(event) => say(format!("{event:?}")),
                 Output::SendDone { .. } | Output::ChannelSendDone { .. } => {}
-                Output::Finished => return Ok(()),
+                Output::Finished => return ended,
             }
         }
-
-        let mut idle = true;
-        if let Some((id, open)) = &mut socket {
-            match open.read() {
-                Ok(Message::Text(text)) => {
-                    peer.handle_input(Instant::now(), Input::SocketText { socket: *id, text: &text });
-                    idle = false;
-                }
-                Ok(_) => idle = false,
-                Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => {
-                    peer.handle_input(Instant::now(), Input::SocketClosed { socket: *id, close: None });
-                    socket = None;
-                }
-            }
-        }
-        if let Ok((length, remote)) = udp.recv_from(&mut datagram) {
-            let (local, contents) = (udp.local_addr()?, datagram.get(..length).unwrap_or_default());
-            peer.handle_input(Instant::now(), net::Input::Datagram { local, remote, contents });
-            idle = false;
-        }
-        if peer.poll_timeout().is_some_and(|at| at <= Instant::now()) {
-            peer.handle_timeout(Instant::now());
-        } else if idle {
+        let now = Instant::now();
+        let fed = sockets.feed(&mut peer, now, 1);
+        if peer.poll_timeout().is_some_and(|at| at <= now) {
+            peer.handle_timeout(now);
+        } else if !fed {
             std::thread::sleep(IDLE);
         }
     }
-}
-
-fn open(url: &str) -> Result<Socket, tungstenite::Error> {
-    let (socket, _) = tungstenite::connect(url)?;
-    if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
-        stream.set_nonblocking(true)?;
-    }
-    Ok(socket)
-}
-
-fn say(what: std::fmt::Arguments<'_>) -> std::io::Result<()> {
-    writeln!(std::io::stdout(), "{what}")
 }
