@@ -32,7 +32,8 @@
 //! | time of a socket that is not a WebSocket | [`Limits::http_timeout`] | the socket is dropped |
 //! | upgrades of one address over time | [`Limits::connects_per_address`] | HTTP 429 |
 //! | addresses that are remembered for that | 65 536 | the oldest is forgotten |
-//! | channels of a connection | 100 | error `channel_limit_exceeded` |
+//! | connections and messages of a tenant | [`TenantQuota`] | close 4010, error `over_message_quota` |
+//! | channels of a connection | [`Limits::max_channels`] | error `channel_limit_exceeded` |
 //! | an inbound message | 64 KiB, and its payload [`Limits::max_message_size`] | close 1009 |
 //! | a frame of presence | 768 KiB of peers | further frames |
 //! | changes of presence of a channel from 64 members on | those of 50 ms | sent together |
@@ -55,7 +56,8 @@ mod net;
 pub mod state;
 
 pub use config::{
-    ConfigError, ConfigFileError, Limits, OutboundQueue, PublishableKey, ServerConfig, SigningSecret, TurnRelays,
+    ConfigError, ConfigFileError, Limits, OutboundQueue, PublishableKey, ServerConfig, SigningSecret, TenantQuota,
+    TurnRelays,
 };
 pub use credentials::{
     Admission, Authenticator, ChannelPattern, Connect, MintError, PatternError, Permission, Permissions, Refusal,

@@ -103,7 +103,7 @@ fn reload(server: &RunningServer, options: &Options) {
             keys = config.keys.len(),
             secrets = config.secrets.len(),
             relays = config.turn.len(),
-            "keys, secrets and relays are read again; limits stay as they are"
+            "keys, secrets, relays and quotas are read again; limits stay as they are"
         ),
         Err(error) => tracing::error!(%error, "the configuration cannot be used; the former stays"),
     }

@@ -1,6 +1,7 @@
 //! The configuration file, in TOML.
 
 use std::io::Read as _;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use toml::Spanned;
 
-use super::{ConfigError, Limits, PublishableKey, ServerConfig, SigningSecret, TurnRelays};
+use super::{ConfigError, Limits, PublishableKey, ServerConfig, SigningSecret, TenantQuota, TurnRelays};
 use crate::credentials::{ChannelPattern, Permission, Permissions};
 use crate::state::RateLimit;
 
@@ -57,6 +58,8 @@ struct File {
     secrets: Vec<Spanned<Secret>>,
     #[serde(default)]
     turn: Vec<Spanned<Turn>>,
+    #[serde(default)]
+    tenants: Vec<Tenant>,
     limits: Option<Spanned<LimitsTable>>,
 }
 
@@ -102,10 +105,39 @@ struct Turn {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Tenant {
+    name: String,
+    max_connections: Option<usize>,
+    messages: Option<Messages>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Messages {
+    max: u64,
+    period_secs: NonZeroU32,
+}
+
+impl From<Tenant> for TenantQuota {
+    fn from(table: Tenant) -> Self {
+        let mut quota = Self::new(table.name);
+        if let Some(connections) = table.max_connections {
+            quota = quota.connections(connections);
+        }
+        if let Some(Messages { max, period_secs }) = table.messages {
+            quota = quota.messages(max, Duration::from_secs(period_secs.get().into()));
+        }
+        quota
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct LimitsTable {
     max_message_size: Option<usize>,
     max_connections: Option<usize>,
     max_connections_per_peer: Option<usize>,
+    max_channels: Option<usize>,
     message_rate: Option<Rate>,
     fan_out_rate: Option<Rate>,
     connects_per_address: Option<Rate>,
@@ -203,6 +235,7 @@ impl Reader<'_> {
         for turn in file.turn {
             config.turn.push(self.turn(turn)?);
         }
+        config.quotas.extend(file.tenants.into_iter().map(TenantQuota::from));
         if let Some(table) = file.limits {
             let span = table.span();
             table.into_inner().apply(&mut config.limits);
@@ -378,6 +411,7 @@ impl LimitsTable {
         set(&mut limits.max_message_size, self.max_message_size);
         set(&mut limits.max_connections, self.max_connections);
         set(&mut limits.max_connections_per_peer, self.max_connections_per_peer);
+        set(&mut limits.max_channels, self.max_channels);
         set(&mut limits.message_rate, self.message_rate);
         set(&mut limits.fan_out_rate, self.fan_out_rate);
         set(&mut limits.connects_per_address, self.connects_per_address);
@@ -392,6 +426,7 @@ impl LimitsTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::Quota;
 
     fn read(text: &str) -> Result<ServerConfig, String> {
         Reader { file: Path::new("server.toml"), text }.read().map_err(|error| error.to_string())
@@ -417,6 +452,11 @@ urls = ["turn:turn.example.com:3478"]
 secret = "shared"
 lifetimeSecs = 600
 
+[[tenants]]
+name = "one"
+maxConnections = 7
+messages = { max = 1000, periodSecs = 86400 }
+
 [limits]
 maxConnections = 100
 messageRate = { sustained = 5, burst = 10 }
@@ -434,6 +474,7 @@ httpTimeoutSecs = 3
         assert_eq!(config.keys[0].origins.len(), 2);
         assert!(config.keys[0].welcome_metadata.as_ref().unwrap().get().contains("stun.example.com"));
         assert_eq!(config.secrets[0].channels, ["rooms/**"]);
+        assert_eq!(config.quotas[0].quota, Quota { connections: Some(7), messages: Some(1000) });
         let limits = config.limits;
         assert_eq!((limits.max_connections, limits.max_connections_per_peer), (100, 32));
         assert_eq!(limits.message_rate, Some(RateLimit::per_second(5, 10)));
@@ -473,10 +514,11 @@ httpTimeoutSecs = 3
             ("secret = \"sk_", "#", 10, "one of secret and secretFile"),
             ("turn:turn", "hunter2:turn", 16, "1 to 16 urls"),
             ("lifetimeSecs = 600", "lifetimeSecs = \"hunter2\"", 19, "lifetimeSecs: must be u64"),
-            ("maxConnections = 100", "maxConnections = 0", 21, "max_connections: is 0; must be at least 1"),
-            ("maxConnections = 100", "maxConnection = 100", 22, "unknown field `maxConnection`, expected one of"),
-            ("maxConnections = 100", "maxConnections = ", 22, "maxConnections: "),
-            ("fanOutRate = false", "fanOutRate = true", 25, "false, or a table with sustained"),
+            ("periodSecs = 86400", "periodSecs = 0", 24, "nonzero"),
+            ("maxConnections = 100", "maxConnections = 0", 26, "max_connections: is 0; must be at least 1"),
+            ("maxConnections = 100", "maxConnection = 100", 27, "unknown field `maxConnection`, expected one of"),
+            ("maxConnections = 100", "maxConnections = ", 27, "maxConnections: "),
+            ("fanOutRate = false", "fanOutRate = true", 30, "false, or a table with sustained"),
         ] {
             let text = change(from, to);
             assert!(text.starts_with(&format!("server.toml, line {line}: ")), "{to}: {text}");

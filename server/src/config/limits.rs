@@ -37,6 +37,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Connections of one peer id at a time; the default is 32. More are closed with 4010.
     pub max_connections_per_peer: usize,
+    /// Channels of one connection; the default is 100. More are refused with `channel_limit_exceeded`.
+    pub max_channels: usize,
     /// Messages of one connection; the default is 100 a second and 200 at once. WebSocket pings and unasked pongs count
     /// too. More close it with 4011. `None` for no limit.
     pub message_rate: Option<RateLimit>,
@@ -64,6 +66,7 @@ impl Default for Limits {
             max_message_size: limits::SERVER_MAX_MESSAGE_BYTES,
             max_connections: 16_384,
             max_connections_per_peer: 32,
+            max_channels: limits::CHANNELS_PER_CONNECTION,
             message_rate: Some(RateLimit::per_second(100, 200)),
             fan_out_rate: Some(RateLimit::per_second(32 * 1024 * 1024, 128 * 1024 * 1024)),
             connects_per_address: Some(RateLimit::per(Duration::from_secs(60), 60, 60)),
@@ -86,6 +89,7 @@ impl Limits {
             max_message_size: self.max_message_size,
             max_connections: self.max_connections,
             max_connections_per_peer: self.max_connections_per_peer,
+            max_channels: self.max_channels,
         }
     }
 
@@ -94,6 +98,7 @@ impl Limits {
             ("max_message_size", self.max_message_size),
             ("max_connections", self.max_connections),
             ("max_connections_per_peer", self.max_connections_per_peer),
+            ("max_channels", self.max_channels),
             ("outbound_queue.messages", self.outbound_queue.messages),
             ("outbound_queue.bytes", self.outbound_queue.bytes),
             ("outbound_total", self.outbound_total),

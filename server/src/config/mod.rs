@@ -4,6 +4,7 @@ mod credentials;
 mod error;
 mod file;
 mod limits;
+mod tenant;
 mod turn;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ pub use credentials::{PublishableKey, SigningSecret};
 pub use error::ConfigError;
 pub use file::ConfigFileError;
 pub use limits::{Limits, OutboundQueue};
+pub use tenant::TenantQuota;
 pub use turn::TurnRelays;
 
 use crate::credentials::{Authenticator, ChannelPattern};
@@ -29,6 +31,8 @@ pub struct ServerConfig {
     pub secrets: Vec<SigningSecret>,
     /// Relays whose credentials are made for each connection.
     pub turn: Vec<TurnRelays>,
+    /// What tenants may use.
+    pub quotas: Vec<TenantQuota>,
     /// What clients may use.
     pub limits: Limits,
 }
@@ -54,6 +58,12 @@ impl ServerConfig {
     /// Adds relays.
     pub fn turn(mut self, relays: TurnRelays) -> Self {
         self.turn.push(relays);
+        self
+    }
+
+    /// Adds the quota of a tenant.
+    pub fn quota(mut self, quota: TenantQuota) -> Self {
+        self.quotas.push(quota);
         self
     }
 

@@ -24,8 +24,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::{ConfigError, ServerConfig};
-use crate::credentials::{Authenticator, unix_time};
-use crate::state::Input;
+use crate::credentials::unix_time;
+use crate::state::{Input, TenantId};
 use listener::BoundedListener;
 use metrics::Metrics;
 use shared::Shared;
@@ -66,9 +66,8 @@ impl Server {
     /// [`BindError::Config`] for an unusable option, [`BindError::Listen`] if the address cannot be bound.
     pub async fn bind(config: ServerConfig, address: impl ToSocketAddrs) -> Result<RunningServer, BindError> {
         config.check()?;
-        let authenticator = Authenticator::new(&config)?;
         let metrics = Arc::new(Metrics::new());
-        let shared = Arc::new(Shared::new(authenticator, config.limits, Arc::clone(&metrics)));
+        let shared = Arc::new(Shared::new(&config, Arc::clone(&metrics))?);
         let listener = listen(address).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -84,6 +83,10 @@ impl Server {
         });
         let flusher = Arc::clone(&shared);
         tokio::spawn(async move { flusher.flush_presence().await });
+        for quota in config.quotas.iter().filter(|quota| quota.quota.messages.is_some()) {
+            let (shared, tenant, period) = (Arc::clone(&shared), TenantId::new(&quota.tenant), quota.period);
+            tokio::spawn(async move { shared.count_periods(tenant, period).await });
+        }
         tracing::info!(%address, "listening");
         Ok(RunningServer { address, shared, stop: Some(stop), task: Some(task) })
     }
@@ -138,14 +141,13 @@ impl RunningServer {
         self.shared.connections()
     }
 
-    /// Takes the keys, secrets and relays of `config` instead of those the server has. Connections that exist stay, whatever
-    /// their credentials; limits stay as they are.
+    /// Takes the keys, secrets, relays and quotas of `config` instead of those the server has. Connections that exist stay,
+    /// whatever their credentials; limits, and the periods of quotas, stay as they are.
     ///
     /// # Errors
     /// [`ConfigError`] for what cannot be used. Then everything stays.
     pub fn reload(&self, config: &ServerConfig) -> Result<(), ConfigError> {
-        self.shared.replace_credentials(Authenticator::new(config)?);
-        Ok(())
+        self.shared.reload(config)
     }
 
     /// Closes every socket of a peer with `code`, in every tenant, as an administrator does with 4020. Says how many.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use metered_realtime_core::PeerId;
 use metered_realtime_core::protocol::CloseCode;
@@ -14,9 +14,9 @@ use super::budget::{Budget, Queued};
 use super::metrics::Metrics;
 use super::outbox::{End, Outbox};
 use super::throttle::Throttle;
-use crate::config::{Limits, OutboundQueue};
+use crate::config::{ConfigError, Limits, OutboundQueue, ServerConfig};
 use crate::credentials::{Admission, Authenticator, Connect};
-use crate::state::{ConnId, ConnectRates, Hub, Input, Output, PRESENCE_BATCH};
+use crate::state::{ConnId, ConnectRates, Hub, Input, Output, PRESENCE_BATCH, Quota, TenantId};
 
 /// WebSockets beside the welcomed ones: refused, and ending.
 pub(super) const OTHER_WEBSOCKETS: usize = 1024;
@@ -107,11 +107,18 @@ impl Inner {
     }
 }
 
+fn quotas(config: &ServerConfig) -> Vec<(TenantId, Quota)> {
+    config.quotas.iter().map(|quota| (TenantId::new(&quota.tenant), quota.quota)).collect()
+}
+
 impl Shared {
-    pub(super) fn new(authenticator: Authenticator, limits: Limits, metrics: Arc<Metrics>) -> Self {
-        let inner = Inner { hub: Hub::new(limits.hub()), outboxes: HashMap::new(), last_conn: 0, stopped: false };
+    pub(super) fn new(config: &ServerConfig, metrics: Arc<Metrics>) -> Result<Self, ConfigError> {
+        let (authenticator, limits) = (Authenticator::new(config)?, config.limits);
+        let mut hub = Hub::new(limits.hub());
+        hub.handle_input(Input::SetQuotas(quotas(config)));
+        let inner = Inner { hub, outboxes: HashMap::new(), last_conn: 0, stopped: false };
         let slots = limits.max_connections.saturating_add(OTHER_WEBSOCKETS).min(Semaphore::MAX_PERMITS);
-        Self {
+        Ok(Self {
             authenticator: RwLock::new(Arc::new(authenticator)),
             queue: limits.outbound_queue,
             budget: Budget::new(limits.outbound_total),
@@ -124,7 +131,7 @@ impl Shared {
             presence_waits: Notify::new(),
             metrics,
             logs: Logs::default(),
-        }
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -183,9 +190,31 @@ impl Shared {
         slot
     }
 
-    /// Takes other credentials from now on. Connections that exist stay.
-    pub(super) fn replace_credentials(&self, authenticator: Authenticator) {
-        *self.authenticator.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(authenticator);
+    /// Takes other credentials and quotas from now on. Connections that exist stay.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for what cannot be used. Then everything stays.
+    pub(super) fn reload(&self, config: &ServerConfig) -> Result<(), ConfigError> {
+        let authenticator = Arc::new(Authenticator::new(config)?);
+        *self.authenticator.write().unwrap_or_else(PoisonError::into_inner) = authenticator;
+        self.drive(Input::SetQuotas(quotas(config)));
+        Ok(())
+    }
+
+    /// Begins the periods of a tenant's quota of messages, one after the other, until the server is stopped.
+    pub(super) async fn count_periods(&self, tenant: TenantId, period: Duration) {
+        let periods = async {
+            let mut ticks = tokio::time::interval(period);
+            // The first comes at once: it is the beginning of the first period.
+            loop {
+                ticks.tick().await;
+                self.drive(Input::StartPeriod(tenant.clone()));
+            }
+        };
+        tokio::select! {
+            () = periods => {}
+            () = self.until_stopped() => {}
+        }
     }
 
     /// Judges a credential. A key makes its connection the peer `fresh`.

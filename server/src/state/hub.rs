@@ -14,6 +14,7 @@ use super::channel::{ChannelState, Subscription};
 use super::identity::{Identity, TenantId};
 use super::presence::{self, Change, presence_peer};
 use super::request::{self, Refusal, Request};
+use super::tenants::{Quota, Tenants, Usage};
 use crate::credentials::Permission;
 
 /// How far apart the connections that a server closes together are asked to come back.
@@ -58,6 +59,10 @@ pub enum Input<'a> {
     },
     /// From now on close new connections with a code before their `welcome`; `None` ends that.
     Refuse(Option<CloseCode>),
+    /// From now on these tenants have these quotas, and all others none.
+    SetQuotas(Vec<(TenantId, Quota)>),
+    /// A new period begins for the quota of messages of a tenant.
+    StartPeriod(TenantId),
     /// Send the changes of presence that wait: [`PRESENCE_BATCH`] after [`Output::PresenceWaits`].
     FlushPresence,
     /// Announce to every connection that the server goes away, and close them all.
@@ -102,6 +107,8 @@ pub struct HubLimits {
     pub max_connections: usize,
     /// Connections of one peer id at a time. More are closed with 4010.
     pub max_connections_per_peer: usize,
+    /// Channels of one connection. More are refused with `channel_limit_exceeded`.
+    pub max_channels: usize,
 }
 
 /// Routes frames between connections. Feed it with [`handle_input`](Self::handle_input) and drain
@@ -119,6 +126,7 @@ pub struct Hub {
     channels: HashMap<ChannelKey, ChannelState>,
     /// Channels whose changes of presence wait.
     presence_waits: BTreeSet<ChannelKey>,
+    tenants: Tenants,
     outputs: VecDeque<Output>,
 }
 
@@ -166,6 +174,7 @@ impl Hub {
             peers: HashMap::new(),
             channels: HashMap::new(),
             presence_waits: BTreeSet::new(),
+            tenants: Tenants::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -173,6 +182,11 @@ impl Hub {
     /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.connections.len()
+    }
+
+    /// What a tenant uses.
+    pub fn usage(&self, tenant: &TenantId) -> Usage {
+        self.tenants.usage(tenant)
     }
 
     /// The connections of a peer, in every tenant.
@@ -198,6 +212,8 @@ impl Hub {
                 }
             }
             Input::Refuse(code) => self.refuse = code,
+            Input::SetQuotas(quotas) => self.tenants.set_quotas(quotas),
+            Input::StartPeriod(tenant) => self.tenants.start_period(&tenant),
             Input::FlushPresence => {
                 for key in std::mem::take(&mut self.presence_waits) {
                     self.flush_presence(&key);
@@ -216,6 +232,7 @@ impl Hub {
         let of_peer = self.peers.get(&(identity.tenant.clone(), identity.peer_id.clone())).map_or(0, BTreeSet::len);
         let full =
             self.connections.len() >= self.limits.max_connections || of_peer >= self.limits.max_connections_per_peer;
+        let full = self.refuse.is_none() && (full || !self.tenants.connect(&identity.tenant));
         if let Some(code) = self.refuse.or(full.then_some(CloseCode::OVER_CONCURRENT_LIMIT)) {
             self.outputs.push_back(Output::Close { conn, code });
             return;
@@ -280,6 +297,7 @@ impl Hub {
                 }
             }
             Request::Publish { channel, data } => {
+                self.count_message(identity)?;
                 self.ack(conn, request_id);
                 self.announce_speaker(conn, identity);
                 self.publish(conn, identity, &channel, data);
@@ -290,13 +308,18 @@ impl Hub {
         Ok(())
     }
 
+    /// Counts a message against the tenant's quota.
+    fn count_message(&mut self, identity: &Identity) -> Result<(), ErrorCode> {
+        if self.tenants.message(&identity.tenant) { Ok(()) } else { Err(ErrorCode::OverMessageQuota) }
+    }
+
     /// Counts the channel against the connection's limit.
     fn remember(&mut self, conn: ConnId, channel: &Channel) -> Result<(), ErrorCode> {
         let Some(connection) = self.connections.get_mut(&conn) else {
             return Ok(());
         };
         if !connection.channels.contains(channel) {
-            if connection.channels.len() >= limits::CHANNELS_PER_CONNECTION {
+            if connection.channels.len() >= self.limits.max_channels {
                 return Err(ErrorCode::ChannelLimitExceeded);
             }
             connection.channels.insert(channel.clone());
@@ -417,6 +440,7 @@ impl Hub {
         if !self.peers.contains_key(&key) {
             return Err(ErrorCode::PeerNotFound);
         }
+        self.count_message(identity)?;
         self.ack(conn, request_id);
         self.announce_speaker(conn, identity);
         let frame = ServerFrame::Direct {
@@ -436,6 +460,9 @@ impl Hub {
         self.presence_waits.clear();
         self.peers.clear();
         let mut wait = retry_after;
+        for connection in self.connections.values() {
+            self.tenants.disconnect(&connection.identity.tenant);
+        }
         for conn in std::mem::take(&mut self.connections).into_keys() {
             let text = ServerFrame::GoingAway { retry_after: wait }.encode().into();
             self.outputs.push_back(Output::Send { conn, text });
@@ -453,6 +480,7 @@ impl Hub {
         let Some(Connection { identity, channels }) = self.connections.remove(&conn) else {
             return;
         };
+        self.tenants.disconnect(&identity.tenant);
         let key = (identity.tenant.clone(), identity.peer_id.clone());
         if let Some(connections) = self.peers.get_mut(&key) {
             connections.remove(&conn);

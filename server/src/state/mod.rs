@@ -8,6 +8,7 @@ mod identity;
 mod presence;
 mod rate;
 mod request;
+mod tenants;
 mod timers;
 
 pub use addresses::{Accepted, ConnectRates, Full, HttpSocketLimits, HttpSockets, Source};
@@ -16,4 +17,5 @@ pub use frame::{PAYLOAD_DEPTH, parse_frame};
 pub use hub::{ConnId, Hub, HubLimits, Input, Output, PRESENCE_BATCH};
 pub use identity::{Identity, TenantId};
 pub use rate::{Rate, RateLimit};
+pub use tenants::{Quota, Usage};
 pub use timers::{Due, Timers};

@@ -14,6 +14,7 @@ const LIMITS: HubLimits = HubLimits {
     max_message_size: limits::SERVER_MAX_MESSAGE_BYTES,
     max_connections: 10_000,
     max_connections_per_peer: 10_000,
+    max_channels: limits::CHANNELS_PER_CONNECTION,
 };
 
 /// One welcomed connection.

@@ -1,7 +1,8 @@
 use super::*;
 use crate::credentials::{ChannelPattern, Permissions};
 
-const LIMITS: HubLimits = HubLimits { max_message_size: 65_536, max_connections: 1000, max_connections_per_peer: 3 };
+const LIMITS: HubLimits =
+    HubLimits { max_message_size: 65_536, max_connections: 1000, max_connections_per_peer: 3, max_channels: 100 };
 
 struct Sim {
     hub: Hub,
@@ -412,4 +413,47 @@ fn a_channel_that_is_left_by_all_holds_nothing() {
     }
     assert!(sim.hub.channels.is_empty() && sim.hub.presence_waits.is_empty());
     assert!(sim.input(Input::FlushPresence).is_empty());
+}
+
+#[test]
+fn a_tenant_has_its_connections_and_not_one_more() {
+    let mut sim = Sim::new();
+    let quota = Quota { connections: Some(2), messages: None };
+    sim.input(Input::SetQuotas(vec![(TenantId::new("t"), quota)]));
+    sim.connect(peer("a"));
+    sim.connect(peer("b"));
+    assert_eq!(sim.connect(peer("c")).1, ["3 close 4010"]);
+    let other = peer("c").with(|identity| identity.tenant = TenantId::new("other"));
+    assert!(sim.connect(other).1[0].contains("welcome"), "other tenants are not touched");
+    sim.input(Input::Disconnected { conn: ConnId(1) });
+    sim.input(Input::Disconnected { conn: ConnId(1) });
+    assert!(sim.connect(peer("c")).1[0].contains("welcome"));
+    assert_eq!(sim.connect(peer("d")).1, ["6 close 4010"]);
+    sim.input(Input::GoAway { retry_after: Duration::from_secs(1) });
+    assert_eq!(sim.hub.usage(&TenantId::new("t")).connections, 0);
+}
+
+#[test]
+fn a_tenant_has_its_messages_in_each_period_and_not_one_more() {
+    let mut sim = Sim::new();
+    let tenant = TenantId::new("t");
+    sim.input(Input::SetQuotas(vec![(tenant.clone(), Quota { connections: None, messages: Some(2) })]));
+    let (a, _) = sim.connect(peer("a"));
+    let (other, _) = sim.connect(peer("b").with(|identity| identity.tenant = TenantId::new("other")));
+    let publish = r#"{"type":"publish","channel":"c","data":1,"requestId":"1"}"#;
+    let send = r#"{"type":"send","to":"a","data":1,"requestId":"1"}"#;
+    let refused = r#"1 {"type":"error","code":"over_message_quota","requestId":"1"}"#;
+    assert!(sim.says(a, r#"{"type":"send","to":"x","data":1,"requestId":"1"}"#)[0].contains("peer_not_found"));
+    assert!(sim.says(a, publish)[0].contains("ack") && sim.says(a, send)[0].contains("ack"));
+    for text in [publish, send] {
+        assert_eq!(sim.says(a, text), [refused]);
+    }
+    assert!(sim.says(other, publish)[0].contains("ack"));
+    assert!(sim.says(a, JOIN)[0].contains("presence"), "only messages are counted");
+    assert_eq!(sim.hub.usage(&tenant).messages, 2);
+    sim.input(Input::StartPeriod(tenant.clone()));
+    assert!(sim.says(a, publish)[0].contains("ack"));
+    assert_eq!(sim.hub.usage(&tenant).messages, 1);
+    sim.input(Input::SetQuotas(Vec::new()));
+    assert!((0..5).all(|_| sim.says(a, publish)[0].contains("ack")));
 }
