@@ -1,16 +1,19 @@
 //! The command line. Keys and secrets are read here and not by clap, whose errors repeat the value.
 
 use std::io::{self, Read as _};
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use metered_realtime_server::{
     ChannelPattern, ConfigError, ConfigFileError, Permission, Permissions, PublishableKey, ServerConfig, SigningSecret,
+    TlsFiles,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
+
+use crate::token::TokenOptions;
 
 /// The environment variable with secrets whose tokens to take.
 const SECRETS: &str = "METERED_REALTIME_SECRETS";
@@ -20,19 +23,20 @@ const SECRET_FILE_BYTES: u64 = 1024 * 1024;
 
 /// A signalling server for the Metered Realtime Messaging protocol.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
 #[command(
     after_help = "Secrets are also taken from the environment variable METERED_REALTIME_SECRETS, one or more with \
 spaces between them.\nWithout keys and secrets the server runs in development mode: it takes one key, which it prints, \
 and listens on a loopback address only."
 )]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    secrets: SecretOptions,
     /// Where to listen, as HOST:PORT; port 0 lets the system choose
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
-    /// A configuration file in TOML, with keys, secrets, relays and limits; read again on SIGHUP
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
     /// A publishable key to take (pk_live_…); may be given more than once
     #[arg(long, value_name = "PK")]
     key: Vec<SecretString>,
@@ -42,19 +46,55 @@ pub(crate) struct Options {
     /// What the keys permit, comma-separated
     #[arg(long, value_name = "ACTIONS", default_value = "publish,subscribe,presence,send")]
     key_actions: String,
-    /// A secret whose tokens to take (sk_id_…:sk_secret_…, the second part 32 bytes at least); other users of the machine
-    /// can read it in the list of processes: --secret-file keeps it to oneself
-    #[arg(long, value_name = "ID:SECRET")]
-    secret: Vec<SecretString>,
-    /// A file with secrets whose tokens to take, one to a line; may be given more than once
-    #[arg(long, value_name = "FILE")]
-    secret_file: Vec<PathBuf>,
     /// Connections at a time; 16384 if neither this nor the configuration file says
     #[arg(long, value_name = "N")]
     max_connections: Option<usize>,
+    /// The certificate for TLS with those that lead to its root, in PEM; read again on SIGHUP
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// The address of a proxy whose X-Forwarded-For is believed; may be given more than once
+    #[arg(long, value_name = "IP")]
+    trusted_proxy: Vec<IpAddr>,
     /// What to log to standard error: a level, or target=level, comma-separated
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log: String,
+    /// How to write the log
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object to a line
+    Json,
+}
+
+/// Where secrets come from.
+#[derive(Debug, Args)]
+pub(crate) struct SecretOptions {
+    /// A configuration file in TOML, with keys, secrets, relays and limits; read again on SIGHUP
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A secret of tokens (sk_id_…:sk_secret_…, the second part 32 bytes at least); other users of the machine can read it
+    /// in the list of processes: --secret-file keeps it to oneself
+    #[arg(long, value_name = "ID:SECRET")]
+    secret: Vec<SecretString>,
+    /// A file with secrets of tokens, one to a line; may be given more than once
+    #[arg(long, value_name = "FILE")]
+    secret_file: Vec<PathBuf>,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print a token for a peer
+    Token(TokenOptions),
 }
 
 /// An option whose value cannot be used. Names the option, the value unless it is a credential, and what is allowed.
@@ -87,6 +127,9 @@ pub(crate) enum UsageError {
         /// Why not.
         error: io::Error,
     },
+    /// A token that cannot be made.
+    #[error("{0}")]
+    Token(String),
     /// Any other value.
     #[error("invalid value '{value}' for --{option}: {allowed}")]
     Value {
@@ -128,19 +171,17 @@ impl Options {
                 "must be some of publish, subscribe, presence, send, comma-separated",
             )
         })?;
-        let mut config = match &self.config {
-            Some(file) => ServerConfig::from_file(file)?,
-            None => ServerConfig::new(),
-        };
+        let mut config = self.secrets.read()?;
+        if let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) {
+            config = config.tls(TlsFiles::new(cert, key));
+        }
+        config.trusted_proxies.extend(&self.trusted_proxy);
         if let Some(connections) = self.max_connections {
             config = config.max_connections(connections);
         }
         for key in &self.key {
             let key = PublishableKey::new(key.expose_secret());
             config = config.key(key.channels(channels.iter().copied()).permissions(actions));
-        }
-        for secret in self.secrets()? {
-            config = config.secret(secret);
         }
         config.check_credentials()?;
         let development = is_development(&config);
@@ -152,6 +193,36 @@ impl Options {
             config = config.key(PublishableKey::new(crate::DEVELOPMENT_KEY));
         }
         Ok((config, filter, development))
+    }
+
+    /// Says in the log what is allowed and not advisable.
+    pub(crate) fn warn(&self, config: &ServerConfig) {
+        if !self.secrets.secret.is_empty() {
+            tracing::warn!("--secret shows the secret to other users of this machine; use --secret-file");
+        }
+        for (_, beside_tokens) in config.unscoped_keys() {
+            if beside_tokens {
+                tracing::warn!(
+                    "a key covers every channel (**), also those that tokens protect; narrow it with --key-channels"
+                );
+            } else {
+                tracing::warn!("a key covers every channel (**); narrow it with --key-channels");
+            }
+        }
+    }
+}
+
+impl SecretOptions {
+    /// Reads the configuration file, if one is given, and adds the secrets of all other places.
+    pub(crate) fn read(&self) -> Result<ServerConfig, UsageError> {
+        let mut config = match &self.config {
+            Some(file) => ServerConfig::from_file(file)?,
+            None => ServerConfig::new(),
+        };
+        for secret in self.secrets()? {
+            config = config.secret(secret);
+        }
+        Ok(config)
     }
 
     fn secrets(&self) -> Result<Vec<SigningSecret>, UsageError> {
@@ -176,22 +247,6 @@ impl Options {
             secrets.push(SigningSecret::parse(secret).map_err(UsageError::Environment)?);
         }
         Ok(secrets)
-    }
-
-    /// Says in the log what is allowed and not advisable.
-    pub(crate) fn warn(&self, config: &ServerConfig) {
-        if !self.secret.is_empty() {
-            tracing::warn!("--secret shows the secret to other users of this machine; use --secret-file");
-        }
-        for (_, beside_tokens) in config.unscoped_keys() {
-            if beside_tokens {
-                tracing::warn!(
-                    "a key covers every channel (**), also those that tokens protect; narrow it with --key-channels"
-                );
-            } else {
-                tracing::warn!("a key covers every channel (**); narrow it with --key-channels");
-            }
-        }
     }
 }
 

@@ -40,6 +40,8 @@
 //! | levels of JSON in a payload | 63 | error `malformed_message` |
 //! | messages of a connection over time, WebSocket pings included | [`Limits::message_rate`] | close 4011 |
 //! | bytes that a connection's messages cause, over time | [`Limits::fan_out_rate`] | close 4011 |
+//! | body of a REST call | 32 KiB | HTTP 413 |
+//! | REST calls of a secret over time | [`Limits::rest_rate`] | HTTP 429 |
 //! | texts waiting for one reader | [`Limits::outbound_queue`] | close 1008 |
 //! | texts waiting for all readers | [`Limits::outbound_total`] | close 1008 for queues longer than what is left |
 //! | bytes read from a client that takes nothing, and so the pongs for it | 64 KiB | it is not read until it takes something; without a pong it is closed with 1008 after 40 s |
@@ -57,7 +59,7 @@ pub mod state;
 
 pub use config::{
     ConfigError, ConfigFileError, Limits, OutboundQueue, PublishableKey, ServerConfig, SigningSecret, TenantQuota,
-    TurnRelays,
+    TlsFiles, TurnRelays,
 };
 pub use credentials::{
     Admission, Authenticator, ChannelPattern, Connect, MintError, PatternError, Permission, Permissions, Refusal,

@@ -4,6 +4,7 @@ mod cli;
 mod log_writer;
 mod open_files;
 mod signals;
+mod token;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use clap::Parser;
 use metered_realtime_server::{RunningServer, Server, ServerConfig};
 use tracing_subscriber::EnvFilter;
 
-use cli::{Options, UsageError};
+use cli::{Command, LogFormat, Options, UsageError};
 use log_writer::LogWriter;
 use signals::{HangUp, StopSignal};
 
@@ -46,9 +47,14 @@ enum Failure {
 }
 
 fn start(options: &Options) -> Result<ExitCode, Failure> {
+    if let Some(Command::Token(token)) = &options.command {
+        let token = token.mint().map_err(Failure::Usage)?;
+        writeln!(std::io::stdout(), "{token}").map_err(|error| Failure::Run(error.into()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let (config, filter, development) = options.read().map_err(Failure::Usage)?;
     let log = LogWriter::new(std::io::stderr()).map_err(|error| Failure::Run(error.into()))?;
-    log_to(log.clone(), filter);
+    log_to(log.clone(), filter, options.log_format);
     if !development {
         options.warn(&config);
     }
@@ -103,7 +109,7 @@ fn reload(server: &RunningServer, options: &Options) {
             keys = config.keys.len(),
             secrets = config.secrets.len(),
             relays = config.turn.len(),
-            "keys, secrets, relays and quotas are read again; limits stay as they are"
+            "keys, secrets, relays, quotas and certificate are read again; limits stay as they are"
         ),
         Err(error) => tracing::error!(%error, "the configuration cannot be used; the former stays"),
     }
@@ -117,10 +123,14 @@ fn announce(server: &RunningServer, development: bool) -> std::io::Result<()> {
     out.flush()
 }
 
-fn log_to(log: LogWriter, filter: EnvFilter) {
+fn log_to(log: LogWriter, filter: EnvFilter, format: LogFormat) {
     // Colours are for people: a file or a pipe gets none.
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(log).init();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log);
+    match format {
+        LogFormat::Text => subscriber.with_ansi(colours).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
 }
 
 fn complain(text: &str) {

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use metered_realtime_server::{SigningSecret, TokenClaims, mint_token};
-use secrecy::ExposeSecret;
 use tokio_tungstenite::tungstenite::Message;
 
 fn command(arguments: &[&str]) -> Command {
@@ -54,7 +53,7 @@ async fn it_says_where_it_listens_and_leaves_in_order_without_a_word_of_its_cred
     let claims = TokenClaims::new("alice").lifetime(Duration::from_secs(600));
     let token =
         mint_token(&SigningSecret::new("sk_id_1", "sk_secret_hunter3_hunter3_hunter3_hunter3"), &claims).unwrap();
-    let token = token.expose_secret();
+    let token = token.expose();
     let mut clients = Vec::new();
     for (query, welcome) in [
         ("key=pk_live_hunter2".to_owned(), true),
@@ -183,7 +182,7 @@ async fn the_log_has_no_colours_in_a_pipe_and_says_why_a_credential_is_refused()
     let (mut server, _stdout, line) = start(&["--listen", "127.0.0.1:0", "--secret", &secret, "--key", "pk_live_a"]);
     let other = SigningSecret::parse(&secret.replace("hunter", "hunted")).unwrap();
     let token = mint_token(&other, &TokenClaims::new("a")).unwrap();
-    for query in ["key=pk_live_hunter2".to_owned(), format!("token={}", token.expose_secret())] {
+    for query in ["key=pk_live_hunter2".to_owned(), format!("token={}", token.expose())] {
         let (mut socket, _) = tokio_tungstenite::connect_async(format!("{}/v1?{query}", origin(&line))).await.unwrap();
         let Message::Close(Some(close)) = socket.next().await.unwrap().unwrap() else { panic!("no close") };
         assert_eq!((u16::from(close.code), close.reason.as_str()), (4001, "invalid_token"));
@@ -279,4 +278,55 @@ fn a_wrong_configuration_exits_with_2_and_names_the_line() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("line 2: maxConnections: must be") && !text.contains("hunter2"), "{text}");
+}
+
+#[tokio::test]
+async fn a_token_of_the_subcommand_is_taken_by_the_server() {
+    let folder = std::env::temp_dir().join(format!("metered-realtime-token-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("secrets");
+    let secret = |n: u32| format!("sk_id_{n}:sk_secret_{}", "hunter2".repeat(4));
+    std::fs::write(&file, format!("{}\n{}\n", secret(1), secret(2))).unwrap();
+    let secrets = ["--secret-file", file.to_str().unwrap()];
+    let token = |arguments: &[&str]| {
+        let output = command(&[&["token"], &secrets[..], arguments].concat()).output().unwrap();
+        let (out, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert!(!error.contains("hunter2"), "{error}");
+        (output.status.code(), out.trim().to_owned(), error)
+    };
+    let (code, made, error) =
+        token(&["--kid", "sk_id_2", "--peer-id", "alice", "--channels", "a,b/*", "--metadata", r#"{"x":1}"#]);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    let (_server, _stdout, line) = start(&[&["--listen", "127.0.0.1:0"], &secrets[..]].concat());
+    let (mut socket, _) = tokio_tungstenite::connect_async(format!("{}/v1?token={made}", origin(&line))).await.unwrap();
+    let welcome = socket.next().await.unwrap().unwrap().into_text().unwrap();
+    assert!(welcome.contains(r#""peerId":"alice""#) && welcome.contains(r#""metadata":{"x":1}"#), "{welcome}");
+    for (arguments, told) in [
+        (&["--peer-id", "a"][..], "--kid"),
+        (&["--kid", "sk_id_3", "--peer-id", "a"], "--kid"),
+        (&["--kid", "sk_id_1", "--peer-id", "é"], "claim sub"),
+        (&["--kid", "sk_id_1", "--peer-id", "a", "--expires-in", "86401"], "longer than a day"),
+        (&["--kid", "sk_id_1", "--peer-id", "a", "--permissions", "fly"], "--permissions"),
+        (&["--kid", "sk_id_1", "--peer-id", "a", "--metadata", "[]"], "--metadata"),
+    ] {
+        let (code, made, error) = token(arguments);
+        assert!(code == Some(2) && made.is_empty() && error.contains(told), "{arguments:?}: {error}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_log_in_json_is_one_object_to_a_line() {
+    let (mut server, _stdout, line) = start(&["--listen", "127.0.0.1:0", "--log-format", "json", "--log", "debug"]);
+    let url = format!("{}/v1?key=pk_live_development", origin(&line));
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    assert!(socket.next().await.unwrap().unwrap().is_text());
+    drop(socket);
+    signal(&server, "-TERM");
+    assert_eq!(exit_code(&mut server).await, Some(0));
+    let mut log = String::new();
+    server.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let connected = lines.iter().find(|line| line["message"] == "connected").unwrap();
+    assert!(connected["conn"].is_u64() && connected["level"] == "DEBUG" && connected["timestamp"].is_string());
 }

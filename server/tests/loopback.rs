@@ -11,7 +11,6 @@ use metered_realtime_core::protocol::{CloseCode, Metadata};
 use metered_realtime_server::{
     OutboundQueue, PublishableKey, RunningServer, Server, ServerConfig, SigningSecret, TokenClaims, mint_token,
 };
-use secrecy::ExposeSecret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -53,7 +52,7 @@ impl Client {
 
     async fn with_token(server: &RunningServer, claims: TokenClaims) -> (Self, serde_json::Value) {
         let token = mint_token(&secret(), &claims).unwrap();
-        let mut client = Self::open(server, &format!("token={}", token.expose_secret())).await;
+        let mut client = Self::open(server, &format!("token={}", token.expose())).await;
         let welcome = client.json().await;
         (client, welcome)
     }
@@ -136,7 +135,7 @@ async fn a_bad_credential_is_upgraded_and_closed_before_welcome() {
     }
     let old = TokenClaims::new("a").expires_at(std::time::SystemTime::UNIX_EPOCH);
     let token = mint_token(&secret(), &old).unwrap();
-    let mut client = Client::open(&server, &format!("token={}", token.expose_secret())).await;
+    let mut client = Client::open(&server, &format!("token={}", token.expose())).await;
     assert_eq!(client.close_code().await, Some(4002));
 }
 

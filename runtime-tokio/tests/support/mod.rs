@@ -23,7 +23,6 @@ use metered_realtime_server::{
 use metered_realtime_tokio::{
     Events, MeteredPeer, MeteredPeerBuilder, PeerId, PeerState, ReconnectOptions, RemotePeer, Secret,
 };
-use secrecy::ExposeSecret;
 
 pub(crate) const KEY: &str = "pk_live_tests";
 pub(crate) const ROOM: &str = "room-42";
@@ -92,7 +91,7 @@ pub(crate) fn token(name: &str) -> Secret {
 }
 
 pub(crate) fn token_with(claims: TokenClaims) -> Secret {
-    Secret::new(mint_token(&secret(), &claims).unwrap().expose_secret().to_owned())
+    Secret::new(mint_token(&secret(), &claims).unwrap().expose().to_owned())
 }
 
 /// A peer that keeps its id when it reconnects, and does so soon and for ever.

@@ -97,6 +97,11 @@ impl SigningSecret {
         }
     }
 
+    /// Its first part, `sk_id_…`, which tokens name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// A secret as it is handed out: `sk_id_…:sk_secret_…`.
     ///
     /// # Errors

@@ -1,9 +1,12 @@
 //! Why a configuration cannot be used.
 
+use std::path::PathBuf;
+
 use crate::credentials::PatternError;
 
 /// Why a server cannot be started with these options. The text never holds a credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// A key or a secret is not of the right form.
     #[error("{option}: must be {allowed} (the value is not shown)")]
@@ -27,6 +30,14 @@ pub enum ConfigError {
     Turn {
         /// What is allowed.
         allowed: &'static str,
+    },
+    /// A certificate or its key cannot be used.
+    #[error("tls: {}: {problem}", .file.display())]
+    Tls {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
     },
     /// A number is out of range.
     #[error("{option}: is {value}; must be at least 1")]

@@ -1,6 +1,7 @@
 //! The configuration file, in TOML.
 
 use std::io::Read as _;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use toml::Spanned;
 
-use super::{ConfigError, Limits, PublishableKey, ServerConfig, SigningSecret, TenantQuota, TurnRelays};
+use super::{ConfigError, Limits, PublishableKey, ServerConfig, SigningSecret, TenantQuota, TlsFiles, TurnRelays};
 use crate::credentials::{ChannelPattern, Permission, Permissions};
 use crate::state::RateLimit;
 
@@ -60,6 +61,9 @@ struct File {
     turn: Vec<Spanned<Turn>>,
     #[serde(default)]
     tenants: Vec<Tenant>,
+    tls: Option<Tls>,
+    #[serde(default)]
+    trusted_proxies: Vec<IpAddr>,
     limits: Option<Spanned<LimitsTable>>,
 }
 
@@ -104,6 +108,13 @@ struct Turn {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tls {
+    cert: PathBuf,
+    key: PathBuf,
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Tenant {
     name: String,
@@ -142,6 +153,7 @@ struct LimitsTable {
     fan_out_rate: Option<Rate>,
     connects_per_address: Option<Rate>,
     limit_loopback: Option<bool>,
+    rest_rate: Option<Rate>,
     outbound_messages: Option<usize>,
     outbound_bytes: Option<usize>,
     outbound_total: Option<usize>,
@@ -235,6 +247,8 @@ impl Reader<'_> {
         for turn in file.turn {
             config.turn.push(self.turn(turn)?);
         }
+        config.tls = file.tls.map(|Tls { cert, key }| TlsFiles::new(self.beside(cert), self.beside(key)));
+        config.trusted_proxies = file.trusted_proxies;
         config.quotas.extend(file.tenants.into_iter().map(TenantQuota::from));
         if let Some(table) = file.limits {
             let span = table.span();
@@ -342,13 +356,18 @@ impl Reader<'_> {
             (Some(text), None) => Ok(text.into_inner()),
             (None, Some(path)) => {
                 let span = path.span();
-                let path = self.file.parent().unwrap_or_else(|| Path::new("")).join(path.into_inner());
+                let path = self.beside(path.into_inner());
                 let text = read(&path)
                     .map_err(|problem| self.at(&span, "secretFile", format!("{}: {problem}", path.display())))?;
                 Ok(text.expose_secret().trim().into())
             }
             _ => Err(self.at(table, "secret", "one of secret and secretFile must be given".to_owned())),
         }
+    }
+
+    /// A path that is meant from the folder of the file.
+    fn beside(&self, path: PathBuf) -> PathBuf {
+        self.file.parent().unwrap_or_else(|| Path::new("")).join(path)
     }
 
     fn patterns(&self, patterns: Spanned<Vec<String>>) -> Result<Vec<String>, ConfigFileError> {
@@ -416,6 +435,7 @@ impl LimitsTable {
         set(&mut limits.fan_out_rate, self.fan_out_rate);
         set(&mut limits.connects_per_address, self.connects_per_address);
         set(&mut limits.limit_loopback, self.limit_loopback);
+        set(&mut limits.rest_rate, self.rest_rate);
         set(&mut limits.outbound_queue.messages, self.outbound_messages);
         set(&mut limits.outbound_queue.bytes, self.outbound_bytes);
         set(&mut limits.outbound_total, self.outbound_total);
@@ -432,7 +452,7 @@ mod tests {
         Reader { file: Path::new("server.toml"), text }.read().map_err(|error| error.to_string())
     }
 
-    const WHOLE: &str = r#"
+    const WHOLE: &str = r#"trustedProxies = ["10.0.0.1", "::1"]
 [[keys]]
 key = "pk_live_a"
 tenant = "one"
@@ -474,6 +494,7 @@ httpTimeoutSecs = 3
         assert_eq!(config.keys[0].origins.len(), 2);
         assert!(config.keys[0].welcome_metadata.as_ref().unwrap().get().contains("stun.example.com"));
         assert_eq!(config.secrets[0].channels, ["rooms/**"]);
+        assert_eq!(config.trusted_proxies.len(), 2);
         assert_eq!(config.quotas[0].quota, Quota { connections: Some(7), messages: Some(1000) });
         let limits = config.limits;
         assert_eq!((limits.max_connections, limits.max_connections_per_peer), (100, 32));

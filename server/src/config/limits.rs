@@ -51,6 +51,9 @@ pub struct Limits {
     /// Whether [`connects_per_address`](Self::connects_per_address) is for loopback addresses too. The default is no:
     /// what comes from there is a proxy of this machine, or a test.
     pub limit_loopback: bool,
+    /// REST calls of one secret; the default is 100 a second and 200 at once. More are answered with HTTP 429. `None` for no
+    /// limit.
+    pub rest_rate: Option<RateLimit>,
     /// How much may wait for a slow reader.
     pub outbound_queue: OutboundQueue,
     /// Bytes that may wait for all readers together, a text for many counted once; the default is 256 MiB. One queue may
@@ -71,6 +74,7 @@ impl Default for Limits {
             fan_out_rate: Some(RateLimit::per_second(32 * 1024 * 1024, 128 * 1024 * 1024)),
             connects_per_address: Some(RateLimit::per(Duration::from_secs(60), 60, 60)),
             limit_loopback: false,
+            rest_rate: Some(RateLimit::per_second(100, 200)),
             outbound_queue: OutboundQueue::default(),
             outbound_total: 256 * 1024 * 1024,
             http_timeout: Duration::from_secs(10),

@@ -5,8 +5,10 @@ mod error;
 mod file;
 mod limits;
 mod tenant;
+mod tls;
 mod turn;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 pub use credentials::{PublishableKey, SigningSecret};
@@ -14,6 +16,7 @@ pub use error::ConfigError;
 pub use file::ConfigFileError;
 pub use limits::{Limits, OutboundQueue};
 pub use tenant::TenantQuota;
+pub use tls::TlsFiles;
 pub use turn::TurnRelays;
 
 use crate::credentials::{Authenticator, ChannelPattern};
@@ -31,6 +34,10 @@ pub struct ServerConfig {
     pub secrets: Vec<SigningSecret>,
     /// Relays whose credentials are made for each connection.
     pub turn: Vec<TurnRelays>,
+    /// The certificate; without one there is no TLS.
+    pub tls: Option<TlsFiles>,
+    /// Addresses of proxies whose `X-Forwarded-For` is believed; the default is none.
+    pub trusted_proxies: Vec<IpAddr>,
     /// What tenants may use.
     pub quotas: Vec<TenantQuota>,
     /// What clients may use.
@@ -58,6 +65,18 @@ impl ServerConfig {
     /// Adds relays.
     pub fn turn(mut self, relays: TurnRelays) -> Self {
         self.turn.push(relays);
+        self
+    }
+
+    /// Sets the certificate.
+    pub fn tls(mut self, files: TlsFiles) -> Self {
+        self.tls = Some(files);
+        self
+    }
+
+    /// Adds a proxy whose `X-Forwarded-For` is believed.
+    pub fn trusted_proxy(mut self, address: IpAddr) -> Self {
+        self.trusted_proxies.push(address);
         self
     }
 

@@ -5,15 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use jsonwebtoken::DecodingKey;
-use metered_realtime_core::PeerId;
 use metered_realtime_core::protocol::Metadata;
+use metered_realtime_core::{Channel, PeerId};
 use secrecy::ExposeSecret;
 
 use super::pattern::ChannelPattern;
 use super::permissions::Permissions;
 use super::refusal::Refusal;
 use super::token;
-use crate::config::{ConfigError, ServerConfig, TurnRelays};
+use super::token::TokenClaims;
+use crate::config::{ConfigError, ServerConfig, SigningSecret, TurnRelays};
 use crate::state::{Identity, TenantId};
 
 /// The credentials that a server knows, and the check of one that is presented. Holds no clock: the time is an argument.
@@ -33,11 +34,35 @@ struct KeyScope {
 }
 
 struct Secret {
-    tenant: TenantId,
     key: DecodingKey,
-    /// What its tokens can cover at most.
-    channels: Arc<[ChannelPattern]>,
-    permissions: Permissions,
+    digest: Vec<u8>,
+    scope: SecretScope,
+}
+
+/// What a secret covers and permits: its tokens at most, and calls that are made with it.
+#[derive(Debug, Clone)]
+pub(crate) struct SecretScope {
+    pub(crate) tenant: TenantId,
+    pub(crate) channels: Arc<[ChannelPattern]>,
+    pub(crate) permissions: Permissions,
+    secret: Arc<SigningSecret>,
+}
+
+impl SecretScope {
+    pub(crate) fn covers(&self, channel: &Channel) -> bool {
+        ChannelPattern::any_covers(&self.channels, channel.as_str())
+    }
+
+    /// Makes a token that the server takes at `now`, in Unix seconds. Says when it expires.
+    ///
+    /// # Errors
+    /// Why the server would refuse it.
+    pub(crate) fn mint(&self, claims: &TokenClaims, now: f64) -> Result<(String, f64), Refusal> {
+        let token = token::mint_token(&self.secret, claims).map_err(|_| Refusal::Claims)?;
+        let key = DecodingKey::from_secret(self.secret.secret.expose_secret().as_bytes());
+        let verified = token::verify(token.expose(), &key, now)?;
+        Ok((token.expose().to_owned(), verified.expires_at))
+    }
 }
 
 /// What is known of a connect.
@@ -106,10 +131,14 @@ impl Authenticator {
         for secret in &config.secrets {
             secret.check()?;
             let value = Secret {
-                tenant: TenantId::new(&secret.tenant),
                 key: DecodingKey::from_secret(secret.secret.expose_secret().as_bytes()),
-                channels: patterns(&secret.channels)?,
-                permissions: secret.permissions,
+                digest: digest(secret.secret.expose_secret()),
+                scope: SecretScope {
+                    tenant: TenantId::new(&secret.tenant),
+                    channels: patterns(&secret.channels)?,
+                    permissions: secret.permissions,
+                    secret: Arc::new(secret.clone()),
+                },
             };
             if known.secrets.insert(secret.id.clone(), value).is_some() {
                 return Err(ConfigError::Duplicate { option: "secret" });
@@ -141,6 +170,22 @@ impl Authenticator {
         Ok(admission)
     }
 
+    /// Says why a token would be refused at `now`, in Unix seconds.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn check_token(&self, token: &str, now: f64) -> Result<(), Refusal> {
+        self.admit_token(token, now).map(drop)
+    }
+
+    /// What the secret of these two parts covers and permits, if there is one. The comparison takes the same time whatever
+    /// the secret.
+    pub(crate) fn secret(&self, id: &str, secret: &str) -> Option<SecretScope> {
+        let known = self.secrets.get(id)?;
+        aws_lc_rs::constant_time::verify_slices_are_equal(&known.digest, &digest(secret)).ok()?;
+        Some(known.scope.clone())
+    }
+
     fn admit_key(&self, key: &str, origin: Option<&str>, fresh: PeerId) -> Result<Admission, Refusal> {
         let scope = self.keys.get(&digest(key)).ok_or(Refusal::UnknownKey)?;
         if !scope.origins.is_empty() && origin.is_some_and(|origin| !scope.origins.iter().any(|known| known == origin))
@@ -166,11 +211,11 @@ impl Authenticator {
         let verified = token::verify(token, &secret.key, now)?;
         Ok(Admission {
             identity: Identity {
-                tenant: secret.tenant.clone(),
+                tenant: secret.scope.tenant.clone(),
                 peer_id: verified.peer_id,
                 channels: verified.channels.into(),
-                within: Some(Arc::clone(&secret.channels)),
-                permissions: verified.permissions.and(secret.permissions),
+                within: Some(Arc::clone(&secret.scope.channels)),
+                permissions: verified.permissions.and(secret.scope.permissions),
                 metadata: verified.metadata,
                 peer_metadata: verified.peer_metadata,
             },
@@ -186,7 +231,7 @@ fn digest(key: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Permission, PublishableKey, SigningSecret, TokenClaims, mint_token};
+    use crate::{Permission, PublishableKey, mint_token};
 
     const SECRET: &str = "sk_secret_of_thirty-two_bytes_at_least";
 
@@ -225,8 +270,8 @@ mod tests {
         let claims = TokenClaims::new("a").channels(["**"]).permissions([Permission::Publish, Permission::Send]);
         let token = mint_token(&secret(), &claims).unwrap();
         let config = ServerConfig::new().secret(secret());
-        let identity = judge(&config, &format!("token={}", token.expose_secret()), None).unwrap();
-        let covers = |name| identity.covers(&metered_realtime_core::Channel::new(name).unwrap());
+        let identity = judge(&config, &format!("token={}", token.expose()), None).unwrap();
+        let covers = |name| identity.covers(&Channel::new(name).unwrap());
         assert!(covers("rooms/1") && !covers("hall"));
         assert!(identity.may(Permission::Publish) && !identity.may(Permission::Send));
     }
@@ -248,7 +293,7 @@ mod tests {
     #[test]
     fn exactly_one_credential_is_wanted() {
         let token = mint_token(&SigningSecret::new("sk_id_1", SECRET), &TokenClaims::new("alice")).unwrap();
-        let token = token.expose_secret();
+        let token = token.expose();
         assert_eq!(admit("key=pk_live_a%2Bb"), Ok("fresh".into()));
         assert_eq!(admit(&format!("v=2&token={token}")), Ok("alice".into()));
         for query in [
@@ -270,10 +315,10 @@ mod tests {
     #[test]
     fn a_token_of_an_unknown_secret_is_invalid_and_an_old_one_expired() {
         let other = mint_token(&SigningSecret::new("sk_id_2", SECRET), &TokenClaims::new("a")).unwrap();
-        assert_eq!(admit(&format!("token={}", other.expose_secret())), Err(4001));
+        assert_eq!(admit(&format!("token={}", other.expose())), Err(4001));
         let claims = TokenClaims::new("a").expires_at(std::time::UNIX_EPOCH + std::time::Duration::from_secs(999));
         let old = mint_token(&SigningSecret::new("sk_id_1", SECRET), &claims).unwrap();
-        assert_eq!(admit(&format!("token={}", old.expose_secret())), Err(4002));
+        assert_eq!(admit(&format!("token={}", old.expose())), Err(4002));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod permissions;
 mod refusal;
 mod token;
 
+pub(crate) use authenticator::SecretScope;
 pub use authenticator::{Admission, Authenticator, Connect};
 pub use pattern::{ChannelPattern, PatternError};
 pub use permissions::{Permission, Permissions};

@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use jsonwebtoken::crypto::aws_lc;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use metered_realtime_core::PeerId;
 use metered_realtime_core::protocol::{Metadata, limits};
-use secrecy::{ExposeSecret, SecretString};
+use metered_realtime_core::{PeerId, Secret};
+use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -255,7 +255,7 @@ struct ClaimsOut<'a> {
 ///
 /// # Errors
 /// [`MintError`] if signing fails or the expiry is not a time.
-pub fn mint_token(secret: &SigningSecret, claims: &TokenClaims) -> Result<SecretString, MintError> {
+pub fn mint_token(secret: &SigningSecret, claims: &TokenClaims) -> Result<Secret, MintError> {
     choose_cryptography();
     let now = unix_time(SystemTime::now());
     let expires_at = match claims.expiry {
@@ -267,7 +267,7 @@ pub fn mint_token(secret: &SigningSecret, claims: &TokenClaims) -> Result<Secret
     header.kid = Some(secret.id.clone());
     let key = EncodingKey::from_secret(secret.secret.expose_secret().as_bytes());
     jsonwebtoken::encode(&header, &ClaimsOut { claims, iat: now as u64, exp }, &key)
-        .map(SecretString::from)
+        .map(Secret::from)
         .map_err(|_| MintError)
 }
 
@@ -307,9 +307,9 @@ mod tests {
             .metadata(json!({"a": 1}))
             .peer_metadata(json!({"b": 2}));
         let token = mint_token(&secret(), &claims).unwrap();
-        assert_eq!(key_id(token.expose_secret()).as_deref(), Ok("sk_id_1"));
+        assert_eq!(key_id(token.expose()).as_deref(), Ok("sk_id_1"));
         let now = unix_time(SystemTime::now());
-        let verified = check(token.expose_secret(), now).unwrap();
+        let verified = check(token.expose(), now).unwrap();
         assert_eq!(verified.peer_id.as_str(), "alice");
         assert!((verified.expires_at - now - 3600.0).abs() < 60.0);
         assert!(verified.channels[0].matches("rooms/1"));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axum::serve::Listener;
@@ -15,6 +15,7 @@ use super::metrics::Metrics;
 use super::read_gate::ReadGate;
 use super::socket::Socket;
 use super::throttle::Throttle;
+use super::tls::Transport;
 use crate::state::{Full, HttpSocketLimits, HttpSockets};
 
 /// Bounds of sockets that speak HTTP.
@@ -79,15 +80,19 @@ pub(super) struct BoundedListener {
     listener: TcpListener,
     sockets: Arc<Sockets>,
     http_timeout: Duration,
+    tls: Certificate,
     errors: Throttle,
 }
 
+/// The certificate that new sockets get, which can be replaced. `None` for no TLS.
+pub(super) type Certificate = Arc<RwLock<Option<Arc<rustls::ServerConfig>>>>;
+
 impl BoundedListener {
     /// A socket that is no WebSocket after `http_timeout` is dropped.
-    pub(super) fn new(listener: TcpListener, http_timeout: Duration, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(listener: TcpListener, http_timeout: Duration, tls: Certificate, metrics: Arc<Metrics>) -> Self {
         let http = Mutex::new(Http { rules: HttpSockets::new(HTTP_SOCKETS), drops: HashMap::new() });
         let sockets = Arc::new(Sockets { http, lingering: Arc::new(Semaphore::new(LINGERING)), metrics });
-        Self { listener, sockets, http_timeout, errors: Throttle::default() }
+        Self { listener, sockets, http_timeout, tls, errors: Throttle::default() }
     }
 
     async fn next(&self) -> (TcpStream, SocketAddr) {
@@ -115,7 +120,7 @@ impl BoundedListener {
 }
 
 impl Listener for BoundedListener {
-    type Io = ReadGate<Socket>;
+    type Io = ReadGate<Transport>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
@@ -130,7 +135,8 @@ impl Listener for BoundedListener {
             }
         };
         let socket = Socket::new(stream, address, Arc::clone(&self.sockets), id, dropped, self.http_timeout);
-        (ReadGate::new(socket), address)
+        let tls = self.tls.read().unwrap_or_else(PoisonError::into_inner).clone();
+        (ReadGate::new(Transport::new(socket, tls)), address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {

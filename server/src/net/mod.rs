@@ -2,19 +2,22 @@
 
 mod budget;
 mod connection;
+mod forwarded;
 mod listener;
 mod metrics;
 mod outbox;
 mod read_gate;
+mod rest;
 mod routes;
 mod shared;
 mod socket;
 mod throttle;
+mod tls;
 mod upgrade;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use metered_realtime_core::PeerId;
@@ -26,7 +29,7 @@ use tokio::task::JoinHandle;
 use crate::config::{ConfigError, ServerConfig};
 use crate::credentials::unix_time;
 use crate::state::{Input, TenantId};
-use listener::BoundedListener;
+use listener::{BoundedListener, Certificate};
 use metrics::Metrics;
 use shared::Shared;
 use socket::SocketInfo;
@@ -71,7 +74,9 @@ impl Server {
         let listener = listen(address).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let listener = BoundedListener::new(listener, config.limits.http_timeout, metrics);
+        let tls = config.tls.as_ref().map(tls::load).transpose()?;
+        let tls = Arc::new(RwLock::new(tls));
+        let listener = BoundedListener::new(listener, config.limits.http_timeout, Arc::clone(&tls), metrics);
         let routes = routes::router(Arc::clone(&shared)).into_make_service_with_connect_info::<SocketInfo>();
         let serve = axum::serve(listener, routes)
             // The sender says nothing: that it is dropped is the signal.
@@ -88,7 +93,7 @@ impl Server {
             tokio::spawn(async move { shared.count_periods(tenant, period).await });
         }
         tracing::info!(%address, "listening");
-        Ok(RunningServer { address, shared, stop: Some(stop), task: Some(task) })
+        Ok(RunningServer { address, shared, tls, stop: Some(stop), task: Some(task) })
     }
 }
 
@@ -121,6 +126,7 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
 pub struct RunningServer {
     address: SocketAddr,
     shared: Arc<Shared>,
+    tls: Certificate,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
 }
@@ -131,9 +137,10 @@ impl RunningServer {
         self.address
     }
 
-    /// The origin that clients are given: `ws://127.0.0.1:PORT`.
+    /// The origin that clients are given: `ws://127.0.0.1:PORT`, or `wss:` with a certificate.
     pub fn url(&self) -> String {
-        format!("ws://{}", self.address)
+        let tls = self.tls.read().unwrap_or_else(PoisonError::into_inner).is_some();
+        format!("{}://{}", if tls { "wss" } else { "ws" }, self.address)
     }
 
     /// How many connections have been welcomed and are not closing.
@@ -141,20 +148,21 @@ impl RunningServer {
         self.shared.connections()
     }
 
-    /// Takes the keys, secrets, relays and quotas of `config` instead of those the server has. Connections that exist stay,
+    /// Takes the keys, secrets, relays, quotas and certificate of `config` instead of those the server has. Connections that exist stay,
     /// whatever their credentials; limits, and the periods of quotas, stay as they are.
     ///
     /// # Errors
     /// [`ConfigError`] for what cannot be used. Then everything stays.
     pub fn reload(&self, config: &ServerConfig) -> Result<(), ConfigError> {
-        self.shared.reload(config)
+        let tls = config.tls.as_ref().map(tls::load).transpose()?;
+        self.shared.reload(config)?;
+        *self.tls.write().unwrap_or_else(PoisonError::into_inner) = tls;
+        Ok(())
     }
 
     /// Closes every socket of a peer with `code`, in every tenant, as an administrator does with 4020. Says how many.
     pub fn disconnect_peer(&self, peer: &PeerId, code: CloseCode) -> usize {
-        let count = self.shared.connections_of(peer);
-        self.shared.drive(Input::DisconnectPeer { peer: peer.clone(), code });
-        count
+        self.shared.disconnect_peer(None, peer, code)
     }
 
     /// Drops every socket of a peer without a close frame, as a network failure does. Says how many.
@@ -186,6 +194,7 @@ impl RunningServer {
     /// Stops in order: no new connections, `going_away` with `retry_after` and close 1001 to those there are, up to 5 s
     /// for their answers, and the end.
     pub async fn shutdown_with(mut self, retry_after: Duration) {
+        self.shared.stopping();
         drop(self.stop.take());
         self.refuse_connections(Some(CloseCode::GOING_AWAY));
         self.go_away(retry_after);

@@ -15,7 +15,7 @@ use metered_realtime_core::protocol::{CloseCode, limits};
 
 use super::shared::Shared;
 use super::socket::SocketInfo;
-use super::{connection, upgrade};
+use super::{connection, forwarded, rest, upgrade};
 
 /// What is read from a WebSocket at once. It is held for the life of the connection, and cleared at each read
 /// (tungstenite 0.29), so that more of it costs memory and time for every idle connection.
@@ -28,7 +28,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(|| async { "metered-realtime-server" }))
         .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .merge(rest::routes())
         .route("/v1", get(websocket))
         .layer(middleware::from_fn(check_host))
         .with_state(shared)
@@ -39,6 +41,14 @@ async fn check_host(request: Request, next: Next) -> Response {
         next.run(request).await
     } else {
         (StatusCode::BAD_REQUEST, "a request names its host once").into_response()
+    }
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    if shared.is_ready() {
+        "ready".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping").into_response()
     }
 }
 
@@ -63,7 +73,8 @@ async fn websocket(
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    if !shared.may_connect(Instant::now(), socket.address.ip()) {
+    let source = forwarded::source(socket.address.ip(), &parts.headers, &shared.trusted_proxies);
+    if !shared.may_connect(Instant::now(), source) {
         let retry = [(header::RETRY_AFTER, "1")];
         return (StatusCode::TOO_MANY_REQUESTS, retry, "too many connects from this address").into_response();
     }

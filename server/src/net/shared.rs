@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use metered_realtime_core::PeerId;
-use metered_realtime_core::protocol::CloseCode;
+use metered_realtime_core::protocol::{CloseCode, ErrorCode, Metadata, RawJson};
+use metered_realtime_core::{Channel, PeerId};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 
@@ -15,8 +16,8 @@ use super::metrics::Metrics;
 use super::outbox::{End, Outbox};
 use super::throttle::Throttle;
 use crate::config::{ConfigError, Limits, OutboundQueue, ServerConfig};
-use crate::credentials::{Admission, Authenticator, Connect};
-use crate::state::{ConnId, ConnectRates, Hub, Input, Output, PRESENCE_BATCH, Quota, TenantId};
+use crate::credentials::{Admission, Authenticator, Connect, SecretScope};
+use crate::state::{ConnId, ConnectRates, Hub, Identity, Input, Output, PRESENCE_BATCH, Quota, Rate, TenantId, Usage};
 
 /// WebSockets beside the welcomed ones: refused, and ending.
 pub(super) const OTHER_WEBSOCKETS: usize = 1024;
@@ -28,10 +29,14 @@ pub(super) const OTHER_WEBSOCKETS: usize = 1024;
 pub(super) struct Shared {
     authenticator: RwLock<Arc<Authenticator>>,
     pub(super) limits: Limits,
+    pub(super) trusted_proxies: Vec<IpAddr>,
     queue: OutboundQueue,
     budget: Arc<Budget>,
     inner: Mutex<Inner>,
     connects: Mutex<ConnectRates>,
+    /// Calls of each secret that there is.
+    calls: Mutex<HashMap<String, Rate>>,
+    stopping: AtomicBool,
     /// Room for WebSockets.
     slots: Arc<Semaphore>,
     /// How many connections have a task.
@@ -72,11 +77,16 @@ struct Report {
 
 impl Inner {
     fn drive(&mut self, input: Input<'_>, budget: &Arc<Budget>) -> Report {
+        self.hub.handle_input(input);
+        self.carry_out(budget)
+    }
+
+    /// Carries out what the hub wants.
+    fn carry_out(&mut self, budget: &Arc<Budget>) -> Report {
         let mut report = Report::default();
         // A text for many comes in outputs that follow each other, and has two forms at most: without and with the
         // sender's metadata.
         let mut recent: [Option<Arc<Queued>>; 2] = [None, None];
-        self.hub.handle_input(input);
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Send { conn, text } => {
@@ -120,10 +130,13 @@ impl Shared {
         let slots = limits.max_connections.saturating_add(OTHER_WEBSOCKETS).min(Semaphore::MAX_PERMITS);
         Ok(Self {
             authenticator: RwLock::new(Arc::new(authenticator)),
+            trusted_proxies: config.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
             queue: limits.outbound_queue,
             budget: Budget::new(limits.outbound_total),
             inner: Mutex::new(inner),
             connects: Mutex::new(ConnectRates::new(limits.connects_per_address)),
+            calls: Mutex::default(),
+            stopping: AtomicBool::new(false),
             slots: Arc::new(Semaphore::new(slots)),
             limits,
             open: watch::Sender::new(0),
@@ -197,6 +210,8 @@ impl Shared {
     pub(super) fn reload(&self, config: &ServerConfig) -> Result<(), ConfigError> {
         let authenticator = Arc::new(Authenticator::new(config)?);
         *self.authenticator.write().unwrap_or_else(PoisonError::into_inner) = authenticator;
+        // Secrets that are gone have no more calls to count.
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.drive(Input::SetQuotas(quotas(config)));
         Ok(())
     }
@@ -288,16 +303,70 @@ impl Shared {
         self.lock().hub.connections()
     }
 
-    /// How many connections a peer has, in every tenant.
-    pub(super) fn connections_of(&self, peer: &PeerId) -> usize {
-        self.lock().hub.connections_of(peer).len()
+    /// Closes every socket of a peer, of one tenant or of every tenant. Says how many.
+    pub(super) fn disconnect_peer(&self, tenant: Option<&TenantId>, peer: &PeerId, code: CloseCode) -> usize {
+        let mut inner = self.lock();
+        let count = inner.hub.connections_of(tenant, peer).len();
+        let input = Input::DisconnectPeer { tenant: tenant.cloned(), peer: peer.clone(), code };
+        let report = inner.drive(input, &self.budget);
+        drop(inner);
+        self.note(&report);
+        count
+    }
+
+    /// Publishes for someone who has no connection. Says how many connections it is for.
+    ///
+    /// # Errors
+    /// That of the hub.
+    pub(super) fn publish(&self, from: &Identity, channel: &Channel, data: RawJson<'_>) -> Result<usize, ErrorCode> {
+        let mut inner = self.lock();
+        let receivers = inner.hub.publish_from(from, channel, data)?;
+        let report = inner.carry_out(&self.budget);
+        drop(inner);
+        self.note(&report);
+        Ok(receivers)
+    }
+
+    /// Who is in a channel.
+    pub(super) fn members(&self, tenant: &TenantId, channel: &Channel) -> Vec<(PeerId, Option<Metadata>)> {
+        self.lock().hub.members(tenant, channel)
+    }
+
+    /// What a tenant uses.
+    pub(super) fn usage(&self, tenant: &TenantId) -> Usage {
+        self.lock().hub.usage(tenant)
+    }
+
+    /// What a secret covers and permits.
+    pub(super) fn secret(&self, id: &str, secret: &str) -> Option<SecretScope> {
+        let authenticator = Arc::clone(&self.authenticator.read().unwrap_or_else(PoisonError::into_inner));
+        authenticator.secret(id, secret)
+    }
+
+    /// Whether a call with this secret, which is known, is within its rate.
+    pub(super) fn may_call(&self, now: Instant, id: &str) -> bool {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if !calls.contains_key(id) {
+            calls.insert(id.to_owned(), Rate::new(self.limits.rest_rate, now));
+        }
+        calls.get(id).is_some_and(|rate| rate.charge(now, 1))
+    }
+
+    /// Whether new connections are taken.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.stopping.load(Ordering::Relaxed) && !*self.stopped.borrow()
+    }
+
+    /// No more connections are taken soon.
+    pub(super) fn stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
     }
 
     /// Drops the sockets of `peer`, or of everybody, without a close frame. Says how many.
     pub(super) fn abort(&self, peer: Option<&PeerId>) -> usize {
         let mut inner = self.lock();
         let conns = match peer {
-            Some(peer) => inner.hub.connections_of(peer),
+            Some(peer) => inner.hub.connections_of(None, peer),
             None => inner.outboxes.keys().copied().collect(),
         };
         let mut reports = Vec::new();

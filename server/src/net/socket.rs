@@ -65,7 +65,7 @@ impl SocketInfo {
 
 impl Connected<IncomingStream<'_, BoundedListener>> for SocketInfo {
     fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Self {
-        stream.io().get_ref().info.clone()
+        stream.io().get_ref().info().clone()
     }
 }
 
@@ -85,6 +85,10 @@ impl Socket {
             info: SocketInfo { address, upgraded: Arc::default() },
             http: Some(Http { id, deadline: Box::pin(sleep(http_timeout)), dropped, waits: true }),
         }
+    }
+
+    pub(super) fn info(&self) -> &SocketInfo {
+        &self.info
     }
 
     /// Whether the socket must end because it still speaks HTTP. Registers for the moment when it must.

@@ -90,11 +90,13 @@ impl ChannelState {
         self.subscribers.iter().filter(move |(other, _)| **other != conn).map(|(other, options)| (*other, *options))
     }
 
+    /// Every peer, each with its newest connection, whose metadata stands for the peer.
+    pub(super) fn peers(&self) -> impl Iterator<Item = (&PeerId, ConnId)> {
+        self.members.iter().filter_map(|(peer, connections)| Some((peer, *connections.last()?)))
+    }
+
     /// Every peer but `peer`, each with its newest connection, whose metadata stands for the peer.
     pub(super) fn peers_besides(&self, peer: &PeerId) -> impl Iterator<Item = (&PeerId, ConnId)> {
-        self.members
-            .iter()
-            .filter(move |(other, _)| *other != peer)
-            .filter_map(|(other, connections)| Some((other, *connections.last()?)))
+        self.peers().filter(move |(other, _)| *other != peer)
     }
 }

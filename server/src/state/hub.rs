@@ -50,8 +50,10 @@ pub enum Input<'a> {
         /// Its number.
         conn: ConnId,
     },
-    /// Close every connection of a peer, in every tenant.
+    /// Close every connection of a peer.
     DisconnectPeer {
+        /// Its tenant; `None` for every tenant.
+        tenant: Option<TenantId>,
         /// The peer.
         peer: PeerId,
         /// The code to close with.
@@ -189,13 +191,41 @@ impl Hub {
         self.tenants.usage(tenant)
     }
 
-    /// The connections of a peer, in every tenant.
-    pub fn connections_of(&self, peer: &PeerId) -> Vec<ConnId> {
+    /// The connections of a peer, of one tenant or of every tenant.
+    pub fn connections_of(&self, tenant: Option<&TenantId>, peer: &PeerId) -> Vec<ConnId> {
+        if let Some(tenant) = tenant {
+            let known = self.peers.get(&(tenant.clone(), peer.clone()));
+            return known.into_iter().flatten().copied().collect();
+        }
         self.connections
             .iter()
             .filter(|(_, connection)| connection.identity.peer_id == *peer)
             .map(|(conn, _)| *conn)
             .collect()
+    }
+
+    /// Who is in a channel, with their `peerMetadata`.
+    pub fn members(&self, tenant: &TenantId, channel: &Channel) -> Vec<(PeerId, Option<Metadata>)> {
+        let Some(state) = self.channels.get(&(tenant.clone(), channel.clone())) else {
+            return Vec::new();
+        };
+        state
+            .peers()
+            .map(|(peer, newest)| {
+                let newest = self.connections.get(&newest);
+                (peer.clone(), newest.and_then(|connection| connection.identity.peer_metadata.clone()))
+            })
+            .collect()
+    }
+
+    /// Publishes for someone who has no connection. Says how many connections it is for.
+    ///
+    /// # Errors
+    /// [`ErrorCode::OverMessageQuota`] if the tenant has sent its messages. Name, size and permission are for the caller to
+    /// check.
+    pub fn publish_from(&mut self, from: &Identity, channel: &Channel, data: RawJson<'_>) -> Result<usize, ErrorCode> {
+        self.count_message(from)?;
+        Ok(self.fan_out(None, from, channel, data))
     }
 
     /// Takes one input. Inputs for a connection that the hub does not know are ignored.
@@ -206,8 +236,8 @@ impl Hub {
             }
             Input::Frame { conn, frame } => self.frame(conn, frame),
             Input::Disconnected { conn } => self.forget(conn),
-            Input::DisconnectPeer { peer, code } => {
-                for conn in self.connections_of(&peer) {
+            Input::DisconnectPeer { tenant, peer, code } => {
+                for conn in self.connections_of(tenant.as_ref(), &peer) {
                     self.close(conn, code);
                 }
             }
@@ -300,7 +330,7 @@ impl Hub {
                 self.count_message(identity)?;
                 self.ack(conn, request_id);
                 self.announce_speaker(conn, identity);
-                self.publish(conn, identity, &channel, data);
+                self.fan_out(Some(conn), identity, &channel, data);
             }
             Request::Send { to, data } => self.direct(conn, identity, to, data, request_id)?,
             Request::Ping => self.send(conn, &ServerFrame::Pong),
@@ -414,17 +444,19 @@ impl Hub {
         }
     }
 
-    /// To every subscribed connection but the one that published. Another connection of the same peer id gets it: the
-    /// two may be different devices.
-    fn publish(&mut self, conn: ConnId, identity: &Identity, channel: &Channel, data: RawJson<'_>) {
-        let Some(state) = self.channels.get(&(identity.tenant.clone(), channel.clone())) else {
-            return;
+    /// To every subscribed connection but the one that published, if one did. Another connection of the same peer id gets
+    /// it: the two may be different devices. Says how many get it.
+    fn fan_out(&mut self, conn: Option<ConnId>, from: &Identity, channel: &Channel, data: RawJson<'_>) -> usize {
+        let Some(state) = self.channels.get(&(from.tenant.clone(), channel.clone())) else {
+            return 0;
         };
-        let mut fanout = Fanout { channel, from: identity, data, plain: None, with_metadata: None };
-        for (other, options) in state.others(conn) {
+        let mut fanout = Fanout { channel, from, data, plain: None, with_metadata: None };
+        let before = self.outputs.len();
+        for (other, options) in state.all().filter(|(other, _)| Some(*other) != conn) {
             let text = fanout.text(options.include_sender_metadata);
             self.outputs.push_back(Output::Send { conn: other, text });
         }
+        self.outputs.len().saturating_sub(before)
     }
 
     /// To every connection of the peer, the sender's own included if it names itself.

@@ -219,7 +219,11 @@ impl Server {
     }
 
     pub(super) fn kick(&mut self, peer: &PeerId, out: &mut Vec<Sent>) {
-        self.hub.handle_input(Input::DisconnectPeer { peer: peer.clone(), code: CloseCode::ADMIN_DISCONNECT });
+        self.hub.handle_input(Input::DisconnectPeer {
+            tenant: None,
+            peer: peer.clone(),
+            code: CloseCode::ADMIN_DISCONNECT,
+        });
         self.drain(out);
     }
 

@@ -305,7 +305,8 @@ fn an_administrator_closes_every_socket_of_a_peer_and_the_others_see_it_leave_on
     sim.join(peer("w"), "c");
     sim.join(peer("a"), "c");
     sim.join(peer("a"), "c");
-    let input = Input::DisconnectPeer { peer: PeerId::new("a").unwrap(), code: CloseCode::ADMIN_DISCONNECT };
+    let input =
+        Input::DisconnectPeer { tenant: None, peer: PeerId::new("a").unwrap(), code: CloseCode::ADMIN_DISCONNECT };
     assert_eq!(
         sim.input(input),
         ["2 close 4020", "3 close 4020", r#"1 {"type":"presence","channel":"c","joined":[],"left":[{"peerId":"a"}]}"#,]

@@ -17,12 +17,8 @@ fn secret() -> SigningSecret {
 
 /// A token for a peer of this name, with this in its `welcome`.
 pub(crate) fn token(name: &str, metadata: Value) -> Outcome<String> {
-    use secrecy::ExposeSecret as _;
     let token = mint_token(&secret(), &TokenClaims::new(name).metadata(metadata));
-    Ok(token
-        .map_err(|error: _| -> Box<dyn Error + Send + Sync> { format!("{error}").into() })?
-        .expose_secret()
-        .to_owned())
+    Ok(token.map_err(|error: _| -> Box<dyn Error + Send + Sync> { format!("{error}").into() })?.expose().to_owned())
 }
 
 /// Serves until its input ends. `drop` on a line cuts every socket.
