@@ -89,7 +89,7 @@ async fn a_token_that_had_expired_and_one_of_another_secret_fail_the_join_with_t
     let server = server().await;
     let expired = token_with(TokenClaims::new("ada").expires_at(SystemTime::now() - Duration::from_secs(1)));
     let foreign = mint_token(&SigningSecret::new("sk_id_tests", "sk_secret_of_another"), &TokenClaims::new("ada"));
-    let foreign = Secret::new(foreign.unwrap().expose().to_owned());
+    let foreign = foreign.unwrap();
     let garbage = Secret::new("&key=pk_live_tests#é \n".to_owned());
     let cases =
         [(expired, CloseCode::TOKEN_EXPIRED), (foreign, CloseCode::INVALID_TOKEN), (garbage, CloseCode::INVALID_TOKEN)];

@@ -19,7 +19,6 @@ use metered_realtime_core::protocol::CloseCode;
 use metered_realtime_core::signalling::{SignallingOptions, TokenError};
 use metered_realtime_core::{PeerId, Secret};
 use metered_realtime_server::{RunningServer, Server, ServerConfig, SigningSecret, TokenClaims, mint_token};
-use secrecy::ExposeSecret as _;
 
 /// Far longer than anything here takes; reached only when something never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,7 +32,7 @@ fn secret() -> SigningSecret {
 
 fn token(name: &str) -> Result<Secret, TokenError> {
     let claims = TokenClaims::new(name).lifetime(LIFETIME);
-    Ok(Secret::new(mint_token(&secret(), &claims).unwrap().expose_secret().to_owned()))
+    Ok(mint_token(&secret(), &claims).unwrap())
 }
 
 /// A loop in a thread of its own: what it says, and how it ends.

@@ -34,6 +34,7 @@ pub fn hub(input: &[u8]) {
             max_message_size: MAX_PAYLOAD,
             max_connections: CAPACITY + CROWD,
             max_connections_per_peer: PER_PEER,
+            max_channels: metered_realtime_core::protocol::limits::CHANNELS_PER_CONNECTION,
         }),
         crowded: false,
         presence_waits: false,
@@ -246,7 +247,11 @@ impl Game {
                 let of = |member: &Member| member.identity.peer_id == peer;
                 let conns: Vec<ConnId> =
                     self.members.iter().filter(|(_, member)| of(member)).map(|(conn, _)| *conn).collect();
-                let sent = self.input(Input::DisconnectPeer { peer: peer.clone(), code: CloseCode::ADMIN_DISCONNECT });
+                let sent = self.input(Input::DisconnectPeer {
+                    tenant: None,
+                    peer: peer.clone(),
+                    code: CloseCode::ADMIN_DISCONNECT,
+                });
                 for conn in &conns {
                     assert_eq!(sent[conn].1, Some(CloseCode::ADMIN_DISCONNECT), "{conn:?} is left connected");
                 }

@@ -91,7 +91,7 @@ pub(crate) fn token(name: &str) -> Secret {
 }
 
 pub(crate) fn token_with(claims: TokenClaims) -> Secret {
-    Secret::new(mint_token(&secret(), &claims).unwrap().expose().to_owned())
+    mint_token(&secret(), &claims).unwrap()
 }
 
 /// A peer that keeps its id when it reconnects, and does so soon and for ever.
