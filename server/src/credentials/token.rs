@@ -53,6 +53,9 @@ struct Claims {
 /// How far the clock of a token's signer may be ahead of the server's, in seconds. `iat` says by how much it is.
 const CLOCK_SKEW: f64 = 60.0;
 
+/// What a lifetime may be over its limit, in seconds: clocks and roundings differ.
+const LIFETIME_ROUNDING: f64 = 0.5;
+
 /// The id of the secret that a token says it is signed with. Nothing is verified yet.
 pub(super) fn key_id(token: &str) -> Result<String, Refusal> {
     use jsonwebtoken::errors::ErrorKind;
@@ -146,7 +149,7 @@ impl Claims {
         if time("nbf", self.nbf.as_deref())?.is_some_and(|not_before| not_before > signer_now) {
             return Err(Refusal::NotYetValid);
         }
-        if expires_at - signer_now > limits::TOKEN_MAX_LIFETIME.as_secs_f64() {
+        if expires_at - signer_now > limits::TOKEN_MAX_LIFETIME.as_secs_f64() + LIFETIME_ROUNDING {
             return Err(Refusal::TooLong);
         }
         // A connection is closed that long before the end: it would be welcomed and closed at once.
@@ -247,7 +250,7 @@ pub struct MintError;
 struct ClaimsOut<'a> {
     #[serde(flatten)]
     claims: &'a TokenClaims,
-    iat: u64,
+    iat: serde_json::Number,
     exp: serde_json::Number,
 }
 
@@ -262,13 +265,12 @@ pub fn mint_token(secret: &SigningSecret, claims: &TokenClaims) -> Result<Secret
         Expiry::In(lifetime) => now + lifetime.as_secs_f64(),
         Expiry::At(at) => unix_time(at),
     };
-    let exp = serde_json::Number::from_f64((expires_at * 1000.0).round() / 1000.0).ok_or(MintError)?;
+    let millis = |at: f64| serde_json::Number::from_f64((at * 1000.0).round() / 1000.0).ok_or(MintError);
+    let (iat, exp) = (millis(now)?, millis(expires_at)?);
     let mut header = Header::new(Algorithm::HS256);
     header.kid = Some(secret.id.clone());
     let key = EncodingKey::from_secret(secret.secret.expose_secret().as_bytes());
-    jsonwebtoken::encode(&header, &ClaimsOut { claims, iat: now as u64, exp }, &key)
-        .map(Secret::from)
-        .map_err(|_| MintError)
+    jsonwebtoken::encode(&header, &ClaimsOut { claims, iat, exp }, &key).map(Secret::from).map_err(|_| MintError)
 }
 
 /// Unix seconds; negative before 1970.
@@ -338,8 +340,17 @@ mod tests {
     #[test]
     fn a_token_is_good_for_a_day_at_most() {
         assert!(check(&signed(&json!({"sub": "a", "exp": 86_400})), 0.0).is_ok());
-        for exp in [json!(86_401), json!(86_400.5), json!(1e300)] {
+        for exp in [json!(86_401), json!(86_400.6), json!(1e300)] {
             assert_eq!(check(&signed(&json!({"sub": "a", "exp": exp})), 0.0).unwrap_err(), Refusal::TooLong);
+        }
+    }
+
+    #[test]
+    fn a_token_for_a_whole_day_is_good_where_the_signer_s_clock_is_ahead() {
+        let token = mint_token(&secret(), &TokenClaims::new("a").lifetime(limits::TOKEN_MAX_LIFETIME)).unwrap();
+        let now = unix_time(SystemTime::now());
+        for behind in [0.0, 0.01, 0.9, 30.0, 59.0] {
+            assert!(check(token.expose(), now - behind).is_ok(), "{behind}");
         }
     }
 

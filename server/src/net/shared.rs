@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use metered_realtime_core::protocol::{CloseCode, ErrorCode, Metadata, RawJson};
 use metered_realtime_core::{Channel, PeerId};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::sleep;
+use tokio::time::{interval_at, sleep};
 
 use super::budget::{Budget, Queued};
 use super::metrics::Metrics;
@@ -219,8 +219,8 @@ impl Shared {
     /// Begins the periods of a tenant's quota of messages, one after the other, until the server is stopped.
     pub(super) async fn count_periods(&self, tenant: TenantId, period: Duration) {
         let periods = async {
-            let mut ticks = tokio::time::interval(period);
-            // The first comes at once: it is the beginning of the first period.
+            // The first period has begun with the server.
+            let mut ticks = interval_at(tokio::time::Instant::now() + period, period);
             loop {
                 ticks.tick().await;
                 self.drive(Input::StartPeriod(tenant.clone()));
