@@ -102,6 +102,25 @@ async fn a_server_that_dies_and_comes_back_on_its_port_finds_the_room_whole() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_stopped_in_order_and_started_again_finds_the_room_whole() {
+    let port = Port::reserve();
+    let server = server_at(port.address()).await;
+    let room = Room::new(&server).await;
+    room.check().await;
+    let mut errors: Vec<_> = room.peers.iter().map(|(peer, _)| peer.on_error()).collect();
+    soon(server.shutdown_with(Duration::from_millis(100))).await;
+    room.all(PeerState::Reconnecting).await;
+
+    let server = server_at(port.address()).await;
+    room.check().await;
+    for ((peer, _), errors) in room.peers.iter().zip(&mut errors) {
+        soon(peer.close()).await;
+        assert_eq!(soon(errors.next()).await, None);
+    }
+    until(|| server.connections() == 0).await;
+}
+
+#[tokio::test]
 async fn everyone_dropped_at_once_and_again_before_they_are_whole_finds_each_other() {
     let port = Port::reserve();
     let server = server_at(port.address()).await;
