@@ -15,11 +15,14 @@ pub(crate) struct Claims {
     pub(crate) peer_metadata: Option<Value>,
 }
 
-/// Reads claims at `now`, in Unix seconds, or gives the code to close with.
-pub(crate) fn claims(claims: &Value, now: f64) -> Result<Claims, u16> {
-    match expiry(claims, now).ok_or(4001_u16)? {
-        None => Err(4002),
-        Some(expires_at) => others(claims, expires_at).ok_or(4001),
+/// Reads claims at `now`, in Unix seconds, or gives the codes one of which to close with: a token may have expired and be bad
+/// besides.
+pub(crate) fn claims(claims: &Value, now: f64) -> Result<Claims, &'static [u16]> {
+    match (expiry(claims, now), others(claims)) {
+        (Some(Some(expires_at)), Some(others)) => Ok(Claims { expires_at, ..others }),
+        (Some(None), Some(_)) => Err(&[4002]),
+        (Some(None), None) => Err(&[4001, 4002]),
+        _ => Err(&[4001]),
     }
 }
 
@@ -39,7 +42,7 @@ fn expiry(claims: &Value, now: f64) -> Option<Option<f64>> {
     Some((expires_at > now + 0.25).then_some(expires_at))
 }
 
-fn others(claims: &Value, expires_at: f64) -> Option<Claims> {
+fn others(claims: &Value) -> Option<Claims> {
     let claims = claims.as_object()?;
     // A claim that is `null` is one that is absent.
     let get = |name: &str| claims.get(name).filter(|value| !value.is_null());
@@ -63,7 +66,7 @@ fn others(claims: &Value, expires_at: f64) -> Option<Claims> {
     permissions.dedup();
     Some(Claims {
         peer_id: claims.get("sub")?.as_str().filter(|id| is_peer_id(id))?.to_owned(),
-        expires_at,
+        expires_at: 0.0,
         channels,
         permissions,
         metadata: object("metadata", 8 * 1024)?,
