@@ -23,6 +23,30 @@ fn replay(name: &str, target: Target) {
     }
 }
 
+/// Each offer with the candidates of its author, and each answer after offers of ours, to a polite and an impolite connection.
+#[test]
+fn descriptions_of_other_implementations() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus/descriptions");
+    let mut seen = 0;
+    for file in files_in(&folder).into_iter().filter(|file| file.extension().is_some_and(|end| end == "sdp")) {
+        println!("{}", file.display());
+        let sdp = fs::read_to_string(&file).expect("a description");
+        let name = file.file_stem().and_then(|name| name.to_str()).expect("a name");
+        let steps = match name.strip_suffix("-offer") {
+            Some(author) => {
+                let candidates = fs::read_to_string(folder.join(format!("{author}.candidates"))).unwrap_or_default();
+                let candidates: Vec<String> = candidates.lines().map(|line| format!("\x1ec{line}")).collect();
+                format!("o{sdp}{}\x1ee", candidates.concat())
+            }
+            None => format!("t\x1et\x1ed\x1ea{sdp}"),
+        };
+        crate::targets::signals(steps.as_bytes());
+        crate::targets::signals(format!("{steps}\x1e").as_bytes());
+        seen += 1;
+    }
+    assert!(seen > 0, "no descriptions");
+}
+
 macro_rules! replays {
     ($($name:ident)*) => {
         $(
