@@ -195,6 +195,7 @@ impl MeteredPeer {
         if let Some(event) = closed {
             self.tell(Event::Remote { peer: peer.clone(), event });
         }
+        self.forget_host_names_of(peer);
         self.connection_closed(now);
     }
 }

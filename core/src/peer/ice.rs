@@ -229,6 +229,14 @@ impl MeteredPeer {
         self.pump(now);
     }
 
+    /// A peer's connection is closed: the addresses of its hosts are of no use any more. The questions still count until they
+    /// are answered.
+    pub(super) fn forget_host_names_of(&mut self, peer: &PeerId) {
+        for name in self.host_names.values_mut().filter(|name| name.peer == *peer) {
+            name.deadline = None;
+        }
+    }
+
     /// When the next name is given up.
     pub(super) fn host_name_deadline(&self) -> Option<Instant> {
         self.host_names.values().filter_map(|name| name.deadline).min()

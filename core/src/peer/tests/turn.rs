@@ -424,6 +424,22 @@ fn a_host_of_the_local_network_is_found_by_its_name() {
 }
 
 #[test]
+fn names_of_hosts_are_not_waited_for_once_their_peer_is_gone() {
+    let mut world = World::named(2).all_joined();
+    connect(&mut world);
+    world.unanswered = Some(Vec::new());
+    let from = world.id(1);
+    let candidate = r#"{"candidate":"candidate:1 1 udp 1 3f1a-77.local 9 typ host","sdpMid":"0"}"#;
+    let data = format!(r#"{{"type":"rtc-ice","candidate":{candidate}}}"#);
+    world.inject(0, &format!(r#"{{"type":"direct","from":"{from}","data":{data}}}"#));
+    assert_eq!(world.unanswered.as_ref().unwrap().len(), 1);
+    world.call(0, |peer, now| peer.close(now, None));
+    world.pass(secs(2));
+    assert_eq!(world.nodes[0].peer.state(), PeerState::Closed);
+    assert_eq!(world.nodes[0].peer.poll_timeout(), None);
+}
+
+#[test]
 fn peers_that_name_hosts_without_end_keep_a_slow_resolver_from_nothing_else() {
     let mut world = World::named(5).all_joined();
     for other in 1..5 {
