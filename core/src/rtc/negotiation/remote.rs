@@ -182,7 +182,10 @@ impl Connection {
             })
         };
         let agreed = &self.negotiation.sections;
-        let sections = offer.map_or_else(|| Known::for_offer(agreed), |offer| Known::for_answer(agreed, offer));
+        let sections = match offer {
+            None => Known::for_offer(agreed, |mid| self.tracks.by_mid(mid).is_some_and(|slot| slot.wanted)),
+            Some(offer) => Known::for_answer(agreed, offer),
+        };
         let types = self.negotiation.payload_types.clone();
         let description = Description::read_remote(text, &sections, types).map_err(bad)?;
         let description = match &self.negotiation.remote_credentials {

@@ -180,7 +180,17 @@ pub(super) fn choose(
     let mut first_bundle = None;
     for (at, section) in sections.iter_mut().enumerate().filter(|(_, section)| !section.rejected) {
         let mut claimed = types.clone();
-        claimed.admit(&mut section.payloads, section.flow.receives || known.is_answer());
+        let proposed = section.payloads.clone();
+        let fixed = known.has_fixed_payload_types(section);
+        claimed.admit(&mut section.payloads, fixed);
+        // What is agreed on in a section cannot be taken back by another number.
+        let agreed = known.section(at).filter(|former| former.mid == section.mid && !former.rejected);
+        if section.payloads.is_empty()
+            && !proposed.is_empty()
+            && let Some(agreed) = agreed
+        {
+            section.payloads.clone_from(&agreed.payloads);
+        }
         let bundle = bundle_of(section);
         let refusal = match section.kind {
             SectionKind::Other => Some(Refusal::Kind),

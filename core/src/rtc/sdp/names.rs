@@ -5,6 +5,8 @@
 //! other side never sees it: no packet carries it, since the header extension with the identifier is not agreed on in
 //! such a section if anything is sent in it.
 
+use std::collections::BTreeSet;
+
 use str0m::media::Mid;
 
 use super::description::Description;
@@ -15,13 +17,17 @@ use crate::rtc::error::SdpProblem;
 #[derive(Debug, Default)]
 pub(in crate::rtc) struct Known {
     sections: Vec<Section>,
+    /// The sections that something is to be sent in here, by their names here.
+    sending: BTreeSet<String>,
     is_answer: bool,
 }
 
 impl Known {
     /// The sections of the last description in force are known when an offer comes.
-    pub(in crate::rtc) fn for_offer(agreed: &[Section]) -> Self {
-        Self { sections: agreed.to_vec(), is_answer: false }
+    pub(in crate::rtc) fn for_offer(agreed: &[Section], sending: impl Fn(&str) -> bool) -> Self {
+        let sending =
+            agreed.iter().filter(|section| sending(&section.mid)).map(|section| section.mid.clone()).collect();
+        Self { sections: agreed.to_vec(), sending, is_answer: false }
     }
 
     /// An answer has the sections of the offer, by the names that the other side knows them by.
@@ -32,11 +38,13 @@ impl Known {
             section.kind = agreed.kind;
             section.shown = agreed.shown;
         }
-        Self { sections, is_answer: true }
+        Self { sections, sending: BTreeSet::new(), is_answer: true }
     }
 
-    pub(super) fn is_answer(&self) -> bool {
-        self.is_answer
+    /// Whether the payload types of a section are what has to be sent to the other side. Those of an offer of what the
+    /// other side sends are proposals, which the answer changes where need be (RFC 3264, section 6.1).
+    pub(super) fn has_fixed_payload_types(&self, section: &Section) -> bool {
+        self.is_answer || (section.flow.receives && self.sending.contains(&section.mid))
     }
 
     pub(super) fn section(&self, at: usize) -> Option<&Section> {

@@ -44,8 +44,8 @@ impl PayloadTypes {
         }
     }
 
-    /// Takes out what would contradict what is agreed on, and adds the rest. The numbers of a receiver are `fixed`, so one
-    /// codec cannot have two of them. Those of an offer to send are proposals, which the answer changes where need be.
+    /// Takes out what would contradict what is agreed on, and adds the rest. If the numbers are `fixed`, one codec cannot
+    /// have two of them.
     pub(super) fn admit(&mut self, payloads: &mut Vec<Payload>, fixed: bool) {
         payloads.retain_mut(|payload| {
             let admitted = self.claim(payload.pt, payload.meaning(), fixed);

@@ -228,6 +228,47 @@ fn tracks_without_usable_names_get_names_from_their_sections() {
     assert_eq!(streams, [None, None, None, Some(StreamId::new("st").unwrap())]);
 }
 
+/// Firefox numbers codecs in new sections as it always does, whatever is agreed on in others.
+#[test]
+fn new_sections_may_number_codecs_otherwise() {
+    let mut alone = Alone::new(false);
+    alone.connection.attach_track(alone.now, track("ours", None, MediaKind::Audio));
+    let (descriptions, _) = alone.take();
+    let mid = descriptions[0].1.lines().find_map(|line| line.strip_prefix("a=mid:")).unwrap().to_owned();
+    let answer = [group(&mid), audio(&mid, "active", "recvonly", "")].concat();
+    alone.receive(DescriptionKind::Answer, answer);
+    let other = audio("1", "actpass", "sendrecv", MIC).replace(":111 ", ":109 ").replace(" 111 ", " 109 ");
+    let offer = [group(&format!("{mid} 1")), audio(&mid, "actpass", "recvonly", ""), other].concat();
+    let (descriptions, events) = alone.receive(DescriptionKind::Offer, offer);
+    assert!(events.iter().all(|event| !matches!(event, Event::TrackRefused(_))), "{events:?}");
+    let [(DescriptionKind::Answer, answer)] = &descriptions[..] else { panic!("{descriptions:?}") };
+    let sections = sections(answer);
+    assert!(sections[0].starts_with("m=audio 9 UDP/TLS/RTP/SAVPF 111") && sections[0].contains("a=sendonly"));
+    assert!(sections[1].starts_with("m=audio 9 UDP/TLS/RTP/SAVPF 111") && sections[1].contains("a=recvonly"));
+    assert_eq!(alone.connection.remote_tracks().count(), 1);
+}
+
+/// A payload type that means something else now would make `str0m` panic where it sends.
+#[test]
+fn an_offer_that_takes_back_agreed_numbers_changes_none() {
+    let mut alone = Alone::new(false);
+    alone.connection.attach_track(alone.now, track("mic", None, MediaKind::Audio));
+    alone.connection.attach_track(alone.now, track("cam", None, MediaKind::Video));
+    let (descriptions, _) = alone.take();
+    let mids: Vec<_> = descriptions[0].1.lines().filter_map(|line| line.strip_prefix("a=mid:")).collect();
+    let group = group(&mids.join(" "));
+    let sections = |setup| [audio(mids[0], setup, "recvonly", ""), video(mids[1], setup, "recvonly", "")];
+    alone.receive(DescriptionKind::Answer, [vec![group.clone()], sections("active").to_vec()].concat().concat());
+    let [audio, video] = sections("actpass");
+    for other in ["111", "108", "97"] {
+        let changed = video.replace(":96 ", &format!(":{other} ")).replace(" 96 97 ", &format!(" {other} "));
+        let (descriptions, events) = alone.receive(DescriptionKind::Offer, [&*group, &audio, &changed].concat());
+        assert_eq!(events, []);
+        let [(DescriptionKind::Answer, answer)] = &descriptions[..] else { panic!("{descriptions:?}") };
+        assert!(answer.contains("a=rtpmap:96 VP8/90000") && !answer.contains("m=video 0"), "{answer}");
+    }
+}
+
 fn application(mid: &str, setup: &str) -> String {
     format!(
         "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n{TRANSPORT}a=setup:{setup}\r\na=mid:{mid}\r\n\
