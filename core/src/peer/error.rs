@@ -1,6 +1,6 @@
 //! How things fail in a room, one type per kind of operation, with fields to branch on.
 
-use super::PeerState;
+use super::state::PeerState;
 use crate::ids::{InvalidId, PeerId, TrackId};
 use crate::protocol::{CloseCode, ErrorCode, PayloadError};
 use crate::rtc::ReplaceTrackError as ConnectionReplaceError;

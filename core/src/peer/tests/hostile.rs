@@ -49,9 +49,8 @@ fn check(name: &str) -> Vec<u8> {
 fn datagrams_of_strangers_cost_the_same_however_many_peers_there_are() {
     let mut world = connected(8);
     let local = address(0);
-    let before = world.nodes[0].peer.roster.asked;
-    let name =
-        world.nodes[0].peer.roster.get(&world.id(1)).unwrap().connection.local_ufrags().next().unwrap().to_owned();
+    let before = world.nodes[0].peer.mesh.asked();
+    let name = world.nodes[0].peer.mesh.connection(&world.id(1)).unwrap().local_ufrags().next().unwrap().to_owned();
     let checks = [check("nobody"), check(&name)];
     for n in 0..10_000_u32 {
         let [a, b, c, d] = n.to_be_bytes();
@@ -64,7 +63,7 @@ fn datagrams_of_strangers_cost_the_same_however_many_peers_there_are() {
         };
         world.nodes[0].peer.handle_input(world.now, net::Input::Datagram { local, remote, contents: datagram });
     }
-    let asked = world.nodes[0].peer.roster.asked - before;
+    let asked = world.nodes[0].peer.mesh.asked() - before;
     assert_eq!(asked, 2500, "only the one that a check is addressed to");
     assert_eq!(world.nodes[0].peer.counters().unclaimed_datagrams, 10_000);
     assert!(is_well(&world));
@@ -73,10 +72,10 @@ fn datagrams_of_strangers_cost_the_same_however_many_peers_there_are() {
 #[test]
 fn datagrams_of_those_connected_are_asked_of_one() {
     let mut world = connected(6);
-    let before: Vec<_> = world.nodes.iter().map(|node| (node.peer.roster.asked, node.received)).collect();
+    let before: Vec<_> = world.nodes.iter().map(|node| (node.peer.mesh.asked(), node.received)).collect();
     world.pass(secs(20));
     for (node, (asked, received)) in world.nodes.iter().zip(before) {
-        assert_eq!(node.peer.roster.asked - asked, node.received - received);
+        assert_eq!(node.peer.mesh.asked() - asked, node.received - received);
         assert!(node.received > received);
         assert_eq!(node.peer.counters().unclaimed_datagrams, 0);
     }
@@ -158,7 +157,7 @@ fn a_flood_of_track_metadata_keeps_the_last_and_ends_nothing() {
         let data = format!(r#"{{"__meteredTrackMeta":{{"trackId":"t{n}","metadata":{{"n":{n}}}}}}}"#);
         world.inject(0, &format!(r#"{{"type":"direct","from":"{other}","data":{data}}}"#));
     }
-    let kept = world.nodes[0].peer.roster.get(&other).unwrap().track_metadata_entries_for_tests();
+    let kept = world.nodes[0].peer.mesh.track_metadata_entries(&other);
     assert_eq!(kept, 512);
     assert!(is_well(&world));
 }

@@ -202,9 +202,9 @@ fn signals_from_before_their_senders_departure_are_not_claimed_after_it() {
     world.inject_presence(1, &[], &[one.as_str()]);
     world.call(0, |peer, now| peer.open_channel(now, &other, DataChannelOptions::default())).unwrap();
     world.pass(secs(1));
-    assert!(world.nodes[1].peer.held.held().0 > 0);
+    assert!(world.nodes[1].peer.room.early_signals().0 > 0);
     world.inject_presence(1, &[], &[one.as_str()]);
-    assert_eq!(world.nodes[1].peer.held.held(), (0, 0));
+    assert_eq!(world.nodes[1].peer.room.early_signals(), (0, 0));
     assert!(world.nodes[1].peer.counters().unclaimed_signals > 0);
 }
 

@@ -160,7 +160,7 @@ fn what_a_switch_brings_after_the_room_was_refused_is_not_kept() {
         hand.text(socket, text);
     }
     assert_eq!(hand.peer.state(), PeerState::Leaving);
-    assert_eq!(hand.peer.held.held(), (0, 0));
+    assert_eq!(hand.peer.room.early_signals(), (0, 0));
     hand.peer.handle_input(hand.now, signalling::Input::SocketClosed { socket: NEW, close: None });
     assert_eq!((hand.peer.state(), hand.peer.poll_timeout()), (PeerState::Closed, None));
 }

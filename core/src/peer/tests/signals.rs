@@ -42,14 +42,14 @@ fn signals_before_their_senders_presence_wait_and_are_delivered_in_order() {
     world.call(1, |peer, now| peer.add_track(now, &voice(), None, Some(role("mic")))).unwrap();
     world.join(1).unwrap();
     world.pass(secs(4));
-    let (signals, bytes) = world.nodes[0].peer.held.held();
+    let (signals, bytes) = world.nodes[0].peer.room.early_signals();
     assert!(signals >= 2 && bytes > 0 && world.nodes[0].peer.remote_peers().count() == 0);
     world.until("the track comes", |world| !voices(world, 0).is_empty());
     // The metadata was sent ahead of the offer, and so was known when the track came.
     assert_eq!(voices(&world, 0), [Some(role("mic"))]);
     world
         .until("connected", |world| world.nodes[0].peer.remote_state(&world.id(1)) == Some(ConnectionState::Connected));
-    assert_eq!(world.nodes[0].peer.held.held(), (0, 0));
+    assert_eq!(world.nodes[0].peer.room.early_signals(), (0, 0));
     assert_eq!(world.nodes[0].comings_and_goings(), ["+named-1"]);
 }
 
@@ -61,7 +61,7 @@ fn early_signals_outlive_a_reconnect_but_not_the_id_they_were_sent_to() {
         world.drop_socket(0);
         world.pass(secs(2));
         let node = &world.nodes[0].peer;
-        assert_eq!((node.state(), node.held.held().0), (PeerState::Joined, kept));
+        assert_eq!((node.state(), node.room.early_signals().0), (PeerState::Joined, kept));
         assert_eq!(node.counters().unclaimed_signals, 1 - kept as u64);
     }
 }
@@ -72,9 +72,9 @@ fn early_signals_wait_half_a_minute() {
     world.forget();
     world.inject(0, &direct("early", END));
     world.pass(secs(29));
-    assert_eq!(world.nodes[0].peer.held.held().0, 1);
+    assert_eq!(world.nodes[0].peer.room.early_signals().0, 1);
     world.pass(secs(1));
-    assert_eq!(world.nodes[0].peer.held.held(), (0, 0));
+    assert_eq!(world.nodes[0].peer.room.early_signals(), (0, 0));
     assert_eq!(world.nodes[0].peer.counters().unclaimed_signals, 1);
     assert!(world.nodes[0].events.is_empty());
 }
@@ -86,9 +86,9 @@ fn early_signals_are_bounded_in_number_and_the_oldest_go_first() {
     for _ in 0..256 {
         world.inject(0, &direct("flood", END));
     }
-    assert_eq!(world.nodes[0].peer.held.held().0, 256);
+    assert_eq!(world.nodes[0].peer.room.early_signals().0, 256);
     assert_eq!(world.nodes[0].peer.counters().unclaimed_signals, 1);
-    assert!(world.nodes[0].peer.held.take(&PeerId::new("first").unwrap()).is_empty());
+    assert!(world.nodes[0].peer.room.early_signals_of(&PeerId::new("first").unwrap()) == 0);
 }
 
 #[test]
@@ -99,10 +99,10 @@ fn early_signals_are_bounded_in_bytes() {
     for _ in 0..20 {
         world.inject(0, &direct("flood", &offer));
     }
-    let (signals, bytes) = world.nodes[0].peer.held.held();
+    let (signals, bytes) = world.nodes[0].peer.room.early_signals();
     assert!(signals == 10 && bytes > 1_000_000 && bytes <= 1024 * 1024, "{signals} {bytes}");
     world.call(0, |peer, now| peer.close(now, None));
-    assert_eq!(world.nodes[0].peer.held.held(), (0, 0));
+    assert_eq!(world.nodes[0].peer.room.early_signals(), (0, 0));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn signals_before_the_snapshot_wait_for_the_survivors_new_connection() {
     world.server.snapshot_delay = secs(3);
     world.drop_socket(0);
     world.forget();
-    world.until("signals wait", |world| world.nodes[0].peer.held.held().0 >= 2);
+    world.until("signals wait", |world| world.nodes[0].peer.room.early_signals().0 >= 2);
     world.until("the track comes again", |world| !voices(world, 0).is_empty());
     world.pass(secs(5));
     assert_eq!(voices(&world, 0), [Some(role("mic"))]);

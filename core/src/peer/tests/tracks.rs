@@ -227,7 +227,7 @@ fn replacing_with_nobody_there_replaces_what_is_tracked() {
 fn break_connection(world: &mut World, to: &str) -> ReplaceTrackFailure {
     let peer = PeerId::new(to).unwrap();
     let now = world.now;
-    world.nodes[0].peer.roster.get_mut(&peer).unwrap().connection.close(now);
+    world.nodes[0].peer.mesh.connection_mut(&peer).unwrap().close(now);
     ReplaceTrackFailure { peer, error: ConnectionReplaceError::Closed }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{LinkId, PeerId, RequestId, SocketId, TokenRequestId};
 use crate::net;
-use crate::peer::roster::MAX_REMOTE_PEERS;
+use crate::peer::room::MAX_REMOTE_PEERS;
 use crate::peer::{Event, JoinError, MeteredPeer, Output, PeerState, RemoteEvent, SendError};
 use crate::rtc::ConnectionState;
 use crate::signalling::Action;
@@ -269,14 +269,17 @@ impl Watch {
             let calm = [ConnectionState::Idle, ConnectionState::Connecting, ConnectionState::Reconnecting];
             assert!(roster.values().all(|shown| calm.contains(shown)), "connected while reconnecting: {roster:?}");
         }
-        let connected = peer.signalling.requests_in_flight();
-        assert!(peer.waiting.len() <= connected, "{} requests noted, {connected} in flight", peer.waiting.len());
-        let (signals, bytes) = peer.held.held();
+        let connected = peer.signalling().requests_in_flight();
+        let noted = peer.room.requests();
+        assert!(noted <= connected, "{noted} requests noted, {connected} in flight");
+        assert!(!peer.mesh.is_dirty(), "a connection was not drained");
+        assert!(!in_company || peer.room.members().eq(peer.mesh.peers()), "the mesh has other peers than the room");
+        let (signals, bytes) = peer.room.early_signals();
         assert!(signals <= 256 && bytes <= 1024 * 1024, "{signals} signals with {bytes} bytes are held");
         assert!(signals == 0 || in_company, "signals are held while {state}");
         if matches!(state, PeerState::Idle | PeerState::Closed) {
             assert_eq!((&self.open_sockets[..], self.open_token), (&[][..], None), "a connection is left behind");
-            assert_eq!(peer.signalling.subscriptions().count(), 0, "a subscription is left behind");
+            assert_eq!(peer.signalling().subscriptions().count(), 0, "a subscription is left behind");
             assert_eq!(peer.poll_timeout(), None, "nothing is to be waited for while {state}");
         }
         let open = self.begun.difference(&self.done).count();

@@ -278,8 +278,7 @@ impl Game {
         for sender in joined(&self.world) {
             let from = self.world.id(sender);
             let others: Vec<usize> = joined(&self.world).into_iter().filter(|other| *other != sender).collect();
-            let tracks: Vec<TrackId> =
-                self.world.nodes[sender].peer.tracks.iter().map(|tracked| tracked.track.id.clone()).collect();
+            let tracks: Vec<TrackId> = self.world.nodes[sender].peer.mesh.local_tracks().cloned().collect();
             for track in tracks.iter().filter(|_| !others.is_empty()) {
                 let before: Vec<usize> = others.iter().map(|other| self.frames(*other, &from, track)).collect();
                 for ms in [0, 20, 40] {
@@ -352,7 +351,7 @@ impl Game {
         let joined = || world.nodes.iter().map(|node| &node.peer).filter(|peer| peer.state() == PeerState::Joined);
         for (sender, receiver) in joined().flat_map(|sender| joined().map(move |receiver| (sender, receiver))) {
             let (from, to) = (sender.peer_id().unwrap(), receiver.peer_id().unwrap());
-            let sent: BTreeSet<TrackId> = sender.tracks.iter().map(|tracked| tracked.track.id.clone()).collect();
+            let sent: BTreeSet<TrackId> = sender.mesh.local_tracks().cloned().collect();
             if from == to || sent.is_empty() {
                 continue;
             }

@@ -1,20 +1,20 @@
-//! The tracks we send to everyone in the room.
+//! The local tracks, which are sent to everyone in the room.
 
 use crate::ids::{StreamId, TrackId};
 use crate::media::MediaKind;
 use crate::protocol::Metadata;
 use crate::rtc::OutboundTrack;
 
-/// A track of ours, as the machine needs to know it.
+/// A local track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalTrack {
-    /// Its id, under which everyone sees it.
+    /// The track's id, as other peers see it.
     pub id: TrackId,
-    /// Sound or picture.
+    /// Audio or video.
     pub kind: MediaKind,
 }
 
-/// A track that everyone in the room gets, now and later.
+/// A local track with the stream and metadata it was added with.
 #[derive(Debug, Clone)]
 pub(super) struct Tracked {
     pub(super) track: LocalTrack,
@@ -28,7 +28,7 @@ impl Tracked {
     }
 }
 
-/// The tracked tracks, in the order they were added. Only the user adds to them.
+/// The tracks that were added, in order. Only the user adds to them.
 #[derive(Debug, Default)]
 pub(super) struct LocalTracks(Vec<Tracked>);
 
@@ -46,7 +46,7 @@ impl LocalTracks {
         Some(self.0.remove(index))
     }
 
-    /// Puts `new` in the place of `old`, which keeps its stream and metadata.
+    /// Replaces the track `old`. Stream and metadata stay.
     pub(super) fn replace(&mut self, old: &TrackId, new: LocalTrack) {
         if let Some(tracked) = self.0.iter_mut().find(|tracked| tracked.track.id == *old) {
             tracked.track = new;
