@@ -7,7 +7,7 @@ import sys
 from urllib.parse import quote
 
 import websockets
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError
 from aiortc.sdp import candidate_from_sdp
 
@@ -21,7 +21,7 @@ class Connection:
 
     def __init__(self, room, peer):
         self.room, self.peer = room, peer
-        self.pc = RTCPeerConnection()
+        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.channels = {}
         self.described = False
         self.audio = 0

@@ -48,6 +48,7 @@ struct Echo {
 #[derive(Debug)]
 struct Accepted {
     hash: u64,
+    sections: Vec<Section>,
     /// How often at most.
     again: u32,
     /// Its offer was sent more than once, so that it is likely to.

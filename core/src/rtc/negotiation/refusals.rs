@@ -71,7 +71,7 @@ impl Connection {
     pub(super) fn all_refused(&mut self, answer: &Description, hash: u64) {
         let Some(LocalOffer { sent_at, copies, description, .. }) = self.negotiation.offer.take() else { return };
         self.expect_echo(sent_at, copies);
-        self.negotiation.accepted(hash, copies);
+        self.negotiation.accepted(hash, answer.sections.clone(), copies);
         self.tell_refused_application(&description, answer);
         let refused = self.tracks.offer_refused();
         self.tell_refused(refused, false);

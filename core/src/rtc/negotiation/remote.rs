@@ -151,7 +151,7 @@ impl Connection {
             return;
         };
         self.expect_echo(sent_at, copies);
-        self.negotiation.accepted(hash, copies);
+        self.negotiation.accepted(hash, description.sections.clone(), copies);
         self.tick();
         self.announce_certificate(&description);
         if !matches!(self.change(|rtc| rtc.sdp_api().accept_answer(pending, answer)), Some(Ok(()))) {

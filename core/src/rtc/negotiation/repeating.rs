@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Accepted, Echo, Negotiation};
+use super::{Accepted, Echo, LocalOffer, Negotiation};
 use crate::protocol::DescriptionKind;
 use crate::rtc::connection::Connection;
 use crate::rtc::error::{NegotiationError, RestartIceError};
 use crate::rtc::options::RESTART_ANSWER_TIMEOUT;
 use crate::rtc::output::ConnectionState;
+use crate::rtc::sdp::Section;
 
 /// How long answers to copies of an offer may take at most after the first answer; less if that took less.
 const MAX_ECHO: Duration = Duration::from_secs(30);
@@ -17,10 +18,10 @@ const MAX_COPIES: u32 = 6;
 
 impl Negotiation {
     /// An answer is accepted whose offer was sent so often.
-    pub(super) fn accepted(&mut self, hash: u64, copies: u32) {
+    pub(super) fn accepted(&mut self, hash: u64, sections: Vec<Section>, copies: u32) {
         let repeated = copies > 1;
         let again = copies.saturating_sub(1).max(1);
-        self.accepted = Some(Accepted { hash, again, repeated });
+        self.accepted = Some(Accepted { hash, sections, again, repeated });
     }
 
     /// Something else is agreed on than by an answer. An answer to an offer of ours may then be the same as the last.
@@ -38,9 +39,23 @@ impl Negotiation {
         self.restart_wanted = false;
     }
 
-    /// Whether an answer is the last one once more, and not for the offer that is out.
+    /// Whether an answer is the last one once more, and not for the offer that is out. Answers to two offers may be the
+    /// same text, `o=` line included, as aiortc's of one second are: it counts if it takes all that this offer sends.
     pub(super) fn is_heard_again(&mut self, hash: u64) -> bool {
         let Some(accepted) = self.accepted.as_mut().filter(|accepted| accepted.hash == hash) else { return false };
+        let takes_all = |offer: &LocalOffer| {
+            let offered = &offer.description.sections;
+            let flows = offered.iter().zip(&accepted.sections).all(|(offered, answered)| {
+                !answered.rejected
+                    && offered.mid == answered.mid
+                    && offered.flow.sends == answered.flow.receives
+                    && offered.kind == answered.kind
+            });
+            flows && offered.len() == accepted.sections.len() && !offer.is_restart
+        };
+        if !accepted.repeated && self.offer.as_ref().is_some_and(takes_all) {
+            return false;
+        }
         accepted.again -= 1;
         if accepted.again == 0 {
             self.accepted = None;

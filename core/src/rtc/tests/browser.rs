@@ -210,6 +210,23 @@ fn a_browser_that_does_not_want_a_track_now_is_not_asked_in_a_circle() {
     assert!(descriptions.is_empty());
 }
 
+/// As aiortc answers, whose `o=` lines are of the same second, and who names a track that it does not send: that section
+/// is offered once more, for the track to come.
+#[test]
+fn an_answer_to_the_next_offer_may_have_the_same_text_as_the_last() {
+    let mut alone = Alone::new(true);
+    alone.connection.attach_track(alone.now, track("ours", None, MediaKind::Audio));
+    let (descriptions, _) = alone.take();
+    let mid = descriptions[0].1.lines().find_map(|line| line.strip_prefix("a=mid:")).unwrap().to_owned();
+    let answer = [group(&mid), audio(&mid, "active", "recvonly", MIC)].concat();
+    let (descriptions, _) = alone.receive(DescriptionKind::Answer, answer.clone());
+    assert!(matches!(&descriptions[..], [(DescriptionKind::Offer, offer)] if offer.contains("a=sendrecv\r\n")));
+    let (descriptions, events) = alone.receive(DescriptionKind::Answer, answer);
+    assert_eq!((descriptions, events), (vec![], vec![]));
+    assert_eq!(alone.connection.counters().stale_answers, 0);
+    assert!(!alone.connection.is_offering_for_tests());
+}
+
 #[test]
 fn tracks_without_usable_names_get_names_from_their_sections() {
     let mut alone = Alone::new(true);
