@@ -11,7 +11,7 @@ import { Peer } from "./lib/peer.mjs";
 import { setUpPeers } from "./lib/peers.mjs";
 import { end, playAll } from "./lib/play.mjs";
 import { startServer } from "./lib/server.mjs";
-import { theyOffer, weOffer, weOfferAChannel } from "./scenarios/peers.mjs";
+import { connectsOrSaysWhy, theyOffer, weOffer, weOfferAChannel } from "./scenarios/peers.mjs";
 
 const { values: options } = parseArgs({
   options: { repeat: { type: "string", default: "1" }, only: { type: "string", default: "" }, verbose: { type: "boolean" } },
@@ -19,11 +19,15 @@ const { values: options } = parseArgs({
 const { binaries, samples, programs } = await setUpPeers();
 console.log(`ready after ${Math.round(performance.now() / 1000)} s`);
 
-const scenarios = Object.keys(programs).flatMap((kind) => [
+const full = Object.keys(programs).filter((kind) => kind !== "gstreamer");
+const scenarios = full.flatMap((kind) => [
   { name: `${kind} offers`, kinds: ["rust", kind], run: theyOffer },
   { name: `rust offers to ${kind}`, kinds: ["rust", kind], run: weOffer },
   { name: `rust offers a channel to ${kind}`, kinds: ["rust", kind], run: weOfferAChannel },
 ]);
+for (const [name, theirsFirst] of [["gstreamer offers", true], ["rust offers to gstreamer", false]]) {
+  scenarios.push({ name, kinds: ["rust", "gstreamer"], run: (t, ours, theirs) => connectsOrSaysWhy(t, ours, theirs, theirsFirst) });
+}
 const server = await startServer(binaries.server);
 async function invite(kind, label) {
   const { access } = server;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { run } from "./process.mjs";
-import { builtPrograms, output, setUpOurs } from "./setup.mjs";
+import { builtPrograms, debianPackages, output, setUpOurs } from "./setup.mjs";
 
 const folder = fileURLToPath(new URL("../peers", import.meta.url));
 const here = (name) => join(folder, name);
@@ -29,16 +29,26 @@ async function python() {
   return interpreter;
 }
 
+/** GStreamer with its WebRTC and the codecs, for Debian's own Python. */
+async function gstreamer() {
+  const packages = ["python3-gst-1.0", "gir1.2-gst-plugins-bad-1.0", "gstreamer1.0-nice"];
+  packages.push(...["base", "good", "bad"].map((plugins) => `gstreamer1.0-plugins-${plugins}`));
+  const there = packages.map((name) => run("dpkg-query", ["-W", "-f", "${Version}", name]).then(Boolean, () => false));
+  if (!(await Promise.all(there)).every(Boolean)) await debianPackages(packages);
+}
+
 /** Everything, installed and built: our programs, and for each implementation how its peer is started. */
 export async function setUpPeers() {
   const ours = await setUpOurs();
   await nodePackages();
   const interpreter = await python();
+  await gstreamer();
   const { program } = await builtPrograms(here("webrtc-rs/Cargo.toml"), ["--bins"]);
   const node = (name) => [process.execPath, here(name)];
   const programs = {
     libdatachannel: node("libdatachannel.mjs"),
     werift: node("werift.mjs"),
+    gstreamer: node("gstreamer.mjs"),
     aiortc: [interpreter, here("aiortc_peer.py")],
     "webrtc-rs": [program("webrtc-rs-peer")],
   };

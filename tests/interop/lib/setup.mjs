@@ -13,15 +13,20 @@ export const output = join(interop, "output");
 const onPath = (program) =>
   process.env.PATH.split(delimiter).map((folder) => join(folder, program)).find((path) => existsSync(path));
 
+/** Installs Debian packages, if that can be done. */
+export async function debianPackages(names) {
+  if (process.getuid?.() !== 0 || !onPath("apt-get")) throw new Error(`please install ${names.join(", ")}`);
+  console.log(`installing ${names.join(", ")}`);
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  await run("apt-get", ["update", "-q"], { env });
+  await run("apt-get", ["install", "-q", "-y", "--no-install-recommends", ...names], { env });
+}
+
 /** The installed program, after installing its Debian package if that can be done. */
 async function program(names, debianPackage) {
   const find = () => names.map(onPath).find(Boolean);
   if (find()) return find();
-  if (process.getuid?.() !== 0 || !onPath("apt-get")) throw new Error(`please install ${debianPackage}`);
-  console.log(`installing ${debianPackage}`);
-  const env = { DEBIAN_FRONTEND: "noninteractive" };
-  await run("apt-get", ["update", "-q"], { env });
-  await run("apt-get", ["install", "-q", "-y", "--no-install-recommends", debianPackage], { env });
+  await debianPackages([debianPackage]);
   return find() ?? Promise.reject(new Error(`${debianPackage} brought no ${names[0]}`));
 }
 

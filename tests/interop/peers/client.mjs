@@ -2,7 +2,7 @@
 // and events of the other participants. What is special to a WebRTC library is a class of connections:
 //
 //     new Connection({ description, candidate, state, channel })     to tell what it makes
-//     addAudio(), open(label), offer()                                the local side
+//     addAudio(), open(label) if it has channels, offer()             the local side
 //     offered(sdp), answered(sdp), candidate(candidate)               what the remote peer sent
 //     audioPackets, close()
 //
@@ -93,6 +93,9 @@ export function serve(Connection) {
       const made = connection(peer);
       watch(peer, made.rtc.open(label), "local");
       if (!made.described) await made.rtc.offer();
+    },
+    async offer({ peer }) {
+      await connection(peer).rtc.offer();
     },
     channelSend({ peer, label, text, base64 }) {
       connections.get(peer).channels.get(label).send(text ?? Buffer.from(base64, "base64"));
