@@ -11,6 +11,7 @@ mod channels;
 mod closing;
 mod commands;
 mod connection;
+mod datagram;
 mod dtls;
 mod early;
 mod error;
@@ -41,6 +42,7 @@ mod tests;
 pub use alert::DtlsAlert;
 pub use bandwidth::BandwidthEstimation;
 pub use connection::Connection;
+pub(crate) use datagram::Datagram;
 pub use error::{
     DataChannelError, NegotiationError, OpenChannelError, ReplaceTrackError, RequestKeyframeError, RestartIceError,
     SdpProblem, WriteFrameError,

@@ -10,6 +10,7 @@ use tracing::debug;
 use super::candidates::bump;
 use super::certificate::Verdict;
 use super::connection::Connection;
+use super::datagram::Datagram;
 use super::dtls;
 use super::early::is_dtls;
 use super::error::NegotiationError;
@@ -34,33 +35,42 @@ impl Connection {
     /// Whether a datagram is for this connection: a STUN message with its credentials, or anything from the address it
     /// is connected to. For finding the connection among those that share a socket.
     pub fn accepts(&self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> bool {
-        self.rtc.as_ref().is_some_and(|rtc| {
-            Receive::new(Protocol::Udp, remote, local, datagram)
-                .is_ok_and(|receive| rtc.accepts(&Input::Receive(self.now, receive)))
-        })
+        self.accepts_parsed(&Datagram::parse(self.now, local, remote, datagram))
+    }
+
+    /// The same for a datagram that is parsed.
+    pub(crate) fn accepts_parsed(&self, datagram: &Datagram<'_>) -> bool {
+        let (Some(rtc), Some(input)) = (&self.rtc, datagram.input()) else { return false };
+        rtc.accepts(input)
     }
 
     /// A datagram came in at the local candidate's address `local` from `remote`. One that
     /// [`accepts`](Self::accepts) refuses is counted and dropped, except that the first messages of DTLS are kept for as
     /// long as it takes ICE to get there: the other side may be a step ahead, and would repeat them a second later.
     pub fn handle_datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
-        if !self.accepts(local, remote, datagram) {
-            let awaited = self.state > ConnectionState::Idle && !self.handshake.is_done();
-            if !awaited || !self.early.keep(local, remote, datagram) {
-                bump(&mut self.counters.refused_datagrams);
-            }
-            return;
+        let datagram = Datagram::parse(now, local, remote, datagram);
+        if self.accepts_parsed(&datagram) {
+            self.handle_accepted(now, datagram);
+        } else {
+            self.handle_refused(&datagram);
         }
-        self.handle_accepted(now, local, remote, datagram);
+    }
+
+    /// The same for one that [`accepts`](Self::accepts) is known to refuse.
+    pub(crate) fn handle_refused(&mut self, datagram: &Datagram<'_>) {
+        let awaited = self.state > ConnectionState::Idle && !self.handshake.is_done();
+        if !awaited || !self.early.keep(datagram.local(), datagram.remote(), datagram.contents()) {
+            bump(&mut self.counters.refused_datagrams);
+        }
     }
 
     /// The same for one that [`accepts`](Self::accepts) is known to take.
-    pub(crate) fn handle_accepted(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
+    pub(crate) fn handle_accepted(&mut self, now: Instant, datagram: Datagram<'_>) {
         // The datagram brings the time.
         self.now = self.now.max(now);
-        self.receive(local, remote, datagram);
+        self.receive(datagram);
         while let Some(early) = self.next_early() {
-            self.receive(early.local, early.remote, &early.contents);
+            self.receive(Datagram::parse(self.now, early.local, early.remote, &early.contents));
         }
         self.settle();
     }
@@ -72,18 +82,17 @@ impl Connection {
         next
     }
 
-    fn receive(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
-        if dtls::is_command(datagram) {
+    fn receive(&mut self, datagram: Datagram<'_>) {
+        if dtls::is_command(datagram.contents()) {
             return bump(&mut self.counters.refused_datagrams);
         }
         let at = self.now;
-        if is_dtls(datagram) {
-            self.handshake.received(local, remote);
+        if is_dtls(datagram.contents()) {
+            self.handshake.received(datagram.local(), datagram.remote());
         }
         let mut report = None;
         let result = self.change(|rtc| {
-            let receive = Receive::new(Protocol::Udp, remote, local, datagram).ok()?;
-            let result = rtc.handle_input(Input::Receive(at, receive));
+            let result = rtc.handle_input(datagram.into_input(at)?);
             if let Err(error) = &result {
                 debug!(%error, "datagram refused");
                 report = dtls::report(rtc);

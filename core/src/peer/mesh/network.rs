@@ -10,6 +10,7 @@ use crate::counters::increment;
 use crate::ice::IceTransportPolicy;
 use crate::ids::{PeerId, ResolveId};
 use crate::net::{self, LocalCandidate};
+use crate::rtc::Datagram;
 
 /// Maximum number of local addresses. Each is a candidate in every description.
 const MAX_ADDRESSES: usize = 64;
@@ -73,15 +74,16 @@ impl Mesh {
 
     /// Hands a datagram to the connection it belongs to.
     pub(super) fn datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
-        let Some(Owner { peer, accepts }) = self.roster.owner(local, remote, datagram) else {
+        let datagram = Datagram::parse(now, local, remote, datagram);
+        let Some(Owner { peer, accepts }) = self.roster.owner(&datagram) else {
             increment(&mut self.counters.unclaimed_datagrams);
             return;
         };
         let Some(owner) = self.roster.get_mut(&peer) else { return };
         if accepts {
-            owner.connection_mut().handle_accepted(now, local, remote, datagram);
+            owner.connection_mut().handle_accepted(now, datagram);
         } else {
-            owner.connection_mut().handle_datagram(now, local, remote, datagram);
+            owner.connection_mut().handle_refused(&datagram);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::ids::PeerId;
 use crate::net::Transmit;
 
 /// The addresses of a datagram: ours, and the other side's.
-pub(super) type Pair = (SocketAddr, SocketAddr);
+type Pair = (SocketAddr, SocketAddr);
 
 /// Pairs of addresses remembered as one peer's. At the bound the least of them gives way: a peer has few, unless it names
 /// many candidates, and those that are in use come up again by themselves.
@@ -46,6 +46,7 @@ impl Paths {
             Some(claims) => claims.iter().map(|claim| claim.peer.clone()).collect(),
             None => Vec::new(),
         };
+        // A second parse, for addresses that nothing came from yet: str0m 0.25 keeps the message of a `Receive` private.
         if is_stun(datagram)
             && let Ok(message) = StunMessage::parse(datagram)
             && let Some((name, _)) = message.split_username()

@@ -1,12 +1,12 @@
 //! The remote peers with their connections: which of them changed, when each wants to be woken, and whose datagram is whose.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::paths::{Pair, Paths};
+use super::paths::Paths;
 use super::remote::Remote;
 use crate::ids::PeerId;
+use crate::rtc::Datagram;
 
 /// The remote peer that a datagram belongs to.
 #[derive(Debug)]
@@ -152,17 +152,17 @@ impl Roster {
 
     /// The owner of a datagram. Asks a few connections at most, however many peers there are and wherever it comes from. One
     /// that no connection accepts belongs to the peer last heard over the same addresses: it may have come too early.
-    pub(super) fn owner(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> Option<Owner> {
-        let pair = (local, remote);
+    pub(super) fn owner(&mut self, datagram: &Datagram<'_>) -> Option<Owner> {
+        let pair = (datagram.local(), datagram.remote());
         // Nearly always the datagram comes from the same peer as the last one.
         let last = self.paths.last_heard(pair).cloned();
         if let Some(peer) = &last
-            && self.accepts(peer, pair, datagram)
+            && self.accepts(peer, datagram)
         {
             return Some(Owner { peer: peer.clone(), accepts: true });
         }
-        for peer in self.paths.candidates(pair, datagram) {
-            if last.as_ref() != Some(&peer) && self.accepts(&peer, pair, datagram) {
+        for peer in self.paths.candidates(pair, datagram.contents()) {
+            if last.as_ref() != Some(&peer) && self.accepts(&peer, datagram) {
                 self.paths.received(&peer, pair);
                 return Some(Owner { peer, accepts: true });
             }
@@ -170,12 +170,12 @@ impl Roster {
         last.map(|peer| Owner { peer, accepts: false })
     }
 
-    fn accepts(&mut self, peer: &PeerId, (local, remote): Pair, datagram: &[u8]) -> bool {
+    fn accepts(&mut self, peer: &PeerId, datagram: &Datagram<'_>) -> bool {
         #[cfg(test)]
         {
             self.asked += 1;
         }
-        self.peers.get(peer).is_some_and(|entry| entry.remote.connection().accepts(local, remote, datagram))
+        self.peers.get(peer).is_some_and(|entry| entry.remote.connection().accepts_parsed(datagram))
     }
 
     #[cfg(test)]

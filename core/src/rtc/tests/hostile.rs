@@ -231,7 +231,8 @@ fn a_datagram_that_looks_like_our_own_command_is_refused() {
     let (from, to, now) = (pair.sides[B].address, pair.sides[A].address, pair.now);
     let before = pair.sides[A].connection.counters().refused_datagrams;
     pair.connection(A).handle_datagram(now, to, from, crate::rtc::dtls::BEGIN_SCTP);
-    pair.connection(A).handle_accepted(now, to, from, crate::rtc::dtls::BEGIN_SCTP);
+    let command = crate::rtc::Datagram::parse(now, to, from, crate::rtc::dtls::BEGIN_SCTP);
+    pair.connection(A).handle_accepted(now, command);
     assert_eq!(pair.sides[A].connection.counters().refused_datagrams, before + 2);
 }
 
