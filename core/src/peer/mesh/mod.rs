@@ -15,6 +15,8 @@ mod paths;
 mod remote;
 mod roster;
 mod signals;
+#[cfg(test)]
+mod tests;
 mod token_bucket;
 mod track_commands;
 mod track_metadata;

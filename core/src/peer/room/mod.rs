@@ -9,6 +9,8 @@ mod output;
 mod phase;
 mod presence;
 mod signalling;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;

@@ -22,3 +22,5 @@ mod transport;
 mod turn;
 mod watch;
 mod world;
+
+pub(super) use world::presence;

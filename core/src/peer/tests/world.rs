@@ -543,7 +543,7 @@ fn renamed_tracks(text: &str) -> String {
     out
 }
 
-pub(super) fn presence(joined: &[&str], left: &[&str]) -> String {
+pub(in crate::peer) fn presence(joined: &[&str], left: &[&str]) -> String {
     let peers = |ids: &[&str]| ids.iter().map(|id| format!(r#"{{"peerId":"{id}"}}"#)).collect::<Vec<_>>().join(",");
     format!(r#"{{"type":"presence","channel":"{ROOM}","joined":[{}],"left":[{}]}}"#, peers(joined), peers(left))
 }
