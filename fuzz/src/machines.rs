@@ -20,8 +20,9 @@ use crate::watch::{ClientWatch, PeerWatch};
 /// What every token is.
 pub(crate) const TOKEN: &str = "eyJhbGciOi.open.sesame";
 
-/// Calls of `handle_timeout` within one wait that no machine in its right mind needs.
-const WAKES: usize = 10_000;
+/// Calls of `handle_timeout` within one wait that no machine needs: one for each millisecond of a minute, for a token provider
+/// with a limit of 1 ms that is asked again at once.
+const WAKES: usize = 60_000;
 
 /// What a peer may take to leave: 5 s for its data channels, a second for the server, and an hour if the clock has gone back
 /// since.

@@ -50,6 +50,7 @@ pub fn hub(input: &[u8]) {
             break;
         }
     }
+    game.flush();
     for conn in game.members.keys().copied().collect::<Vec<_>>() {
         game.leave(conn, Input::Disconnected { conn });
     }
@@ -222,7 +223,7 @@ impl Game {
         }
         let own: BTreeSet<ConnId> = conns.iter().copied().collect();
         self.take_presence(sent, &own);
-        self.presence_adds_up();
+        self.presence_adds_up_if_small();
         assert_eq!(self.hub.connections(), self.members.len());
     }
 
@@ -382,7 +383,7 @@ impl Game {
         assert_eq!((got("message"), got("direct")), (messages, directs), "who gets it");
         self.metadata_is_as_asked(conn, sent);
         self.take_presence(sent, &BTreeSet::new());
-        self.presence_adds_up();
+        self.presence_adds_up_if_small();
     }
 
     /// A message carries the sender's metadata if it has any and the receiver asked for it; a direct one always.
@@ -423,11 +424,15 @@ impl Game {
         }
     }
 
+    /// A crowd is told late, and takes long to look at.
+    fn presence_adds_up_if_small(&self) {
+        if !self.crowded {
+            self.presence_adds_up();
+        }
+    }
+
     /// Who may see presence knows who is there.
     fn presence_adds_up(&self) {
-        if self.presence_waits {
-            return;
-        }
         for (conn, member) in self.members.iter().filter(|(_, member)| member.identity.may(Permission::Presence)) {
             for channel in member.channels.keys() {
                 let there = |other: &&Member| other.tenant == member.tenant && other.channels.contains_key(channel);

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use metered_realtime_core::ice::IceTransportPolicy;
+use metered_realtime_core::net;
 use metered_realtime_core::peer::{MeteredPeerOptions, Output};
 use metered_realtime_core::protocol::IceServer;
-use metered_realtime_core::rtc::DataChannelOptions;
-use metered_realtime_core::{PeerId, net};
 use serde_json::json;
 
 use crate::generate::DATA_OFFER;
@@ -53,7 +52,7 @@ struct Game {
 }
 
 impl Game {
-    /// A room with bob in it, and something to negotiate with him.
+    /// A room with bob in it, who has a data channel to negotiate and is at an address of his own.
     fn begin(&mut self) {
         self.peer.join("room");
         for line in [
@@ -63,8 +62,7 @@ impl Game {
         ] {
             self.hear(line);
         }
-        let bob = PeerId::new("bob").expect("a good name");
-        let _refused = self.peer.command(|peer, now| peer.open_channel(now, &bob, DataChannelOptions::default()));
+        self.bob_offers();
         self.carry();
     }
 
