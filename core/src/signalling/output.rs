@@ -32,8 +32,8 @@ pub enum Output {
 /// Something to do for the machine, by whoever has sockets and a token provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Open a WebSocket, beside the one that is open if there is one: while a token is renewed there are two. Report [`socket_opened`](super::Signalling::socket_opened) or
-    /// [`socket_closed`](super::Signalling::socket_closed).
+    /// Open a WebSocket, beside the one that is open if there is one: while a token is renewed there are two. Report
+    /// [`SocketOpened`](super::Input::SocketOpened) or [`SocketClosed`](super::Input::SocketClosed).
     OpenSocket {
         /// The name for it.
         socket: SocketId,
@@ -56,7 +56,7 @@ pub enum Action {
         /// The reason in the close frame.
         reason: CloseReason,
     },
-    /// Ask the token provider, and report [`token`](super::Signalling::token).
+    /// Ask the token provider, and report [`Token`](super::Input::Token).
     FetchToken {
         /// The name for the question.
         request: TokenRequestId,
