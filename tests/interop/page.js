@@ -65,6 +65,12 @@ async function untilGathering(pc) {
   if (pc.signalingState === "have-local-offer") await Promise.race([pc.firstCandidate, limit]);
 }
 
+// Firefox never fires `negotiationneeded` for a data channel that is created while a remote description is being applied
+// (always so, on a page of its own too), and such a channel is not offered. No other side can help that either.
+async function untilApplied(pc) {
+  while (pc.settingRemote) await pc.settingRemote;
+}
+
 // … and what was negotiated.
 for (const method of ["setLocalDescription", "setRemoteDescription"]) {
   const original = RTCPeerConnection.prototype[method];
@@ -73,6 +79,7 @@ for (const method of ["setLocalDescription", "setRemoteDescription"]) {
     const before = this.signalingState;
     const done = original.apply(this, args);
     if (method === "setLocalDescription") this.settingLocal = done.catch(() => {});
+    else this.settingRemote = done.catch(() => {}).finally(() => (this.settingRemote = undefined));
     try {
       await done;
     } finally {
@@ -185,8 +192,9 @@ const commands = {
     await peer.sendTo(id, data);
   },
   /** Opens a channel; the event `channel-open` follows. */
-  openChannel({ peer: id, label, options }) {
+  async openChannel({ peer: id, label, options }) {
     const remote = remotes.get(id);
+    await untilApplied(remote.pc);
     watchChannel(remote, remote.pc.createDataChannel(label, options), { echo: false, opened: "local" });
   },
   channelSend({ peer: id, label, text, base64 }) {
