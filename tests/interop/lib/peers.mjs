@@ -23,7 +23,9 @@ async function python() {
   const stamp = join(venv, "requirements");
   const wanted = createHash("sha256").update(await readFile(here("requirements.txt"))).digest("hex");
   if (existsSync(stamp) && (await readFile(stamp, "utf8")) === wanted) return interpreter;
-  await run("python3", ["-m", "venv", "--clear", venv]);
+  const make = () => run("python3", ["-m", "venv", "--clear", venv]);
+  // Debian's own Python has no `ensurepip` without this package.
+  await make().catch(() => debianPackages(["python3-venv"]).then(make));
   await run(interpreter, ["-m", "pip", "install", "-q", "--no-deps", "-r", here("requirements.txt")]);
   await writeFile(stamp, wanted);
   return interpreter;
