@@ -104,8 +104,9 @@ impl MeteredPeer {
 
     /// Changes the peer and drains the machines beneath to a fixed point.
     ///
-    /// Every method that takes `now` changes the peer through this function, and no other code drains anything: neither
-    /// machine has outputs left afterwards, and no call can be forgotten. What was changed marks itself.
+    /// Every method that takes `now` changes the peer through this function: neither machine has outputs left afterwards,
+    /// and no call can be forgotten. What was changed marks itself. One other place drains: the end of the mesh empties the
+    /// gatherer, because links close before [`Output::Finished`].
     ///
     /// The order is that of cause and effect. The mesh comes before the room, so that a peer that left is gone before the
     /// room reports anything later. The gatherer comes last, so that signals go out before gathering begins.
