@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use metered_realtime_server::{PublishableKey, Server, ServerConfig};
 use metered_realtime_smol::{ChannelMessage, DataChannelOptions, MeteredPeer, Smol};
@@ -60,5 +60,20 @@ fn two_peers_meet_on_async_std() {
     beside_a_server(|url| {
         let runtime = Smol::with_spawner(|task| drop(async_std::task::spawn(task)));
         async_std::task::block_on(two_peers_meet(runtime, url));
+    });
+}
+
+#[test]
+fn a_call_that_the_driver_never_saw_ends_with_the_driver() {
+    let tasks = Arc::new(Mutex::new(Vec::new()));
+    let held = tasks.clone();
+    let runtime = Smol::with_spawner(move |task| held.lock().unwrap().push(task));
+    let peer = MeteredPeer::api_key(KEY).url("ws://127.0.0.1:9").build_on(runtime).unwrap();
+    smol::block_on(async {
+        let mut call = std::pin::pin!(peer.counters());
+        assert!(smol::future::poll_once(call.as_mut()).await.is_none());
+        tasks.lock().unwrap().clear();
+        assert_eq!(call.await, None);
+        assert!(peer.join("room-42").await.is_err());
     });
 }

@@ -281,6 +281,17 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     }
 }
 
+impl<R: Runtime, M: Machine> Drop for Driver<R, M> {
+    /// Also when the executor drops the driver half-way. Commands that came after the last look would stay in the channel for
+    /// as long as there is a handle, and their callers would wait as long.
+    fn drop(&mut self) {
+        self.commands.close();
+        while self.commands.try_recv().is_ok() {}
+        self.frames.close();
+        while self.frames.try_recv().is_ok() {}
+    }
+}
+
 fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
