@@ -7,7 +7,7 @@ use std::time::Duration;
 use metered_realtime_server::TokenClaims;
 use metered_realtime_tokio::{
     Channel, ChannelMessage, ConnectionPhase, DataChannelError, DataChannelOptions, JoinOptions, JoinedEvent,
-    MeteredPeer, NegotiationError, SdpProblem, SignallingClient, SubscribeOptions,
+    MeteredPeer, NegotiationError, RefusalReason, SdpProblem, SignallingClient, SubscribeOptions,
 };
 use support::{KEY, ROOM, next, pair, peer, server, soon, token_with};
 
@@ -86,6 +86,17 @@ async fn what_a_peer_gets_wrong_is_told_of_that_peer() {
     soon(garbler.send(&own_id, &offer)).await.unwrap();
     assert_eq!(next(&mut errors).await, NegotiationError::BadOffer(SdpProblem::SectionCount));
     assert_eq!(soon(remote.counters()).await.unwrap().malformed_descriptions, 1);
+    let mut refused = remote.on_track_refused();
+    let sdp = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na=sendonly\r\n\
+               a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\na=fingerprint:sha-256 AB\r\na=msid:- mic\r\n";
+    let offer = serde_json::json!({ "type": "rtc-description", "description": { "type": "offer", "sdp": sdp } });
+    soon(garbler.send(&own_id, &offer)).await.unwrap();
+    let refused = next(&mut refused).await;
+    assert_eq!(
+        (refused.local, refused.reason, &*refused.codecs),
+        (false, RefusalReason::NoCommonCodec, &["PCMU".into()][..])
+    );
+    assert_eq!(soon(remote.counters()).await.unwrap().refused_tracks, 1);
     assert_eq!(soon(remote.phase()).await, Some(ConnectionPhase::Idle));
     soon(remote.open_data_channel(DataChannelOptions::default())).await.unwrap();
     assert_eq!(soon(remote.phase()).await, Some(ConnectionPhase::AwaitingAnswer));

@@ -170,9 +170,9 @@ impl Negotiation {
         self.changed = false;
     }
 
-    /// Whether the two sides have once agreed on anything.
+    /// Whether the two sides have agreed on a section that is in use.
     pub(super) fn is_agreed(&self) -> bool {
-        !self.remote_fingerprints.is_empty()
+        self.sections.iter().any(|section| !section.rejected)
     }
 
     /// The kinds of candidates that the other side has told in this ICE generation.
