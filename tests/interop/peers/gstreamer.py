@@ -13,7 +13,7 @@ from gi.repository import GLib, Gst, GstSdp, GstWebRTC  # noqa: E402
 
 PIPELINE = (
     "webrtcbin name=rtc bundle-policy=max-bundle audiotestsrc is-live=true ! opusenc ! rtpopuspay pt=111 "
-    "! application/x-rtp,media=audio,encoding-name=OPUS,payload=111 ! rtc."
+    "! application/x-rtp,media=audio,encoding-name=OPUS,encoding-params=(string)2,payload=111 ! rtc."
 )
 KINDS = {"offer": GstWebRTC.WebRTCSDPType.OFFER, "answer": GstWebRTC.WebRTCSDPType.ANSWER}
 
