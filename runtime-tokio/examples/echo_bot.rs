@@ -11,12 +11,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = arguments.next().unwrap_or_else(|| "wss://rms.metered.ca".to_owned());
 
     let peer = MeteredPeer::api_key(key).url(url).build()?;
+    let result = tokio::select! {
+        result = run(&peer) => result,
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    };
+    peer.close().await;
+    result
+}
+
+/// Joins the room and serves everyone in it, until the peer fails.
+pub(crate) async fn run(peer: &MeteredPeer) -> Result<(), Box<dyn std::error::Error>> {
     let mut arrivals = peer.on_peer_joined().lossy();
     let mut messages = peer.on_data().lossy();
     let mut errors = peer.on_error().lossy();
     peer.join("room-42").await?;
 
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         let sent = tokio::select! {
             Some(remote) = arrivals.next() => {
@@ -25,14 +34,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             Some(message) = messages.next() => peer.send_to(&message.sender, &message.data).await,
             Some(error) = errors.next() => return Err(error.into()),
-            _ = &mut interrupted => break,
+            else => return Ok(()),
         };
         if let Err(error) = sent {
             tracing::warn!(%error, "not sent");
         }
     }
-    peer.close().await;
-    Ok(())
 }
 
 /// Sends back what comes on each data channel the peer opens. A message that cannot be sent back is left out.
