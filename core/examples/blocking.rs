@@ -13,7 +13,7 @@ use std::io::Write;
 use std::net::ToSocketAddrs;
 use std::time::{Duration, Instant};
 
-use metered_realtime_core::peer::{Event, FatalError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output};
+use metered_realtime_core::peer::{Event, JoinOptions, MeteredPeer, MeteredPeerOptions, Output, PeerError};
 use metered_realtime_core::protocol::Payload;
 use metered_realtime_core::signalling::{Action, Input, SignallingOptions, TokenError};
 use metered_realtime_core::{Channel, Secret, net};
@@ -79,7 +79,7 @@ pub(crate) fn run(
                 }
                 Output::Event(Event::Data(data)) => say(format!("{}: {}", data.sender, data.data.get())),
                 // Attempts go on: this one does not close the peer.
-                Output::Event(Event::Error(error @ FatalError::TokenProvider { .. })) => say(error.to_string()),
+                Output::Event(Event::Error(error @ PeerError::TokenProvider { .. })) => say(error.to_string()),
                 Output::Event(Event::Error(error)) => ended = Err(error.into()),
                 Output::Event(event) => say(format!("{event:?}")),
                 Output::SendDone { .. } | Output::ChannelSendDone { .. } => {}

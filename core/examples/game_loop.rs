@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use metered_realtime_core::peer::{Event, FatalError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output};
+use metered_realtime_core::peer::{Event, JoinOptions, MeteredPeer, MeteredPeerOptions, Output, PeerError};
 use metered_realtime_core::protocol::Payload;
 use metered_realtime_core::signalling::{Action, Input, SignallingOptions, TokenError};
 use metered_realtime_core::{Channel, ResolveId, Secret, SocketId, TokenRequestId, net};
@@ -74,7 +74,7 @@ pub(crate) fn play(mut network: Network, mut say: impl FnMut(String)) -> Result<
                 }
                 Output::Event(Event::Data(data)) => say(format!("{}: {}", data.sender, data.data.get())),
                 // Attempts go on: this one does not close the peer.
-                Output::Event(Event::Error(error @ FatalError::TokenProvider { .. })) => say(error.to_string()),
+                Output::Event(Event::Error(error @ PeerError::TokenProvider { .. })) => say(error.to_string()),
                 Output::Event(Event::Error(error)) => ended = Err(error.into()),
                 Output::Event(event) => say(format!("{event:?}")),
                 Output::Finished => return ended,

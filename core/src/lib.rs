@@ -35,6 +35,7 @@ pub mod protocol;
 pub mod rtc;
 mod secret;
 pub mod signalling;
+mod text;
 
 pub use ids::{
     Channel, DataChannelId, IdProblem, InvalidId, LinkId, PeerId, RequestId, ResolveId, SocketId, StreamId,

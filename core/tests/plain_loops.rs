@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use metered_realtime_core::Secret;
-use metered_realtime_core::peer::{FatalError, JoinError};
+use metered_realtime_core::peer::{JoinError, PeerError};
 use metered_realtime_core::protocol::CloseCode;
 use metered_realtime_core::signalling::{SignallingOptions, TokenError};
 use tungstenite::protocol::CloseFrame;
@@ -105,7 +105,7 @@ fn run(plain: Plain, endings: Vec<Ending>, enough: &'static str) -> (Vec<String>
     thread::spawn(move || {
         let code = |error: Box<dyn Error>| match (error.downcast_ref(), error.downcast_ref()) {
             (Some(join), _) => format!("join {}", JoinError::close_code(join).unwrap().0),
-            (_, Some(FatalError::Closed { code, .. })) => format!("fatal {}", code.0),
+            (_, Some(PeerError::Closed { code, .. })) => format!("fatal {}", code.0),
             _ => error.to_string(),
         };
         done.send(plain(options, said).map_err(code))

@@ -42,7 +42,7 @@
 //! let stream = LocalStream::new([microphone.clone()]);
 //! peer.add_stream(&stream, Some(Metadata::from_json(r#"{"role":"voice"}"#)?)).await?;
 //! peer.join("room-42").await?;
-//! microphone.write(EncodedFrame { codec: Codec::Opus, timestamp: Duration::ZERO, data: packet.into() });
+//! microphone.write(EncodedFrame { codec: Codec::Opus, timestamp: Duration::ZERO, data: packet.into() })?;
 //!
 //! for remote in peer.remote_peers() {
 //!     let mut tracks = remote.on_track().lossy();

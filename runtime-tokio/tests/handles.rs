@@ -112,10 +112,12 @@ async fn what_a_peer_gets_wrong_is_told_of_that_peer() {
 }
 
 #[tokio::test]
-async fn a_disconnect_timeout_that_cannot_be_is_named() {
+async fn an_option_that_cannot_be_is_named() {
     let server = server().await;
     let build = |seconds| support::builder(&server).disconnect_timeout(Duration::from_secs(seconds)).build();
     let error = build(4).unwrap_err();
-    assert_eq!((error.option, error.value.as_str(), error.allowed), ("disconnectTimeout", "4s", "5 s to 24 s"));
+    assert_eq!((error.option, error.value.as_str(), error.allowed), ("disconnect_timeout", "4s", "5 s to 24 s"));
+    let error = MeteredPeer::api_key("pk_x").event_capacity(0).build().unwrap_err();
+    assert_eq!((error.option, error.value.as_str(), error.allowed), ("event_capacity", "0", "at least 1"));
     assert!(build(5).is_ok());
 }

@@ -115,7 +115,7 @@ async fn frames_reach_the_other_peer_with_stream_and_metadata() {
                 () = tokio::time::sleep(Duration::from_millis(20)) => {
                     timestamp += Duration::from_millis(20);
                     let data = vec![0xf8, 0xff, 0xfe].into();
-                    assert_eq!(microphone.write(EncodedFrame { codec: Codec::Opus, timestamp, data }), 1);
+                    assert_eq!(microphone.write(EncodedFrame { codec: Codec::Opus, timestamp, data }), Ok(1));
                 }
             }
         }
@@ -129,7 +129,7 @@ async fn frames_reach_the_other_peer_with_stream_and_metadata() {
     assert_eq!(next(&mut removed).await, track);
     assert_eq!(next(&mut streams_removed).await.id, *stream.id());
     soon(async { while track.recv().await.is_some() {} }).await;
-    assert_eq!(microphone.write(EncodedFrame { codec: Codec::Opus, timestamp, data: vec![1].into() }), 0);
+    assert_eq!(microphone.write(EncodedFrame { codec: Codec::Opus, timestamp, data: vec![1].into() }), Ok(0));
 }
 
 #[tokio::test]
@@ -141,12 +141,12 @@ async fn one_track_serves_two_rooms_and_a_replaced_one_falls_silent() {
         soon(peer.add_track(&old, None, None)).await.unwrap();
     }
     let frame = || EncodedFrame { codec: Codec::Vp8, timestamp: Duration::ZERO, data: vec![1].into() };
-    assert_eq!(old.write(frame()), 2);
+    assert_eq!(old.write(frame()), Ok(2));
     soon(one.replace_track(&old, Some(&new))).await.unwrap();
-    assert_eq!((old.write(frame()), new.write(frame())), (1, 1));
+    assert_eq!((old.write(frame()), new.write(frame())), (Ok(1), Ok(1)));
     soon(one.replace_track(&new, None)).await.unwrap();
     soon(two.close()).await;
-    assert_eq!((old.write(frame()), new.write(frame())), (0, 0));
+    assert_eq!((old.write(frame()), new.write(frame())), (Ok(0), Ok(0)));
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn a_track_nobody_reads_holds_up_nothing() {
     soon(async {
         while unread.dropped_frames() == 0 {
             timestamp += Duration::from_millis(20);
-            microphone.write(EncodedFrame { codec: Codec::Opus, timestamp, data: vec![0xf8; 50].into() });
+            microphone.write(EncodedFrame { codec: Codec::Opus, timestamp, data: vec![0xf8; 50].into() }).unwrap();
             // The echo goes round all the while.
             channel.send("ping").await.unwrap();
             assert_eq!(theirs.recv().await, Some(Ok(ChannelMessage::Text("ping".to_owned()))));

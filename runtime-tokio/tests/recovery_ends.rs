@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use metered_realtime_server::RunningServer;
 use metered_realtime_tokio::{
-    CloseCode, ConnectError, FatalError, JoinError, MeteredPeer, PeerState, ReconnectOptions, SendError,
+    CloseCode, ConnectError, JoinError, MeteredPeer, PeerError, PeerState, ReconnectOptions, SendError,
 };
 use support::proxy::{Admission, Proxy};
 use support::{ROOM, heard, named, next, quickly, server, soon, until, whole};
@@ -147,7 +147,7 @@ async fn close_ends_within_its_second_in_every_state() {
         }
         // A second time, it finds it done.
         soon(setting.ada.close()).await;
-        assert_eq!(soon(setting.ada.send(&1)).await, Err(SendError::NotJoined));
+        assert_eq!(soon(setting.ada.send(&1)).await, Err(SendError::Closed));
         drop(setting.proxy);
         soon(setting.server.kill()).await;
         nothing_runs().await;
@@ -199,7 +199,7 @@ async fn without_auto_reconnect_the_first_drop_is_one_error_and_the_end() {
             proxy.finish()
         }
         let error = next(&mut errors).await;
-        assert!(matches!(error, FatalError::Closed { code: CloseCode::ABNORMAL, .. }), "{error:?}");
+        assert!(matches!(error, PeerError::Closed { code: CloseCode::ABNORMAL, .. }), "{error:?}");
         assert_eq!(soon(errors.next()).await, None);
         assert_eq!(next(&mut left).await.channel.unwrap().as_str(), ROOM);
         assert_eq!(soon(left.next()).await, None);
@@ -220,7 +220,7 @@ async fn attempts_that_run_out_are_one_error_and_the_end() {
     proxy.admit(Admission::Refuse);
     proxy.reset();
     let error = next(&mut errors).await;
-    assert!(matches!(error, FatalError::Closed { code: CloseCode::ABNORMAL, .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Closed { code: CloseCode::ABNORMAL, .. }), "{error:?}");
     assert_eq!(soon(errors.next()).await, None);
     for expected in [PeerState::Reconnecting, PeerState::Leaving, PeerState::Closed] {
         assert_eq!(next(&mut states).await.to, expected);

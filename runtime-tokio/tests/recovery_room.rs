@@ -71,7 +71,7 @@ async fn microphone_is_heard(remote: &RemotePeer, microphone: &LocalTrack) {
                 }
                 () = tokio::time::sleep(Duration::from_millis(20)) => {
                     timestamp += Duration::from_millis(20);
-                    microphone.write(EncodedFrame { codec: Codec::Opus, timestamp, data: vec![0xf8, 0xff, 0xfe].into() });
+                    microphone.write(EncodedFrame { codec: Codec::Opus, timestamp, data: vec![0xf8, 0xff, 0xfe].into() }).unwrap();
                 }
             }
         }

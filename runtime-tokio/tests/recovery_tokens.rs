@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use metered_realtime_server::{SigningSecret, TokenClaims, mint_token};
 use metered_realtime_tokio::{
-    CloseCode, ConnectError, FatalError, JoinError, MeteredPeer, MeteredPeerBuilder, PeerState, Secret, TokenError,
+    CloseCode, ConnectError, JoinError, MeteredPeer, MeteredPeerBuilder, PeerError, PeerState, Secret, TokenError,
 };
 use support::{ROOM, heard, named, next, quickly, server, soon, token, token_with, until, whole};
 use tokio::time::Instant;
@@ -111,7 +111,7 @@ async fn a_token_that_is_refused_on_the_way_back_ends_the_peer_with_one_error() 
     soon(ada.join(ROOM)).await.unwrap();
     server.drop_sockets();
     let error = next(&mut errors).await;
-    assert!(matches!(error, FatalError::Closed { code: CloseCode::INVALID_TOKEN, .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Closed { code: CloseCode::INVALID_TOKEN, .. }), "{error:?}");
     assert_eq!(soon(errors.next()).await, None);
     assert_eq!(next(&mut left).await.reason.as_deref(), Some("invalid_token"));
     assert_eq!(soon(left.next()).await, None);
@@ -153,7 +153,7 @@ async fn a_provider_that_fails_on_the_way_back_is_asked_until_it_answers_and_tol
     server.drop_peer_sockets(&ada.peer_id().unwrap());
     for (failures, error) in [(3, TokenError::Failed), (4, TokenError::Failed), (5, TokenError::Timeout)] {
         let reported = next(&mut errors).await;
-        assert_eq!(reported, FatalError::TokenProvider { failures, error });
+        assert_eq!(reported, PeerError::TokenProvider { failures, error });
         assert!(!format!("{reported} {reported:?}").contains("hunter2"));
     }
     whole(&[&ada, &ben]).await;

@@ -3,7 +3,7 @@
 mod support;
 
 use metered_realtime_tokio::{
-    Channel, CloseCode, Event, FatalError, JoinError, LeftEvent, MeteredDataKind, MeteredPeer, Missed, PeerState,
+    Channel, CloseCode, Event, JoinError, LeftEvent, MeteredDataKind, MeteredPeer, Missed, PeerError, PeerState,
     SendError, StateChange, TrackError,
 };
 use support::{ROOM, builder, meet, next, pair, peer, server, soon};
@@ -94,7 +94,7 @@ async fn close_ends_every_stream_and_later_calls_find_it_closed() {
     assert!(
         matches!(soon(pair.ada.join(ROOM)).await, Err(JoinError::InvalidState(error)) if error.state == PeerState::Closed)
     );
-    assert!(matches!(soon(pair.ada.send(&1)).await, Err(SendError::NotJoined)));
+    assert!(matches!(soon(pair.ada.send(&1)).await, Err(SendError::Closed)));
     let track = metered_realtime_tokio::LocalTrack::audio();
     assert!(matches!(soon(pair.ada.add_track(&track, None, None)).await, Err(TrackError::InvalidState(_))));
     assert_eq!(soon(pair.ada.on_data().next()).await, None);
@@ -174,7 +174,7 @@ async fn an_administrator_s_disconnect_is_an_error_and_the_end() {
     let mut errors = pair.ada.on_error();
     pair.server.disconnect_peer(&pair.ada.peer_id().unwrap(), CloseCode::ADMIN_DISCONNECT);
     let error = next(&mut errors).await;
-    assert!(matches!(error, FatalError::Closed { code: CloseCode::ADMIN_DISCONNECT, .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Closed { code: CloseCode::ADMIN_DISCONNECT, .. }), "{error:?}");
     assert_eq!(soon(errors.next()).await, None);
     assert_eq!(pair.ada.state(), PeerState::Closed);
 }

@@ -115,7 +115,7 @@ async fn servers_that_misbehave_are_told_of_and_hold_nobody_up() {
 async fn servers_that_cannot_be_are_refused_by_name() {
     let build = |servers: &IceServer| relay_only("wss://example.org".to_owned(), servers).build();
     let error = build(&ice_server(&["http://a".to_owned()])).unwrap_err();
-    assert_eq!((error.option, error.value.as_str()), ("iceServers", "http://a"));
+    assert_eq!((error.option, error.value.as_str()), ("ice_servers", "http://a"));
     let error = build(&IceServer { credential: None, ..ice_server(&["turn:a".to_owned()]) }).unwrap_err();
     assert_eq!(error.allowed, "a TURN URL with a username and a credential");
 }

@@ -130,10 +130,17 @@ macro_rules! builder {
                 self.build_on(R::default())
             }
 
-            fn checked(&mut self) -> ($options, Option<TokenProvider>) {
+            fn checked(&mut self) -> Result<($options, Option<TokenProvider>), InvalidOption> {
+                if self.event_capacity == 0 {
+                    return Err(InvalidOption {
+                        option: "event_capacity",
+                        value: "0".to_owned(),
+                        allowed: "at least 1",
+                    });
+                }
                 let mut options = self.options.clone();
                 $signalling(&mut options).credentials = self.credentials.clone();
-                (options, self.tokens.take())
+                Ok((options, self.tokens.take()))
             }
         }
 
@@ -215,7 +222,7 @@ impl<R> MeteredPeerBuilder<R> {
     where
         R: Runtime,
     {
-        let (options, tokens) = self.checked();
+        let (options, tokens) = self.checked()?;
         let (commands, commands_in) = async_channel::bounded(COMMANDS);
         let (frames, frames_in) = async_channel::bounded(OUTBOUND_FRAMES);
         let (driven, shared) = Driven::new(options, seed(), self.event_capacity, commands.downgrade(), frames)?;
@@ -245,7 +252,7 @@ impl<R> SignallingClientBuilder<R> {
     where
         R: Runtime,
     {
-        let (options, tokens) = self.checked();
+        let (options, tokens) = self.checked()?;
         let (commands, commands_in) = async_channel::bounded(COMMANDS);
         // A client has no tracks: nothing is ever sent in here.
         let (_, frames_in) = async_channel::bounded(1);

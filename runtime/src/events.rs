@@ -166,7 +166,7 @@ impl<E, T: Send, F: Fn(&E) -> Option<T> + Send> Subscriber<E> for Picking<T, F> 
 
 impl<E> Hub<E> {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), state: Mutex::new(HubState { closed: false, subscribers: Vec::new() }) }
+        Self { capacity, state: Mutex::new(HubState { closed: false, subscribers: Vec::new() }) }
     }
 
     pub(crate) fn capacity(&self) -> usize {

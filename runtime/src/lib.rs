@@ -42,12 +42,12 @@ pub use net::InvalidCertificates;
 pub use peer::{Counters, Event, JoinedEvent, LeftEvent, MeteredPeer, RemoteEvent, RemotePeer, RemoteStream};
 pub use runtime::Runtime;
 pub use signalling::{Message, Presence, SignallingClient, SignallingConnectError, SubscribeOptions};
-pub use track::{Demand, LocalStream, LocalTrack, RemoteTrack};
+pub use track::{Demand, LocalStream, LocalTrack, RemoteTrack, WrongKind};
 
 pub use metered_realtime_core::ice::{IceCounters, IceServerFailed, IceServerProblem, IceTransportPolicy};
 pub use metered_realtime_core::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame};
 pub use metered_realtime_core::peer::{
-    FatalError, JoinError, JoinOptions, MeteredData, MeteredDataKind, MeteredPeerOptions, PeerCounters, PeerState,
+    JoinError, JoinOptions, MeteredData, MeteredDataKind, MeteredPeerOptions, PeerCounters, PeerError, PeerState,
     ReplaceTrackError, ReplaceTrackFailure, SendError, TrackError,
 };
 pub use metered_realtime_core::protocol::{

@@ -128,7 +128,7 @@ fn usable(server: &IceServer, url: &str) -> Result<Usable, Problem> {
 
 /// Checks a list that the user made.
 pub(crate) fn check(list: &[IceServer]) -> Result<(), InvalidOption> {
-    let refuse = |value: String, allowed| Err(InvalidOption { option: "iceServers", value, allowed });
+    let refuse = |value: String, allowed| Err(InvalidOption { option: "ice_servers", value, allowed });
     if list.len() > limits::ICE_SERVERS {
         return refuse(format!("{} servers", list.len()), "at most 16 servers");
     }
@@ -252,7 +252,7 @@ mod tests {
             IceServer { username: Some("x".repeat(1025)), ..server(&["turn:a"], true) },
         ] {
             let error = check(std::slice::from_ref(&bad)).unwrap_err();
-            assert_eq!(error.option, "iceServers");
+            assert_eq!(error.option, "ice_servers");
             assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
         }
         assert!(check(&vec![server(&["stun:a"], false); 17]).is_err());

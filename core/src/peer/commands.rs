@@ -35,7 +35,8 @@ impl MeteredPeer {
     /// result.
     ///
     /// # Errors
-    /// [`SendError::NotJoined`], [`SendError::NotConnected`] while reconnecting, [`SendError::Oversized`]; at once.
+    /// [`SendError::NotJoined`], [`SendError::Closed`], [`SendError::NotConnected`] while reconnecting,
+    /// [`SendError::Oversized`]; at once.
     pub fn send(&mut self, now: Instant, data: &Payload) -> Result<RequestId, SendError> {
         self.change(now, |this| this.room.send(now, data))
     }

@@ -10,10 +10,10 @@ use crate::signalling::{CloseReason, ConnectError, RequestError, StateError, Tok
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JoinError {
     /// The peer is not idle.
-    #[error(transparent)]
+    #[error("{0}; a peer joins one room once: build another for another room, or after a close")]
     InvalidState(#[from] StateError<PeerState>),
     /// The channel belongs to the server.
-    #[error("the channel is reserved for the server")]
+    #[error("names in _metered/, _internal/ and _system/ are reserved for the server; choose another room")]
     ReservedChannel,
     /// The channel's name breaks a rule.
     #[error(transparent)]
@@ -22,7 +22,7 @@ pub enum JoinError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The server did not let us into the channel.
-    #[error("could not subscribe to the channel: {0}")]
+    #[error("could not enter the room: {0}")]
     Subscribe(#[source] RequestError),
 }
 
@@ -53,10 +53,13 @@ impl JoinError {
 #[non_exhaustive]
 pub enum SendError {
     /// No room has been joined.
-    #[error("not joined")]
+    #[error("not joined; call join before sending")]
     NotJoined,
+    /// The peer is leaving or closed.
+    #[error("the peer is closed")]
+    Closed,
     /// The message is addressed to ourselves.
-    #[error("a message to oneself")]
+    #[error("the message is addressed to this peer itself")]
     SelfSend,
     /// The peer id breaks a rule.
     #[error(transparent)]
@@ -94,6 +97,7 @@ impl SendError {
     pub fn name(&self) -> &'static str {
         match self {
             Self::NotJoined => "not_joined",
+            Self::Closed => "closed",
             Self::SelfSend => "self_send",
             Self::InvalidArgs(_) => "invalid_args",
             Self::NotJson(_) => "not_json",
@@ -110,6 +114,7 @@ impl From<RequestError> for SendError {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::NotConnected => Self::NotConnected,
+            RequestError::Closed => Self::Closed,
             RequestError::Disconnected => Self::Disconnected,
             RequestError::Rejected { code } => Self::Rejected { code },
             RequestError::AckTimeout => Self::AckTimeout,
@@ -211,10 +216,10 @@ pub struct ReplaceTrackFailure {
     pub error: ConnectionReplaceError,
 }
 
-/// What ends a room peer for good, or calls for the user. It comes before the state `closed`.
+/// A condition for the user to act on. After a [fatal](Self::is_fatal) one the peer closes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum FatalError {
+pub enum PeerError {
     /// The connection was closed with a code that allows no reconnect, or the attempts ran out.
     #[error("the connection is closed for good ({code})")]
     Closed {
@@ -230,11 +235,12 @@ pub enum FatalError {
         code: ErrorCode,
     },
     /// The token provider has failed three times in a row or more. Attempts go on; the peer is not closed.
-    #[error("token provider failed {failures} times in a row")]
+    #[error("no token after {failures} attempts in a row: {error}")]
     TokenProvider {
         /// How many times in a row.
         failures: u32,
         /// The latest failure.
+        #[source]
         error: TokenError,
     },
     /// The server never said, after a reconnect, who is in the channel.
@@ -242,7 +248,7 @@ pub enum FatalError {
     ReconcileTimeout,
 }
 
-impl FatalError {
+impl PeerError {
     /// The stable symbolic name: `invalid_token`, `channel_not_authorized`, `account_suspended`, `admin_disconnect`, …
     pub fn name(&self) -> &str {
         match self {
@@ -252,11 +258,32 @@ impl FatalError {
             Self::ReconcileTimeout => "reconcile_timeout",
         }
     }
+
+    /// Whether the peer closes because of it. Otherwise it goes on, and tries again by itself.
+    pub fn is_fatal(&self) -> bool {
+        !matches!(self, Self::TokenProvider { .. })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failing_token_provider_alone_is_not_fatal() {
+        let token = PeerError::TokenProvider { failures: 3, error: TokenError::Timeout };
+        assert!(!token.is_fatal());
+        assert_eq!(token.to_string(), "no token after 3 attempts in a row: token provider failed: no answer in time");
+        assert!(PeerError::ReconcileTimeout.is_fatal());
+        assert!(PeerError::Closed { code: CloseCode::INVALID_TOKEN, reason: CloseReason::default() }.is_fatal());
+    }
+
+    #[test]
+    fn a_refused_join_says_what_to_do() {
+        let twice = JoinError::from(StateError { method: "join", state: PeerState::Joined });
+        assert!(twice.to_string().starts_with("join is not possible while joined; a peer joins one room once: build"));
+        assert!(JoinError::ReservedChannel.to_string().ends_with("choose another room"));
+    }
 
     #[test]
     fn names_are_stable() {
@@ -267,7 +294,8 @@ mod tests {
         let track = TrackId::new("cam").unwrap();
         assert_eq!(TrackError::TrackAlreadyAttached { track: track.clone() }.name(), "track_already_attached");
         assert_eq!(ReplaceTrackError::NotTracked { track }.name(), "not_tracked");
-        assert_eq!(FatalError::Server { code: ErrorCode::ChannelReserved }.name(), "channel_reserved");
+        assert_eq!(SendError::from(RequestError::Closed).name(), "closed");
+        assert_eq!(PeerError::Server { code: ErrorCode::ChannelReserved }.name(), "channel_reserved");
         assert_eq!(SendError::from(RequestError::NotConnected).name(), "not_connected");
     }
 }

@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 pub use counters::PeerCounters;
-pub use error::{FatalError, JoinError, ReplaceTrackError, ReplaceTrackFailure, SendError, TrackError};
+pub use error::{JoinError, PeerError, ReplaceTrackError, ReplaceTrackFailure, SendError, TrackError};
 pub use input::Input;
 pub use mesh::LocalTrack;
 pub use options::{JoinOptions, MeteredPeerOptions};

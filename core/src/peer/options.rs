@@ -70,24 +70,24 @@ impl MeteredPeerOptions {
     pub(super) fn check(&self) -> Result<(), InvalidOption> {
         let refuse = |option, value: String, allowed| Err(InvalidOption { option, value, allowed });
         if !self.signalling.auto_resubscribe {
-            return refuse("autoResubscribe", "false".to_owned(), "true in a room peer");
+            return refuse("auto_resubscribe", "false".to_owned(), "true in a room peer");
         }
         if let Some((option, rate)) = self.bandwidth_estimation.and_then(|estimation| estimation.impossible()) {
             return refuse(option, rate.to_string(), "10000 to 10000000000 bits per second");
         }
         let timeouts = Config::MIN_DISCONNECT_TIMEOUT..=Config::MAX_DISCONNECT_TIMEOUT;
         if !timeouts.contains(&self.disconnect_timeout) {
-            return refuse("disconnectTimeout", format!("{:?}", self.disconnect_timeout), "5 s to 24 s");
+            return refuse("disconnect_timeout", format!("{:?}", self.disconnect_timeout), "5 s to 24 s");
         }
         if !(1..=Config::MAX_AUDIO_REORDERING).contains(&self.audio_reordering) {
-            return refuse("audioReordering", self.audio_reordering.to_string(), "1 to 15 packets");
+            return refuse("audio_reordering", self.audio_reordering.to_string(), "1 to 15 packets");
         }
         if self.close_timeout > MAX_CLOSE_TIMEOUT {
-            return refuse("closeTimeout", format!("{:?}", self.close_timeout), "0 to 60 s");
+            return refuse("close_timeout", format!("{:?}", self.close_timeout), "0 to 60 s");
         }
         match self.stats_interval {
             Some(interval) if !STATS_INTERVALS.contains(&interval) => {
-                refuse("statsInterval", format!("{interval:?}"), "100 ms to 1 h")
+                refuse("stats_interval", format!("{interval:?}"), "100 ms to 1 h")
             }
             _ => ice::check(&self.ice_servers),
         }
@@ -136,33 +136,33 @@ mod tests {
         assert_eq!(refused(|_| ()), None);
         let stats =
             |ms| move |options: &mut MeteredPeerOptions| options.stats_interval = Some(Duration::from_millis(ms));
-        assert_eq!(refused(stats(99)), Some(("statsInterval", "99ms".to_owned())));
-        assert_eq!(refused(stats(3_600_001)), Some(("statsInterval", "3600.001s".to_owned())));
+        assert_eq!(refused(stats(99)), Some(("stats_interval", "99ms".to_owned())));
+        assert_eq!(refused(stats(3_600_001)), Some(("stats_interval", "3600.001s".to_owned())));
         assert_eq!(refused(stats(100)), None);
         let silence =
             |ms| move |options: &mut MeteredPeerOptions| options.disconnect_timeout = Duration::from_millis(ms);
-        assert_eq!(refused(silence(4_999)), Some(("disconnectTimeout", "4.999s".to_owned())));
-        assert_eq!(refused(silence(24_001)), Some(("disconnectTimeout", "24.001s".to_owned())));
+        assert_eq!(refused(silence(4_999)), Some(("disconnect_timeout", "4.999s".to_owned())));
+        assert_eq!(refused(silence(24_001)), Some(("disconnect_timeout", "24.001s".to_owned())));
         assert_eq!([5_000, 24_000].map(|ms| refused(silence(ms))), [None, None]);
         let close = |secs| move |options: &mut MeteredPeerOptions| options.close_timeout = Duration::from_secs(secs);
-        assert_eq!(refused(close(61)), Some(("closeTimeout", "61s".to_owned())));
+        assert_eq!(refused(close(61)), Some(("close_timeout", "61s".to_owned())));
         assert_eq!((refused(close(60)), refused(close(0))), (None, None));
         let bandwidth = |initial, desired| {
             move |options: &mut MeteredPeerOptions| {
                 options.bandwidth_estimation = Some(BandwidthEstimation { initial, desired });
             }
         };
-        assert_eq!(refused(bandwidth(0, 10_000)), Some(("bandwidthEstimation.initial", "0".to_owned())));
-        assert_eq!(refused(bandwidth(10_000, 9_999)), Some(("bandwidthEstimation.desired", "9999".to_owned())));
+        assert_eq!(refused(bandwidth(0, 10_000)), Some(("bandwidth_estimation.initial", "0".to_owned())));
+        assert_eq!(refused(bandwidth(10_000, 9_999)), Some(("bandwidth_estimation.desired", "9999".to_owned())));
         assert_eq!(refused(bandwidth(10_000, 10_000_000_000)), None);
         for packets in [0, 16] {
             let error = refused(|options| options.audio_reordering = packets);
-            assert_eq!(error, Some(("audioReordering", packets.to_string())));
+            assert_eq!(error, Some(("audio_reordering", packets.to_string())));
         }
         assert_eq!(refused(|options| options.audio_reordering = 15), None);
         assert_eq!(
             refused(|options| options.signalling.auto_resubscribe = false),
-            Some(("autoResubscribe", "false".to_owned()))
+            Some(("auto_resubscribe", "false".to_owned()))
         );
     }
 }

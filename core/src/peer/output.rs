@@ -1,6 +1,6 @@
 //! What comes out of the machine.
 
-use super::error::{FatalError, JoinError, SendError};
+use super::error::{JoinError, PeerError, SendError};
 use super::state::PeerState;
 use crate::ice::IceServerFailed;
 use crate::ids::{Channel, DataChannelId, PeerId, RequestId, StreamId, TrackId};
@@ -87,8 +87,8 @@ pub enum Event {
     },
     /// A message through the server, from a peer in the room.
     Data(MeteredData),
-    /// A condition to act on. Unless it is the token provider's, the peer closes.
-    Error(FatalError),
+    /// A condition to act on. After a [fatal](PeerError::is_fatal) one the peer closes.
+    Error(PeerError),
     /// A STUN or TURN server is of no use, for now or for good. Others, and other candidates, go on.
     IceServerFailed(IceServerFailed),
     /// [`IceTransportPolicy::Relay`](crate::ice::IceTransportPolicy::Relay) is set, and neither the `welcome` nor the options

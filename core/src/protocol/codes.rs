@@ -109,7 +109,7 @@ impl fmt::Display for ErrorCode {
 /// assert!(CloseCode::INVALID_TOKEN.is_terminal());
 /// assert!(!CloseCode::TOKEN_EXPIRED.is_terminal());
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CloseCode(pub u16);
 
 macro_rules! close_codes {
@@ -176,9 +176,22 @@ impl fmt::Display for CloseCode {
     }
 }
 
+impl fmt::Debug for CloseCode {
+    /// With the name, where there is one: `CloseCode(4001 invalid_token)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CloseCode({self})")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_close_code_prints_its_name() {
+        assert_eq!(format!("{:?}", CloseCode::INVALID_TOKEN), "CloseCode(4001 invalid_token)");
+        assert_eq!(format!("{:?}", CloseCode(4999)), "CloseCode(4999)");
+    }
 
     #[test]
     fn unknown_codes_pass_through_cut_and_are_not_displayed() {

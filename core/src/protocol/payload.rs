@@ -7,6 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::text::cut;
+
 /// JSON text that has been checked, borrowed from where it stands: from a frame, a [`Payload`] or a [`Metadata`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RawJson<'a>(&'a str);
@@ -53,21 +55,47 @@ pub struct Payload(Arc<str>);
 
 /// A value could not be turned into JSON, or JSON text could not be read.
 ///
-/// Its text names the place, never the content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not valid JSON for this type (line {line}, column {column})")]
-pub struct PayloadError {
-    /// Line of the JSON text, from 1; 0 when there is none.
-    pub line: usize,
-    /// Column of the JSON text, from 1; 0 when there is none.
-    pub column: usize,
+/// What is wrong with text names the place, never the content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// The value cannot be JSON.
+    #[error("the value cannot be JSON: {reason}")]
+    Unencodable {
+        /// What its `Serialize` said, such as `key must be a string`; at most 200 bytes.
+        reason: Box<str>,
+    },
+    /// The text is not JSON.
+    #[error("not JSON (line {line}, column {column})")]
+    Syntax {
+        /// Line of the text, from 1.
+        line: usize,
+        /// Column of the text, from 1.
+        column: usize,
+    },
+    /// The text is JSON, but not of the type that was asked for.
+    #[error("JSON of another type than expected (line {line}, column {column})")]
+    Mismatch {
+        /// Line of the text, from 1.
+        line: usize,
+        /// Column of the text, from 1.
+        column: usize,
+    },
 }
 
-impl From<serde_json::Error> for PayloadError {
-    fn from(error: serde_json::Error) -> Self {
-        Self { line: error.line(), column: error.column() }
+impl PayloadError {
+    fn encoding(error: &serde_json::Error) -> Self {
+        Self::Unencodable { reason: cut(&error.to_string(), MAX_REASON_BYTES).into() }
+    }
+
+    fn decoding(error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        if error.is_data() { Self::Mismatch { line, column } } else { Self::Syntax { line, column } }
     }
 }
+
+/// Bytes kept of what a `Serialize` says of its failure.
+const MAX_REASON_BYTES: usize = 200;
 
 impl Payload {
     /// Turns a value into JSON.
@@ -75,7 +103,7 @@ impl Payload {
     /// # Errors
     /// [`PayloadError`] if `value` cannot be JSON: a map with keys that are not strings, or a `Serialize` that fails.
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, PayloadError> {
-        Ok(Self(serde_json::to_string(value)?.into()))
+        serde_json::to_string(value).map(|text| Self(text.into())).map_err(|error| PayloadError::encoding(&error))
     }
 
     /// Takes text that is JSON already, and checks that it is.
@@ -83,8 +111,8 @@ impl Payload {
     /// # Errors
     /// [`PayloadError`] says where the text stops being JSON.
     pub fn from_json(text: &str) -> Result<Self, PayloadError> {
-        let raw: &RawValue = serde_json::from_str(text)?;
-        Ok(RawJson::from(raw).into())
+        let raw: Result<&RawValue, _> = serde_json::from_str(text);
+        raw.map(|raw| RawJson::from(raw).into()).map_err(|error| PayloadError::decoding(&error))
     }
 
     /// The value as JSON text.
@@ -97,7 +125,7 @@ impl Payload {
     /// # Errors
     /// [`PayloadError`] if the value is not a `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
-        Ok(serde_json::from_str(&self.0)?)
+        serde_json::from_str(&self.0).map_err(|error| PayloadError::decoding(&error))
     }
 
     /// The size that counts against `maxMessageSize`, in bytes.
@@ -243,11 +271,20 @@ mod tests {
 
     #[test]
     fn not_json_is_refused_with_its_place() {
-        assert_eq!(Payload::from_json("{nope}").unwrap_err(), PayloadError { line: 1, column: 2 });
+        assert_eq!(Payload::from_json("{nope}").unwrap_err(), PayloadError::Syntax { line: 1, column: 2 });
         assert!(Payload::from_json("1 2").is_err());
         for text in ["[]", "null", "1", "\"{}\""] {
             assert_eq!(Metadata::from_json(text), Err(NotAnObject));
         }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_json_is_refused_with_the_reason() {
+        let error = Payload::encode(&std::collections::BTreeMap::from([((1, 2), 3)])).unwrap_err();
+        assert_eq!(error.to_string(), "the value cannot be JSON: key must be a string");
+        let number = Payload::from_json(r#"{"secret":"hunter2"}"#).unwrap().decode::<u8>().unwrap_err();
+        assert_eq!(number, PayloadError::Mismatch { line: 1, column: 0 });
+        assert!(!format!("{number} {number:?}").contains("hunter2"));
     }
 
     #[test]

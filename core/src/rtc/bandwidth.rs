@@ -34,7 +34,7 @@ impl BandwidthEstimation {
 
     /// The options that cannot be, by name and value.
     pub(crate) fn impossible(&self) -> Option<(&'static str, u64)> {
-        let rates = [("bandwidthEstimation.initial", self.initial), ("bandwidthEstimation.desired", self.desired)];
+        let rates = [("bandwidth_estimation.initial", self.initial), ("bandwidth_estimation.desired", self.desired)];
         rates.into_iter().find(|(_, rate)| !(Self::MIN..=Self::MAX).contains(rate))
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::ids::InvalidId;
 use crate::protocol::{CloseCode, ErrorCode, PayloadError};
+use crate::text::cut;
 
 /// An option that cannot be: which, what it was, and what is allowed. Credentials are shown as `***`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,11 +29,7 @@ impl CloseReason {
 
     /// Keeps as much of the text as a close frame can carry.
     pub fn new(text: &str) -> Self {
-        let mut end = text.len().min(Self::MAX_BYTES);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        Self(text.get(..end).unwrap_or_default().into())
+        Self(cut(text, Self::MAX_BYTES).into())
     }
 
     /// The text as the other side wrote it.
@@ -43,7 +40,11 @@ impl CloseReason {
 
 impl fmt::Debug for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CloseReason({} bytes)", self.0.len())
+        match self.0.len() {
+            0 => f.write_str("CloseReason(none)"),
+            // Not the text: a server's may repeat what it was sent, such as a credential.
+            bytes => write!(f, "CloseReason({bytes} bytes)"),
+        }
     }
 }
 
@@ -57,7 +58,7 @@ pub enum TokenError {
     #[error("token provider failed: no answer in time")]
     Timeout,
     /// The provider's answer was empty.
-    #[error("token provider failed: the token is empty")]
+    #[error("token provider failed: the token is empty; return the signed JWT")]
     Empty,
 }
 
@@ -124,9 +125,12 @@ impl ConnectError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// There is no connection; the request never left.
+    /// There is no connection at the moment; the request never left.
     #[error("not connected")]
     NotConnected,
+    /// The client is closed; the request never left.
+    #[error("the client is closed")]
+    Closed,
     /// The connection ended before the answer; the request may have arrived.
     #[error("disconnected before the server answered")]
     Disconnected,
@@ -160,6 +164,7 @@ impl RequestError {
     pub fn name(&self) -> &'static str {
         match self {
             Self::NotConnected => "not_connected",
+            Self::Closed => "closed",
             Self::Disconnected => "disconnected",
             Self::Rejected { .. } => "rejected",
             Self::AckTimeout => "ack_timeout",
@@ -205,7 +210,7 @@ mod tests {
     fn close_reasons_are_cut_at_a_character() {
         let reason = CloseReason::new(&"é".repeat(100));
         assert_eq!(reason.as_untrusted().len(), 122);
-        assert_eq!(format!("{reason:?}"), "CloseReason(122 bytes)");
+        assert_eq!(format!("{reason:?} {:?}", CloseReason::default()), "CloseReason(122 bytes) CloseReason(none)");
     }
 
     #[test]

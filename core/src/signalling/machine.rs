@@ -167,7 +167,7 @@ impl Signalling {
     /// until [`unsubscribe`](Self::unsubscribe).
     ///
     /// # Errors
-    /// [`RequestError::NotConnected`]; the channel is then remembered only if it was before.
+    /// [`RequestError::NotConnected`] or [`RequestError::Closed`]; the channel is then remembered only if it was before.
     pub fn subscribe(
         &mut self,
         now: Instant,
@@ -191,7 +191,7 @@ impl Signalling {
     /// Unsubscribes from a channel, and forgets it.
     ///
     /// # Errors
-    /// [`RequestError::NotConnected`]; the channel is forgotten all the same.
+    /// [`RequestError::NotConnected`] or [`RequestError::Closed`]; the channel is forgotten all the same.
     pub fn unsubscribe(&mut self, now: Instant, channel: &Channel) -> Result<RequestId, RequestError> {
         self.subscriptions.forget(channel);
         let request = self.request(now, Purpose::User, |request_id| ClientFrame::Unsubscribe {
@@ -205,7 +205,8 @@ impl Signalling {
     /// Broadcasts on a channel.
     ///
     /// # Errors
-    /// [`RequestError::NotConnected`] or [`RequestError::Oversized`], at once. Everything else ends the request later.
+    /// [`RequestError::NotConnected`], [`RequestError::Closed`] or [`RequestError::Oversized`], at once. Everything else
+    /// ends the request later.
     pub fn publish(&mut self, now: Instant, channel: &Channel, data: &Payload) -> Result<RequestId, RequestError> {
         self.check_size(data)?;
         self.request(now, Purpose::User, |request_id| ClientFrame::Publish {
@@ -218,7 +219,8 @@ impl Signalling {
     /// Sends to one peer, on whatever channel it is, if any.
     ///
     /// # Errors
-    /// [`RequestError::NotConnected`] or [`RequestError::Oversized`], at once. Everything else ends the request later.
+    /// [`RequestError::NotConnected`], [`RequestError::Closed`] or [`RequestError::Oversized`], at once. Everything else
+    /// ends the request later.
     pub fn send(&mut self, now: Instant, to: &PeerId, data: &Payload) -> Result<RequestId, RequestError> {
         self.check_size(data)?;
         self.request(now, Purpose::User, |request_id| ClientFrame::Send {

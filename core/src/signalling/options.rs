@@ -138,19 +138,13 @@ impl SignallingOptions {
     /// # Errors
     /// [`InvalidOption`] for the first one that cannot be.
     pub(crate) fn check(&self) -> Result<Endpoint, InvalidOption> {
-        if let Credentials::ApiKey(key) = &self.credentials
-            && !key.expose().starts_with("pk_")
-        {
-            return Err(InvalidOption {
-                option: "apiKey",
-                value: if key.expose().is_empty() { "empty".to_owned() } else { "***".to_owned() },
-                allowed: "a publishable key, pk_…",
-            });
+        if let Credentials::ApiKey(key) = &self.credentials {
+            check_key(key)?;
         }
         self.reconnect.check()?;
         require(
             !self.token_provider_timeout.is_zero(),
-            "tokenProviderTimeout",
+            "token_provider_timeout",
             &self.token_provider_timeout,
             "more than zero",
         )?;
@@ -167,9 +161,26 @@ impl ReconnectOptions {
             multiplier,
             "a finite number, 1 or more",
         )?;
-        require((0.0..=1.0).contains(jitter_ratio), "reconnect.jitterRatio", jitter_ratio, "0 to 1")?;
-        require(*max_attempts != Some(0), "reconnect.maxAttempts", max_attempts, "1 or more, or unlimited")
+        require((0.0..=1.0).contains(jitter_ratio), "reconnect.jitter_ratio", jitter_ratio, "0 to 1")?;
+        require(*max_attempts != Some(0), "reconnect.max_attempts", max_attempts, "1 or more, or unlimited")
     }
+}
+
+/// Tells apart what is commonly given in a publishable key's place, without showing any of it.
+fn check_key(key: &Secret) -> Result<(), InvalidOption> {
+    let key = key.expose();
+    let (value, allowed) = if key.starts_with("pk_") {
+        return Ok(());
+    } else if key.is_empty() {
+        ("empty", "a publishable key, pk_…")
+    } else if key.starts_with("sk_") {
+        ("a secret key (***)", "a publishable key, pk_…; secret keys sign tokens on a server: use token_provider")
+    } else if key.starts_with("ey") && key.matches('.').count() == 2 {
+        ("a token (***)", "a publishable key, pk_…; for tokens use token_provider")
+    } else {
+        ("***", "a publishable key, pk_…")
+    };
+    Err(InvalidOption { option: "api_key", value: value.to_owned(), allowed })
 }
 
 fn require(
@@ -181,19 +192,24 @@ fn require(
     if holds { Ok(()) } else { Err(InvalidOption { option, value: format!("{value:?}"), allowed }) }
 }
 
+const ORIGIN: &str = "an origin: wss://host[:port], or ws://localhost, ws://127.0.0.1 or ws://[::1] with a port";
+
+/// Scheme, host and port of a URL: no user, path or query, which may hold a credential.
+fn shown(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
+}
+
 /// The checked address of a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint(Url);
 
 impl Endpoint {
     fn new(text: &str) -> Result<Self, InvalidOption> {
-        let invalid = |value: &str| InvalidOption {
-            option: "url",
-            value: value.to_owned(),
-            allowed: "an origin: wss://host[:port], or ws://localhost, ws://127.0.0.1 or ws://[::1] with a port",
-        };
+        let refused = |value: &str, allowed| InvalidOption { option: "url", value: value.to_owned(), allowed };
+        let invalid = |value: &str| refused(value, ORIGIN);
         let mut url = Url::parse(text).map_err(|_| invalid("not a URL"))?;
-        let shown = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
+        let shown = shown(&url);
         let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         let scheme_allowed = match url.scheme() {
             "wss" => url.host_str().is_some(),
@@ -206,7 +222,15 @@ impl Endpoint {
             && url.query().is_none()
             && url.fragment().is_none();
         if !scheme_allowed {
-            return Err(invalid(&shown));
+            let allowed = match url.scheme() {
+                "ws" => {
+                    "wss:// for hosts other than localhost, 127.0.0.1 and [::1]: ws: would send the credential in clear"
+                }
+                "https" => "wss:// in place of https://",
+                "http" => "ws:// in place of http:// on this machine, wss:// elsewhere",
+                _ => ORIGIN,
+            };
+            return Err(refused(&shown, allowed));
         }
         if !bare {
             return Err(invalid(&format!("{shown} with a user, path, query or fragment")));
@@ -276,16 +300,40 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_url_is_shown_with_its_port_and_what_to_write_instead() {
+        for (url, value, allowed) in [
+            ("ws://a.example:8080", "ws://a.example:8080", "wss:// for hosts other than localhost"),
+            ("https://a.example:8443/rooms", "https://a.example:8443", "wss:// in place of https://"),
+            ("http://localhost:8080", "http://localhost:8080", "ws:// in place of http:// on this machine"),
+            ("wss://a.example:1/x", "wss://a.example:1 with a user, path, query or fragment", "an origin"),
+            ("a.example:8080", "a.example://", "an origin"),
+        ] {
+            let error = with_url(url).unwrap_err();
+            assert_eq!(error.value, value);
+            assert!(error.allowed.starts_with(allowed), "{error}");
+        }
+    }
+
+    #[test]
     fn bad_options_are_named_with_value_and_allowed_range() {
         let good = || SignallingOptions::token_provider();
         let reconnect = |reconnect| SignallingOptions { reconnect, ..good() };
         let default = ReconnectOptions::default;
         for (options, text) in [
-            (SignallingOptions::api_key(""), "option apiKey is empty; allowed: a publishable key, pk_…"),
-            (SignallingOptions::api_key("sk_secret"), "option apiKey is ***; allowed: a publishable key, pk_…"),
+            (SignallingOptions::api_key(""), "option api_key is empty; allowed: a publishable key, pk_…"),
+            (SignallingOptions::api_key("hunter2"), "option api_key is ***; allowed: a publishable key, pk_…"),
+            (
+                SignallingOptions::api_key("sk_hunter2"),
+                "option api_key is a secret key (***); allowed: a publishable key, pk_…; secret keys sign tokens on a server: \
+                 use token_provider",
+            ),
+            (
+                SignallingOptions::api_key("eyJhbGciOiJIUzI1NiJ9.e30.hunter2"),
+                "option api_key is a token (***); allowed: a publishable key, pk_…; for tokens use token_provider",
+            ),
             (
                 SignallingOptions { token_provider_timeout: Duration::ZERO, ..good() },
-                "option tokenProviderTimeout is 0ns; allowed: more than zero",
+                "option token_provider_timeout is 0ns; allowed: more than zero",
             ),
             (
                 reconnect(ReconnectOptions { multiplier: 0.5, ..default() }),
@@ -293,11 +341,11 @@ mod tests {
             ),
             (
                 reconnect(ReconnectOptions { jitter_ratio: f64::NAN, ..default() }),
-                "option reconnect.jitterRatio is NaN; allowed: 0 to 1",
+                "option reconnect.jitter_ratio is NaN; allowed: 0 to 1",
             ),
             (
                 reconnect(ReconnectOptions { max_attempts: Some(0), ..default() }),
-                "option reconnect.maxAttempts is Some(0); allowed: 1 or more, or unlimited",
+                "option reconnect.max_attempts is Some(0); allowed: 1 or more, or unlimited",
             ),
         ] {
             assert_eq!(options.check().unwrap_err().to_string(), text);

@@ -26,7 +26,8 @@ impl Signalling {
         frame: impl FnOnce(Option<Cow<'a, str>>) -> ClientFrame<'a>,
     ) -> Result<RequestId, RequestError> {
         let Phase::Connected(Connected { server: ServerConnection { socket, .. }, .. }) = self.phase else {
-            return Err(RequestError::NotConnected);
+            let closed = matches!(self.phase, Phase::Closed { .. });
+            return Err(if closed { RequestError::Closed } else { RequestError::NotConnected });
         };
         let request = self.in_flight.next_id();
         let text = frame(Some(request.get().to_string().into())).encode();

@@ -74,7 +74,8 @@ pub(crate) async fn play_once<R: Runtime, F: std::io::Read>(
     while let Some(frame) = reader.next_frame()? {
         let timestamp = offset + frame.timestamp;
         tasks.sleep_until(start + timestamp).await;
-        track.write(EncodedFrame { codec: reader.codec(), timestamp, data: frame.data });
+        // The track was made for the file's codec.
+        let _taken = track.write(EncodedFrame { codec: reader.codec(), timestamp, data: frame.data });
         frames += 1;
         length = frame.timestamp + frame.duration;
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use metered_realtime_core::ice::{IceCounters, IceServerFailed};
-use metered_realtime_core::peer::{FatalError, MeteredData, PeerCounters, PeerState};
+use metered_realtime_core::peer::{MeteredData, PeerCounters, PeerError, PeerState};
 use metered_realtime_core::protocol::Metadata;
 use metered_realtime_core::rtc::{ConnectionState, ConnectionStats, NegotiationError, TrackRefused};
 use metered_realtime_core::signalling::Counters as SignallingCounters;
@@ -30,8 +30,8 @@ pub enum Event {
     PeerLeft(RemotePeer),
     /// A message through the server, from a peer in the room.
     Data(MeteredData),
-    /// A condition to act on. Except for a failing token provider, the peer closes afterwards.
-    Error(FatalError),
+    /// A condition to act on. After a [fatal](PeerError::is_fatal) one the peer closes.
+    Error(PeerError),
     /// A STUN or TURN server is of no use, for now or for good. Others, and other ways to the peers, go on.
     IceServerFailed(IceServerFailed),
     /// Only relayed candidates are allowed, and neither the server nor the options list a usable TURN server, so that no peer

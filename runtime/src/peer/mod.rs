@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_channel::Sender;
 use metered_realtime_core::ice::IceServerFailed;
 use metered_realtime_core::peer::{
-    FatalError, JoinError, JoinOptions, MeteredData, PeerState, ReplaceTrackError, SendError, TrackError,
+    JoinError, JoinOptions, MeteredData, PeerError, PeerState, ReplaceTrackError, SendError, TrackError,
 };
 use metered_realtime_core::protocol::{Metadata, Payload};
 use metered_realtime_core::signalling::StateError;
@@ -148,7 +148,7 @@ impl<R> MeteredPeer<R> {
     /// [`SendError`]: whether it left, and what was wrong.
     pub async fn send(&self, data: &(impl Serialize + ?Sized)) -> Result<(), SendError> {
         let data = Payload::encode(data)?;
-        self.ask(|reply| Command::Send { data, reply }).await.unwrap_or(Err(SendError::NotJoined))
+        self.ask(|reply| Command::Send { data, reply }).await.unwrap_or(Err(SendError::Closed))
     }
 
     /// Sends JSON to one peer, through the server. Done when the server has taken it.
@@ -160,7 +160,7 @@ impl<R> MeteredPeer<R> {
     pub async fn send_to(&self, peer: impl AsRef<str>, data: &(impl Serialize + ?Sized)) -> Result<(), SendError> {
         let to = PeerId::new(peer)?;
         let data = Payload::encode(data)?;
-        self.ask(|reply| Command::SendTo { to, data, reply }).await.unwrap_or(Err(SendError::NotJoined))
+        self.ask(|reply| Command::SendTo { to, data, reply }).await.unwrap_or(Err(SendError::Closed))
     }
 
     /// Sends every track of a stream to everyone in the room, now and later. The metadata, a JSON object, reaches the
@@ -318,8 +318,8 @@ impl<R> MeteredPeer<R> {
         })
     }
 
-    /// Conditions to act on. Except for a failing token provider, the peer closes afterwards.
-    pub fn on_error(&self) -> Events<FatalError> {
+    /// Conditions to act on. After a [fatal](PeerError::is_fatal) one the peer closes.
+    pub fn on_error(&self) -> Events<PeerError> {
         self.shared.hub.subscribe(|event| match event {
             Event::Error(error) => Some(error.clone()),
             _ => None,

@@ -255,7 +255,7 @@ impl<R> SignallingClient<R> {
         &self,
         command: impl FnOnce(Reply<Result<(), RequestError>>) -> Command,
     ) -> Result<(), RequestError> {
-        self.ask(command).await.unwrap_or(Err(RequestError::NotConnected))
+        self.ask(command).await.unwrap_or(Err(RequestError::Closed))
     }
 }
 

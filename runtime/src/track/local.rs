@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_channel::{Sender, TrySendError};
-use metered_realtime_core::media::{EncodedFrame, MediaKind};
+use metered_realtime_core::media::{Codec, EncodedFrame, MediaKind};
 use metered_realtime_core::{InvalidId, PeerId, TrackId, peer};
 
 use super::stream::uuid_id;
@@ -36,6 +36,16 @@ pub struct Demand {
     pub bandwidth: Option<u64>,
 }
 
+/// A frame was written to a track of the other kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} tracks take no {codec} frames; use LocalTrack::{}", if *kind == MediaKind::Audio { "video" } else { "audio" })]
+pub struct WrongKind {
+    /// The frame's codec.
+    pub codec: Codec,
+    /// The track's kind.
+    pub kind: MediaKind,
+}
+
 /// A frame on its way into a room.
 #[derive(Debug)]
 pub(crate) struct OutboundFrame {
@@ -54,7 +64,8 @@ pub(crate) struct OutboundFrame {
 ///
 /// let microphone = LocalTrack::audio();
 /// let frame = EncodedFrame { codec: Codec::Opus, timestamp: Duration::ZERO, data: vec![0xf8, 0xff, 0xfe].into() };
-/// assert_eq!(microphone.write(frame), 0, "added to no room yet");
+/// assert_eq!(microphone.write(frame)?, 0, "added to no room yet");
+/// # Ok::<(), metered_realtime_runtime::WrongKind>(())
 /// ```
 #[derive(Clone)]
 pub struct LocalTrack(Arc<Inner>);
@@ -121,7 +132,13 @@ impl LocalTrack {
 
     /// Hands a frame to every room the track was added to, and says how many rooms took it. It never waits: a room with
     /// 512 frames waiting does not take another. Peers that are not connected, or don't take the codec, go without.
-    pub fn write(&self, frame: EncodedFrame) -> usize {
+    ///
+    /// # Errors
+    /// [`WrongKind`] for a frame of video on an audio track and the other way round. No room gets it.
+    pub fn write(&self, frame: EncodedFrame) -> Result<usize, WrongKind> {
+        if frame.codec.kind() != self.0.kind {
+            return Err(WrongKind { codec: frame.codec, kind: self.0.kind });
+        }
         let mut taken = 0;
         lock(&self.0.rooms).retain(|room| {
             match room.frames.try_send(OutboundFrame { track: self.0.id.clone(), frame: frame.clone() }) {
@@ -136,7 +153,7 @@ impl LocalTrack {
                 Err(TrySendError::Closed(_)) => false,
             }
         });
-        taken
+        Ok(taken)
     }
 
     /// How many frames a room did not take because too many were waiting.
@@ -245,9 +262,23 @@ impl fmt::Debug for LocalTrack {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures_executor::block_on;
 
     use super::*;
+
+    #[test]
+    fn a_frame_of_the_other_kind_is_refused() {
+        let (frames, room) = async_channel::bounded(1);
+        let track = LocalTrack::audio();
+        track.attach(&frames, Receivers::new());
+        let frame = |codec| EncodedFrame { codec, timestamp: Duration::ZERO, data: vec![0].into() };
+        let error = track.write(frame(Codec::Vp8)).unwrap_err();
+        assert_eq!(error.to_string(), "audio tracks take no VP8 frames; use LocalTrack::video");
+        assert!(room.is_empty());
+        assert_eq!(track.write(frame(Codec::Opus)), Ok(1));
+    }
 
     #[test]
     fn the_demand_is_that_of_all_rooms_and_changes_are_told_once() {

@@ -4,7 +4,7 @@ mod local;
 mod remote;
 mod stream;
 
-pub use local::{Demand, LocalTrack};
+pub use local::{Demand, LocalTrack, WrongKind};
 pub(crate) use local::{OUTBOUND_FRAMES, OutboundFrame, Receiver};
 pub(crate) use remote::FRAME_BYTES_PER_PEER;
 pub use remote::RemoteTrack;

@@ -218,13 +218,13 @@ impl Checks {
                 self.show(&data.data)
             }
             peer::Event::Error(error) => {
-                self.fatal |= !matches!(error, peer::FatalError::TokenProvider { .. });
+                self.fatal |= !matches!(error, peer::PeerError::TokenProvider { .. });
                 match error {
-                    peer::FatalError::TokenProvider { failures, .. } => {
+                    peer::PeerError::TokenProvider { failures, .. } => {
                         holds(failures >= 3, || format!("token error after {failures} failures"))
                     }
-                    peer::FatalError::Closed { .. } => Ok(()),
-                    peer::FatalError::ReconcileTimeout | peer::FatalError::Server { code: ErrorCode::BackendError } => {
+                    peer::PeerError::Closed { .. } => Ok(()),
+                    peer::PeerError::ReconcileTimeout | peer::PeerError::Server { code: ErrorCode::BackendError } => {
                         self.gave_up = true;
                         Ok(())
                     }

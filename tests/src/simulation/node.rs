@@ -246,7 +246,7 @@ fn never_left<E>(_error: E) -> Fate {
 pub(super) fn fate(result: &Result<(), RequestError>) -> Fate {
     match result {
         Ok(()) => Fate::Acked,
-        Err(RequestError::NotConnected) => Fate::NeverLeft,
+        Err(RequestError::NotConnected | RequestError::Closed) => Fate::NeverLeft,
         Err(RequestError::Rejected { .. }) => Fate::Refused,
         Err(_) => Fate::Unknown,
     }
@@ -256,7 +256,7 @@ pub(super) fn fate(result: &Result<(), RequestError>) -> Fate {
 pub(super) fn room_fate(result: &Result<(), peer::SendError>) -> Fate {
     match result {
         Ok(()) => Fate::Acked,
-        Err(peer::SendError::NotConnected | peer::SendError::NotJoined) => Fate::NeverLeft,
+        Err(peer::SendError::NotConnected | peer::SendError::NotJoined | peer::SendError::Closed) => Fate::NeverLeft,
         Err(peer::SendError::Rejected { .. }) => Fate::Refused,
         Err(_) => Fate::Unknown,
     }

@@ -56,7 +56,8 @@ impl Room {
     fn joined_channel(&self) -> Result<&Channel, SendError> {
         match &self.phase {
             Phase::Joined { channel, .. } | Phase::Reconnecting { channel, .. } => Ok(channel),
-            _ => Err(SendError::NotJoined),
+            Phase::Leaving { .. } | Phase::Closed => Err(SendError::Closed),
+            Phase::Idle | Phase::Joining { .. } => Err(SendError::NotJoined),
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) use presence::MAX_REMOTE_PEERS;
 
 use self::early_signals::EarlySignals;
 use self::phase::Phase;
-use super::error::{FatalError, JoinError};
+use super::error::{JoinError, PeerError};
 use super::options::{JoinOptions, MeteredPeerOptions};
 use super::output::{self as peer_output, Event};
 use super::state::PeerState;
@@ -194,12 +194,12 @@ impl Room {
     fn disconnected(&mut self, code: CloseCode, reason: CloseReason) {
         // A leave that is under way ends this way too, and then nothing is wrong.
         if !matches!(self.phase, Phase::Leaving { .. }) {
-            self.fatal(FatalError::Closed { code, reason });
+            self.fatal(PeerError::Closed { code, reason });
         }
     }
 
     /// Reports a condition that the user must act on, and leaves.
-    fn fatal(&mut self, error: FatalError) {
+    fn fatal(&mut self, error: PeerError) {
         let reason = error.name().to_owned();
         self.emit(Event::Error(error));
         self.leave(Some(reason));

@@ -7,7 +7,7 @@ use super::phase::{Phase, SnapshotWait};
 use super::{Output, Purpose, Room};
 use crate::counters::{increase, increment};
 use crate::ids::PeerId;
-use crate::peer::error::FatalError;
+use crate::peer::error::PeerError;
 use crate::signalling::{PeerInfo, RequestError};
 
 /// Maximum number of remote peers in a room. Further ones are left out and counted.
@@ -108,7 +108,7 @@ impl Room {
             return;
         }
         let Some(retries_left) = snapshot.retries_left.checked_sub(1) else {
-            self.fatal(FatalError::ReconcileTimeout);
+            self.fatal(PeerError::ReconcileTimeout);
             return;
         };
         *snapshot = SnapshotWait { deadline: now + SNAPSHOT_TIMEOUT, retries_left };
@@ -122,8 +122,8 @@ impl Room {
     pub(super) fn resubscribe_failed(&mut self, error: RequestError) {
         if matches!(self.phase, Phase::Joined { .. }) {
             self.fatal(match error {
-                RequestError::Rejected { code } => FatalError::Server { code },
-                _ => FatalError::ReconcileTimeout,
+                RequestError::Rejected { code } => PeerError::Server { code },
+                _ => PeerError::ReconcileTimeout,
             });
         }
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::phase::Phase;
 use super::{Output, Room, peer_output};
 use crate::counters::increase;
-use crate::peer::error::{FatalError, JoinError};
+use crate::peer::error::{JoinError, PeerError};
 use crate::peer::output::{Event, MeteredDataKind};
 use crate::protocol::{CloseCode, ErrorCode};
 use crate::signalling::{self, CloseReason, ConnectError, RequestError};
@@ -108,11 +108,11 @@ impl Room {
                 } else if matches!(self.phase, Phase::Joining { .. }) {
                     self.join_failed(JoinError::Subscribe(RequestError::Rejected { code }));
                 } else {
-                    self.fatal(FatalError::Server { code });
+                    self.fatal(PeerError::Server { code });
                 }
             }
             signalling::Event::TokenProviderFailed { failures, error } => {
-                self.emit(Event::Error(FatalError::TokenProvider { failures, error }));
+                self.emit(Event::Error(PeerError::TokenProvider { failures, error }));
             }
             signalling::Event::ResubscribeFailed { error, .. } => {
                 tracing::warn!(%error, "could not subscribe to the room again");

@@ -123,10 +123,10 @@ fn messages_are_refused_outside_the_room() {
     let mut world = World::joined(1);
     let payload = Payload::from_json("1").unwrap();
     world.call(0, |peer, now| peer.close(now, None));
-    assert_eq!(world.call(0, |peer, now| peer.send(now, &payload)), Err(SendError::NotJoined));
+    assert_eq!(world.call(0, |peer, now| peer.send(now, &payload)), Err(SendError::Closed));
     world.pass(secs(2));
     let to = PeerId::new("x").unwrap();
-    assert_eq!(world.call(0, |peer, now| peer.send_to(now, &to, &payload)), Err(SendError::NotJoined));
+    assert_eq!(world.call(0, |peer, now| peer.send_to(now, &to, &payload)), Err(SendError::Closed));
     let mut world = World::new(1);
     world.start_join(0).unwrap();
     assert_eq!(world.call(0, |peer, now| peer.send(now, &payload)), Err(SendError::NotJoined));

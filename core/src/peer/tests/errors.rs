@@ -2,14 +2,14 @@
 
 use super::server::Answer;
 use super::world::{World, secs};
-use crate::peer::{Event, FatalError, MeteredPeerOptions, Output, PeerState, SendError};
+use crate::peer::{Event, MeteredPeerOptions, Output, PeerError, PeerState, SendError};
 use crate::protocol::{CloseCode, Payload};
 use crate::signalling::{ReconnectOptions, SignallingOptions};
 
 const GOES: [PeerState; 2] = [PeerState::Leaving, PeerState::Closed];
 
 /// The one error, which came before the states changed.
-fn fatal(world: &mut World) -> FatalError {
+fn fatal(world: &mut World) -> PeerError {
     world.until_state(0, PeerState::Closed);
     assert!(matches!(world.nodes[0].events[0], Event::Error(_)), "the error comes first");
     assert_eq!(world.nodes[0].states(), GOES);
@@ -32,7 +32,7 @@ fn each_terminal_close_code_is_a_fatal_error_of_its_name() {
         world.forget();
         world.close_socket(0, CloseCode(code));
         let error = fatal(&mut world);
-        assert!(matches!(&error, FatalError::Closed { code: closed, .. } if closed.0 == code));
+        assert!(matches!(&error, PeerError::Closed { code: closed, .. } if closed.0 == code));
         assert_eq!(error.name(), name);
         world.pass(secs(60));
         assert_eq!(world.nodes[0].latest_socket(), 1);
@@ -79,7 +79,7 @@ fn attempts_that_run_out_are_fatal() {
     world.server.up = false;
     world.drop_socket(0);
     world.forget();
-    assert!(matches!(fatal(&mut world), FatalError::Closed { code: CloseCode::ABNORMAL, .. }));
+    assert!(matches!(fatal(&mut world), PeerError::Closed { code: CloseCode::ABNORMAL, .. }));
     assert_eq!(world.nodes[0].latest_socket(), 3);
 }
 
@@ -91,7 +91,7 @@ fn server_errors_that_answer_nothing_are_fatal_by_their_code() {
         let mut world = World::joined(1);
         world.forget();
         world.inject(0, &format!(r#"{{"type":"error","code":"{code}"}}"#));
-        assert_eq!(fatal(&mut world), FatalError::Server { code: code.into() });
+        assert_eq!(fatal(&mut world), PeerError::Server { code: code.into() });
     }
 }
 
@@ -139,11 +139,11 @@ fn a_room_that_cannot_be_subscribed_to_again_is_left_with_an_error() {
     world.drop_socket(0);
     world.until_state(0, PeerState::Joined);
     world.forget();
-    assert_eq!(fatal(&mut world), FatalError::Server { code: "channel_not_authorized".into() });
+    assert_eq!(fatal(&mut world), PeerError::Server { code: "channel_not_authorized".into() });
     let mut world = World::joined(1);
     world.server.subscribes = Answer::Silence;
     world.drop_socket(0);
     world.until_state(0, PeerState::Joined);
     world.forget();
-    assert_eq!(fatal(&mut world), FatalError::ReconcileTimeout);
+    assert_eq!(fatal(&mut world), PeerError::ReconcileTimeout);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::world::World;
 use crate::ids::Channel;
-use crate::peer::{Event, FatalError, JoinError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output, PeerState};
+use crate::peer::{Event, JoinError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output, PeerError, PeerState};
 use crate::protocol::CloseCode;
 use crate::signalling::{ConnectError, SignallingOptions};
 
@@ -92,9 +92,7 @@ fn a_terminal_close_code_is_an_error_and_then_the_end() {
     world.close_socket(0, CloseCode::ADMIN_DISCONNECT);
     world.pass(Duration::from_secs(2));
     let events = &world.nodes[0].events;
-    assert!(
-        matches!(&events[0], Event::Error(error @ FatalError::Closed { .. }) if error.name() == "admin_disconnect")
-    );
+    assert!(matches!(&events[0], Event::Error(error @ PeerError::Closed { .. }) if error.name() == "admin_disconnect"));
     assert!(matches!(events.last(), Some(Event::Left { .. })));
     assert_eq!(world.nodes[0].done, [Output::Finished]);
 }
@@ -104,7 +102,7 @@ fn auto_resubscribe_cannot_be_turned_off() {
     let options =
         MeteredPeerOptions::from(SignallingOptions { auto_resubscribe: false, ..SignallingOptions::api_key("pk_x") });
     let error = MeteredPeer::new(options, 1).unwrap_err();
-    assert_eq!(error.option, "autoResubscribe");
+    assert_eq!(error.option, "auto_resubscribe");
 }
 
 #[test]

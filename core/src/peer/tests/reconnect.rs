@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::World;
 use crate::ids::{SocketId, TrackId};
 use crate::media::MediaKind;
-use crate::peer::{Event, FatalError, LocalTrack, PeerState, RemoteEvent};
+use crate::peer::{Event, LocalTrack, PeerError, PeerState, RemoteEvent};
 use crate::protocol::CloseCode;
 use crate::rtc::{ConnectionState, DataChannelOptions};
 
@@ -129,7 +129,7 @@ fn without_a_snapshot_it_is_asked_for_twice_more_and_then_given_up() {
     world.until("closed", |world| world.nodes[0].peer.state() == PeerState::Closed);
     let took = world.now - start;
     assert!(took > Duration::from_secs(30) && took < Duration::from_secs(33), "{took:?}");
-    assert!(world.nodes[0].events.contains(&Event::Error(FatalError::ReconcileTimeout)));
+    assert!(world.nodes[0].events.contains(&Event::Error(PeerError::ReconcileTimeout)));
     assert_eq!(
         states(&world, 0),
         [

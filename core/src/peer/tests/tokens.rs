@@ -1,7 +1,7 @@
 //! The token provider's answers, as the room sees them.
 
 use super::world::{World, secs};
-use crate::peer::{FatalError, PeerState};
+use crate::peer::{PeerError, PeerState};
 use crate::signalling::{ConnectError, TokenError};
 
 #[test]
@@ -32,7 +32,7 @@ fn from_the_third_failure_in_a_row_on_each_is_an_error_and_the_peer_lives_on() {
         .errors()
         .iter()
         .map(|error| match error {
-            FatalError::TokenProvider { failures, error: TokenError::Failed } => *failures,
+            PeerError::TokenProvider { failures, error: TokenError::Failed } => *failures,
             other => panic!("{other:?}"),
         })
         .collect();

@@ -11,7 +11,7 @@ use crate::Secret;
 use crate::ids::{Channel, LinkId, PeerId, RequestId, ResolveId, SocketId, TokenRequestId};
 use crate::net;
 use crate::peer::{
-    Event, FatalError, JoinError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output, PeerState, RemoteEvent,
+    Event, JoinError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output, PeerError, PeerState, RemoteEvent,
 };
 use crate::property::seed_usual;
 use crate::protocol::CloseCode;
@@ -593,7 +593,7 @@ impl Node {
             .collect()
     }
 
-    pub(super) fn errors(&self) -> Vec<&FatalError> {
+    pub(super) fn errors(&self) -> Vec<&PeerError> {
         self.events
             .iter()
             .filter_map(|event| match event {

@@ -85,7 +85,11 @@ fn a_close_before_the_first_welcome_is_final_whatever_its_code_and_fails_connect
     bench.server_closes(4010);
     assert_eq!(
         bench.seen(),
-        ["connect: Closed { code: CloseCode(4010), reason: CloseReason(7 bytes) }", "connecting → closed", "finished"]
+        [
+            "connect: Closed { code: CloseCode(4010 over_concurrent_limit), reason: CloseReason(7 bytes) }",
+            "connecting → closed",
+            "finished"
+        ]
     );
 }
 

@@ -101,7 +101,7 @@ fn a_text_over_1_mib_before_the_first_welcome_fails_connect() {
         bench.seen(),
         [
             "close 1 1009",
-            "connect: Closed { code: CloseCode(1009), reason: CloseReason(0 bytes) }",
+            "connect: Closed { code: CloseCode(1009 message_too_big), reason: CloseReason(none) }",
             "connecting → closed"
         ]
     );

@@ -134,20 +134,22 @@ fn an_answer_on_the_next_connection_does_not_end_a_request_of_the_last() {
 }
 
 #[test]
-fn without_a_connection_a_request_fails_as_not_connected_and_never_leaves() {
+fn without_a_connection_a_request_fails_as_not_connected_or_closed_and_never_leaves() {
     let mut connecting = Bench::new(exact());
     connecting.connect().unwrap();
     let mut trying = Bench::dropped(exact());
     trying.tick();
     let mut closed = Bench::connected(exact());
     closed.close();
-    for mut bench in [Bench::new(exact()), connecting, Bench::dropped(exact()), trying, closed] {
+    let open = [Bench::new(exact()), connecting, Bench::dropped(exact()), trying];
+    let open = open.map(|bench| (bench, RequestError::NotConnected));
+    for (mut bench, error) in open.into_iter().chain([(closed, RequestError::Closed)]) {
         bench.seen();
-        let not_connected = Err(RequestError::NotConnected);
-        assert_eq!(bench.subscribe("room"), not_connected);
-        assert_eq!(bench.unsubscribe("room"), not_connected);
-        assert_eq!(bench.publish("room", &json("1")), not_connected);
-        assert_eq!(bench.send("bob", &json("1")), not_connected);
+        let refused = Err(error);
+        assert_eq!(bench.subscribe("room"), refused);
+        assert_eq!(bench.unsubscribe("room"), refused);
+        assert_eq!(bench.publish("room", &json("1")), refused);
+        assert_eq!(bench.send("bob", &json("1")), refused);
         assert_eq!((bench.seen(), bench.client.requests_in_flight()), (vec![], 0));
     }
 }

@@ -46,7 +46,7 @@ impl Wanted {
             Output::RequestDone { request, result } => {
                 let left = self.sent.contains(request);
                 match result {
-                    Err(RequestError::NotConnected) => assert!(!left, "{request:?} did leave"),
+                    Err(RequestError::NotConnected | RequestError::Closed) => assert!(!left, "{request:?} did leave"),
                     _ => assert!(left, "{request:?} never left: {result:?}"),
                 }
                 self.ended.insert(*request);

@@ -84,7 +84,7 @@ impl Watch {
             Output::RequestDone { request, result } => {
                 match result {
                     Ok(()) => self.see("request: ok"),
-                    Err(RequestError::NotConnected) => self.see("request: never left"),
+                    Err(RequestError::NotConnected | RequestError::Closed) => self.see("request: never left"),
                     Err(RequestError::Disconnected) => self.see("request: disconnected"),
                     Err(RequestError::Rejected { .. }) => self.see("request: rejected"),
                     Err(RequestError::AckTimeout) => self.see("request: timed out"),

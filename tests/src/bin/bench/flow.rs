@@ -134,7 +134,7 @@ async fn ours_frames(track: &LocalTrack, theirs: &RemoteTrack, number: &mut u32,
         while sent < count && sent < here + WINDOW {
             let timestamp = Duration::from_millis(20) * *number;
             *number += 1;
-            if track.write(EncodedFrame { codec: Codec::Opus, timestamp, data: data.clone() }) != 1 {
+            if track.write(EncodedFrame { codec: Codec::Opus, timestamp, data: data.clone() }) != Ok(1) {
                 return Err("a frame was not taken".into());
             }
             sent += 1;

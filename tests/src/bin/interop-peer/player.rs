@@ -23,7 +23,7 @@ pub(crate) async fn play_silence(track: LocalTrack) {
     let mut timestamp = Duration::ZERO;
     loop {
         clock.tick().await;
-        track.write(EncodedFrame { codec: Codec::Opus, timestamp, data: data.clone() });
+        let _taken = track.write(EncodedFrame { codec: Codec::Opus, timestamp, data: data.clone() });
         timestamp += SILENCE_LASTS;
     }
 }
@@ -39,7 +39,7 @@ pub(crate) async fn play_pictures(track: LocalTrack, pictures: Vec<Arc<[u8]>>, r
         tokio::select! {
             _ = clock.tick() => {
                 let Some(data) = coming.next() else { return };
-                track.write(EncodedFrame { codec: Codec::Vp8, timestamp, data: data.clone() });
+                let _taken = track.write(EncodedFrame { codec: Codec::Vp8, timestamp, data: data.clone() });
                 timestamp += PICTURE_LASTS;
             }
             Some(peer) = requests.next() => {

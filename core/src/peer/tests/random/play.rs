@@ -110,7 +110,10 @@ impl Game {
             Step::SendOversized(node) => {
                 let payload = Payload::encode(&"x".repeat(65_535)).unwrap();
                 let result = world.request(node % peers, |peer, now| peer.send(now, &payload));
-                assert!(matches!(result, Err(SendError::Oversized { .. } | SendError::NotJoined)), "{result:?}");
+                assert!(
+                    matches!(result, Err(SendError::Oversized { .. } | SendError::NotJoined | SendError::Closed)),
+                    "{result:?}"
+                );
             }
             Step::SendTo(node, to) => self.send_to(node % peers, *to),
             Step::Drop(node, code) => {
@@ -234,7 +237,8 @@ impl Game {
             PeerState::Joined => assert!(result.is_ok(), "{result:?}"),
             // Connected again, and waiting for the snapshot.
             PeerState::Reconnecting => assert!(matches!(result, Ok(_) | Err(SendError::NotConnected)), "{result:?}"),
-            _ => assert_eq!(result, Err(SendError::NotJoined)),
+            PeerState::Idle | PeerState::Joining => assert_eq!(result, Err(SendError::NotJoined)),
+            PeerState::Leaving | PeerState::Closed => assert_eq!(result, Err(SendError::Closed)),
         }
     }
 
@@ -244,7 +248,7 @@ impl Game {
         let is_self = self.world.nodes[node].peer.peer_id() == Some(&to);
         let payload = Payload::from_json("[1]").unwrap();
         let result = self.world.request(node, |peer, now| peer.send_to(now, &to, &payload));
-        assert_eq!(result == Err(SendError::NotJoined), !in_room, "{result:?}");
+        assert_eq!(matches!(result, Err(SendError::NotJoined | SendError::Closed)), !in_room, "{result:?}");
         assert_eq!(result == Err(SendError::SelfSend), in_room && is_self, "{result:?}");
     }
 
