@@ -35,7 +35,7 @@ fn picture(ms: u64) -> EncodedFrame {
 async fn playing<T>(track: &LocalTrack, from: u64, until: impl Future<Output = T>) -> T {
     let play = async {
         for n in 0.. {
-            track.write(picture(from + n * 20)).unwrap();
+            let _taken = track.write(picture(from + n * 20));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         unreachable!()
