@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 ALLOWED = {
-    "crc", "dimpl", "fastrand", "secrecy", "serde", "serde_json", "str0m", "thiserror", "tracing", "turn-client-proto",
-    "url",
+    "bytes", "crc", "dimpl", "fastrand", "secrecy", "serde", "serde_json", "str0m", "thiserror", "tracing",
+    "turn-client-proto", "url",
 }
 MUST_BE_DENIED = {
     "std::time::Instant::now",

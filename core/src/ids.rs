@@ -278,6 +278,11 @@ number_id! {
 }
 
 number_id! {
+    /// One room channel of a peer, unique within the machine that made it.
+    RoomChannelId
+}
+
+number_id! {
     /// One data channel of one remote peer, unique within the machine that made it.
     DataChannelId
 }

@@ -38,7 +38,7 @@ pub mod signalling;
 mod text;
 
 pub use ids::{
-    Channel, DataChannelId, IdProblem, InvalidId, LinkId, PeerId, RequestId, ResolveId, SocketId, StreamId,
-    TokenRequestId, TrackId,
+    Channel, DataChannelId, IdProblem, InvalidId, LinkId, PeerId, RequestId, ResolveId, RoomChannelId, SocketId,
+    StreamId, TokenRequestId, TrackId,
 };
 pub use secret::Secret;

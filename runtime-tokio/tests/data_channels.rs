@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use futures_util::io::{AsyncReadExt, AsyncWriteExt};
 use futures_util::{SinkExt, StreamExt, TryStreamExt, future, stream};
 use metered_realtime_tokio::{
@@ -43,8 +45,8 @@ async fn the_other_side_sees_a_channel_as_it_was_opened() {
         (false, Reliability::Reliable),
         (true, Reliability::MaxRetransmits(0)),
         (false, Reliability::MaxRetransmits(7)),
-        (true, Reliability::MaxLifetime(250)),
-        (false, Reliability::MaxLifetime(1)),
+        (true, Reliability::MaxLifetime(Duration::from_millis(250))),
+        (false, Reliability::MaxLifetime(Duration::from_millis(1))),
     ]
     .into_iter()
     .enumerate()
@@ -62,7 +64,7 @@ async fn the_other_side_sees_a_channel_as_it_was_opened() {
         soon(ours.send("there")).await.unwrap();
         assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text("there".to_owned()))));
         soon(theirs.send(&[1_u8, 2][..])).await.unwrap();
-        assert_eq!(soon(ours.recv()).await, Some(Ok(ChannelMessage::Binary(vec![1, 2]))));
+        assert_eq!(soon(ours.recv()).await, Some(Ok(ChannelMessage::Binary(vec![1, 2].into()))));
     }
 }
 
@@ -126,7 +128,7 @@ async fn sends_end_in_order_and_the_low_mark_is_told() {
     });
     let receive = async {
         for n in 0..40 {
-            assert_eq!(theirs.recv().await, Some(Ok(ChannelMessage::Binary(vec![n; 10_000]))));
+            assert_eq!(theirs.recv().await, Some(Ok(ChannelMessage::Binary(vec![n; 10_000].into()))));
         }
     };
     soon(future::join(future::join_all(sends), receive)).await;
@@ -208,7 +210,7 @@ async fn a_channel_is_a_stream_and_a_sink() {
     let too_large = || vec![0; 2 * 1024 * 1024];
     assert!(matches!(soon(DataChannel::send(&sender, too_large())).await, Err(DataChannelError::TooLarge { .. })));
     soon(SinkExt::send(&mut sender, too_large())).await.unwrap_err();
-    for empty in [ChannelMessage::Text(String::new()), ChannelMessage::Binary(Vec::new())] {
+    for empty in [ChannelMessage::Text(String::new()), ChannelMessage::Binary(metered_realtime_tokio::Bytes::new())] {
         soon(SinkExt::send(&mut sender, empty.clone())).await.unwrap();
         assert_eq!(soon(receiver.next()).await, Some(Ok(empty)));
     }
@@ -284,7 +286,8 @@ async fn a_byte_stream_is_one_of_tokio_s_through_compat() {
 async fn a_byte_stream_needs_order_and_reliability_and_no_text() {
     let pair = pair().await;
     let unordered = DataChannelOptions { ordered: false, ..labelled("a") };
-    let unreliable = DataChannelOptions { reliability: Reliability::MaxLifetime(100), ..labelled("b") };
+    let unreliable =
+        DataChannelOptions { reliability: Reliability::MaxLifetime(Duration::from_millis(100)), ..labelled("b") };
     for (options, error) in [(unordered, ByteStreamError::Unordered), (unreliable, ByteStreamError::Unreliable)] {
         let channel = soon(pair.ben_for_ada.open_data_channel(options)).await.unwrap();
         assert_eq!(channel.byte_stream().unwrap_err(), error);
@@ -353,7 +356,7 @@ async fn closing_the_peer_waits_for_what_was_accepted() {
     soon(pair.ada.close()).await;
     assert_eq!(ours.state(), ChannelState::Closed);
     for n in 0..200 {
-        assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Binary(vec![n; 10_000]))));
+        assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Binary(vec![n; 10_000].into()))));
     }
     assert_eq!(soon(theirs.recv()).await, None);
 }
@@ -361,12 +364,15 @@ async fn closing_the_peer_waits_for_what_was_accepted() {
 #[tokio::test]
 async fn a_message_with_no_lifetime_is_sent_once_both_ways() {
     let pair = pair().await;
-    let (ours, theirs) =
-        open(&pair, DataChannelOptions { reliability: Reliability::MaxLifetime(0), ..labelled("x") }).await;
+    let (ours, theirs) = open(
+        &pair,
+        DataChannelOptions { reliability: Reliability::MaxLifetime(Duration::from_millis(0)), ..labelled("x") },
+    )
+    .await;
     for (from, to) in [(&ours, &theirs), (&theirs, &ours)] {
         for n in 0..20 {
             soon(from.send(vec![n; 100])).await.unwrap();
-            assert_eq!(soon(to.recv()).await, Some(Ok(ChannelMessage::Binary(vec![n; 100]))));
+            assert_eq!(soon(to.recv()).await, Some(Ok(ChannelMessage::Binary(vec![n; 100].into()))));
         }
     }
 }

@@ -84,7 +84,7 @@ async fn messages_of_every_size_come_back() {
     let visit = Visit::begin().await;
     let channel = visit.channel("sizes").await;
     for size in [0, 1, 0, 65_535, 65_536, 262_143, 262_144, 0] {
-        echoes(&channel, ChannelMessage::Binary(vec![7; size])).await;
+        echoes(&channel, ChannelMessage::Binary(vec![7; size].into())).await;
         echoes(&channel, ChannelMessage::Text("x".repeat(size))).await;
     }
     visit.is_well(&channel).await;

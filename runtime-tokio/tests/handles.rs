@@ -59,7 +59,7 @@ async fn a_writer_may_wait_until_the_channel_has_room() {
     let theirs = next(&mut pair.ada_for_ben.on_data_channel()).await;
     let (low, sent) = soon(async { tokio::join!(channel.buffered_amount_low(), channel.send(vec![7; 100_000])) }).await;
     assert_eq!((low, sent), ((), Ok(())));
-    assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Binary(vec![7; 100_000]))));
+    assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Binary(vec![7; 100_000].into()))));
     soon(theirs.set_low_water(10_000)).await.unwrap();
     let (low, sent) = soon(async { tokio::join!(theirs.buffered_amount_low(), theirs.send(vec![7; 100_000])) }).await;
     assert_eq!((low, sent), ((), Ok(())));

@@ -28,7 +28,7 @@ async fn a_data_channel_echoes() {
     assert!(theirs.info().opened_by_remote);
     soon(channel.opened()).await.unwrap();
     soon(channel.send(vec![1, 2, 3])).await.unwrap();
-    for expected in [ChannelMessage::Text("before".to_owned()), ChannelMessage::Binary(vec![1, 2, 3])] {
+    for expected in [ChannelMessage::Text("before".to_owned()), ChannelMessage::Binary(vec![1, 2, 3].into())] {
         let message = soon(theirs.recv()).await.unwrap().unwrap();
         assert_eq!(message, expected);
         soon(theirs.send(message)).await.unwrap();

@@ -35,6 +35,8 @@ mod track;
 mod wakers;
 mod watch;
 
+pub use bytes::Bytes;
+
 pub use builder::{MeteredPeerBuilder, SignallingClientBuilder};
 pub use data_channel::{ByteStream, ByteStreamError, ChannelClosed, ChannelState, DataChannel, OutboundMessage};
 pub use events::{DEFAULT_EVENT_CAPACITY, Events, Lossy, Missed, StateChange};

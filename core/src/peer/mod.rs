@@ -16,6 +16,8 @@ mod options;
 mod output;
 mod queries;
 mod room;
+mod room_channel;
+mod room_channel_commands;
 mod state;
 
 #[cfg(test)]
@@ -30,6 +32,7 @@ pub use input::Input;
 pub use mesh::LocalTrack;
 pub use options::{JoinOptions, MeteredPeerOptions};
 pub use output::{Event, MeteredData, MeteredDataKind, Output, RemoteEvent, RemoteTrackInfo};
+pub use room_channel::{Broadcast, OpenRoomChannelError, RoomChannelError, RoomChannelEvent, RoomChannelPeer};
 pub use state::PeerState;
 
 use self::mesh::Mesh;

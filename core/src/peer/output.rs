@@ -1,9 +1,10 @@
 //! What comes out of the machine.
 
 use super::error::{JoinError, PeerError, SendError};
+use super::room_channel::RoomChannelEvent;
 use super::state::PeerState;
 use crate::ice::IceServerFailed;
-use crate::ids::{Channel, DataChannelId, PeerId, RequestId, StreamId, TrackId};
+use crate::ids::{Channel, DataChannelId, PeerId, RequestId, RoomChannelId, StreamId, TrackId};
 use crate::media::{MediaKind, ReceivedFrame};
 use crate::net;
 use crate::protocol::{Metadata, Payload};
@@ -94,6 +95,13 @@ pub enum Event {
     /// [`IceTransportPolicy::Relay`](crate::ice::IceTransportPolicy::Relay) is set, and neither the `welcome` nor the options
     /// list a usable TURN server, so that no peer can be reached. Comes with the `welcome`, once until there is one.
     NoRelayServer,
+    /// Something happened on a room channel.
+    RoomChannel {
+        /// The room channel.
+        channel: RoomChannelId,
+        /// What happened.
+        event: RoomChannelEvent,
+    },
     /// Something about one remote peer.
     Remote {
         /// Which.

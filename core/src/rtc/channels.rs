@@ -96,6 +96,17 @@ impl Channels {
         self.channels.get(&channel).map(|channel| &channel.info)
     }
 
+    /// The channels that are open or will be.
+    pub(super) fn infos(&self) -> impl Iterator<Item = &ChannelInfo> {
+        self.channels.values().map(|channel| &channel.info)
+    }
+
+    /// The largest message of a channel, in bytes, as far as is known.
+    pub(super) fn max_message_size(&self, channel: DataChannelId) -> Option<usize> {
+        let channel = self.channels.get(&channel)?;
+        Some(channel.outbox.max_message_size(self.remote_max.unwrap_or(usize::MAX)))
+    }
+
     /// What went through the channels that are open.
     pub(super) fn stats(&self) -> Vec<DataChannelStats> {
         let open = self.channels.values().filter(|channel| matches!(channel.state, State::Open(_)));
@@ -334,7 +345,7 @@ impl Channels {
         channel.stats.received(data.data.len());
         let channel = channel.info.channel;
         let message = if data.binary {
-            ChannelMessage::Binary(data.data)
+            ChannelMessage::Binary(data.data.into())
         } else if let Ok(text) = String::from_utf8(data.data) {
             ChannelMessage::Text(text)
         } else {
@@ -483,7 +494,10 @@ fn to_str0m(reliability: Reliability) -> StrReliability {
         Reliability::Reliable => StrReliability::Reliable,
         Reliability::MaxRetransmits(retransmits) => StrReliability::MaxRetransmits { retransmits },
         // sctp-proto 0.10 drops messages with a lifetime of 0 before it sends them. Browsers send them once.
-        Reliability::MaxLifetime(lifetime) => StrReliability::MaxPacketLifetime { lifetime: lifetime.max(1) },
+        Reliability::MaxLifetime(lifetime) => {
+            let lifetime = u16::try_from(lifetime.as_millis()).unwrap_or(u16::MAX);
+            StrReliability::MaxPacketLifetime { lifetime: lifetime.max(1) }
+        }
     }
 }
 
@@ -491,6 +505,8 @@ fn from_str0m(reliability: StrReliability) -> Reliability {
     match reliability {
         StrReliability::Reliable => Reliability::Reliable,
         StrReliability::MaxRetransmits { retransmits } => Reliability::MaxRetransmits(retransmits),
-        StrReliability::MaxPacketLifetime { lifetime } => Reliability::MaxLifetime(lifetime),
+        StrReliability::MaxPacketLifetime { lifetime } => {
+            Reliability::MaxLifetime(Duration::from_millis(lifetime.into()))
+        }
     }
 }

@@ -188,6 +188,17 @@ impl Connection {
         self.channels.info(channel)
     }
 
+    /// The data channels that are open or will be.
+    pub fn channels(&self) -> impl Iterator<Item = &ChannelInfo> {
+        self.channels.infos()
+    }
+
+    /// The largest message that a data channel takes, in bytes: what its buffer has room for, and, once the other side has told
+    /// it, what that takes. `None` if there is no such channel.
+    pub fn max_message_size(&self, channel: DataChannelId) -> Option<usize> {
+        self.channels.max_message_size(channel)
+    }
+
     /// Bytes of a data channel that wait or are not acknowledged yet; `None` if there is no such channel.
     pub fn buffered_amount(&mut self, channel: DataChannelId) -> Option<usize> {
         self.channels.buffered_amount(self.rtc.as_deref_mut(), channel)

@@ -87,6 +87,9 @@ pub enum OpenChannelError {
         /// What is allowed.
         allowed: &'static str,
     },
+    /// The label is that of a room channel, to which every data channel with the label belongs.
+    #[error("the label is that of a room channel; choose another, or close the room channel")]
+    LabelOfRoomChannel,
     /// The agreed stream number is taken by another channel, or by one whose closing is not done.
     #[error("the negotiated id {id} is in use")]
     IdInUse {

@@ -81,8 +81,9 @@ pub enum Reliability {
     Reliable,
     /// At most this many times again: with 0, each message is sent once.
     MaxRetransmits(u16),
-    /// For at most this many milliseconds. 0 counts as 1: each message is sent once, unless it has to wait for others.
-    MaxLifetime(u16),
+    /// For at most this long, at most [`MAX_LIFETIME`](DataChannelOptions::MAX_LIFETIME). Told to the other side in whole
+    /// milliseconds, rounded down. Less than 1 ms counts as 1 ms: each message is sent once, unless it has to wait for others.
+    MaxLifetime(Duration),
 }
 
 /// How a data channel is opened, and how much may wait in it.
@@ -126,6 +127,33 @@ impl Default for DataChannelOptions {
 }
 
 impl DataChannelOptions {
+    /// A channel whose messages all arrive, in order.
+    ///
+    /// ```
+    /// use metered_realtime_core::rtc::{DataChannelOptions, Reliability};
+    ///
+    /// let chat = DataChannelOptions::reliable("chat");
+    /// assert!(chat.ordered && chat.reliability == Reliability::Reliable);
+    /// ```
+    pub fn reliable(label: impl Into<String>) -> Self {
+        Self { label: label.into(), ..Self::default() }
+    }
+
+    /// A channel whose messages are sent once each and arrive as they come: some not at all, some after later ones.
+    ///
+    /// ```
+    /// use metered_realtime_core::rtc::{DataChannelOptions, Reliability};
+    ///
+    /// let positions = DataChannelOptions::unreliable("positions");
+    /// assert!(!positions.ordered && positions.reliability == Reliability::MaxRetransmits(0));
+    /// ```
+    pub fn unreliable(label: impl Into<String>) -> Self {
+        Self { ordered: false, reliability: Reliability::MaxRetransmits(0), ..Self::reliable(label) }
+    }
+
+    /// The longest lifetime of a message.
+    pub const MAX_LIFETIME: Duration = Duration::from_millis(u16::MAX as u64);
+
     /// The most that label and protocol may have together, in bytes: the message that opens a channel goes in one packet.
     pub const MAX_LABEL_AND_PROTOCOL_BYTES: usize = 1024;
 
@@ -147,6 +175,9 @@ impl DataChannelOptions {
         }
         if self.negotiated.is_some_and(|id| id > Self::MAX_NEGOTIATED_ID) {
             return refuse("negotiated", "at most 1023");
+        }
+        if matches!(self.reliability, Reliability::MaxLifetime(lifetime) if lifetime > Self::MAX_LIFETIME) {
+            return refuse("reliability", "a lifetime of at most 65535 ms");
         }
         if self.max_buffered_amount == 0 || self.max_buffered_amount > Self::MAX_BUFFERED_AMOUNT {
             return refuse("max_buffered_amount", "1 to 16777216 bytes");
@@ -191,6 +222,9 @@ mod tests {
         assert_eq!(default().check(), Ok(()));
         assert_eq!(refused(DataChannelOptions { label: "x".repeat(1025), ..default() }), "label");
         assert_eq!(refused(DataChannelOptions { negotiated: Some(1024), ..default() }), "negotiated");
+        let lifetime = |millis| Reliability::MaxLifetime(Duration::from_millis(millis));
+        assert_eq!(DataChannelOptions { reliability: lifetime(65_535), ..default() }.check(), Ok(()));
+        assert_eq!(refused(DataChannelOptions { reliability: lifetime(65_536), ..default() }), "reliability");
         assert_eq!(refused(DataChannelOptions { max_buffered_amount: 0, ..default() }), "max_buffered_amount");
         assert_eq!(refused(DataChannelOptions { low_water: Some(1 << 20), ..default() }), "low_water");
         assert_eq!(refused(DataChannelOptions { max_queued_sends: 0, ..default() }), "max_queued_sends");

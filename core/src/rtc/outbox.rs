@@ -74,7 +74,7 @@ impl Outbox {
         remote_max: usize,
     ) -> Result<(), DataChannelError> {
         let size = size(&message);
-        let max = self.limits.max_buffered.min(remote_max);
+        let max = self.max_message_size(remote_max);
         if size > max {
             return Err(DataChannelError::TooLarge { size, max });
         }
@@ -96,6 +96,11 @@ impl Outbox {
         self.limits.low_water = bytes;
         self.high = self.buffered() > bytes;
         Ok(())
+    }
+
+    /// The largest message, in bytes.
+    pub(super) fn max_message_size(&self, remote_max: usize) -> usize {
+        self.limits.max_buffered.min(remote_max)
     }
 
     /// Bytes that `str0m` does not have.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use super::error::{DataChannelError, NegotiationError};
 use super::options::Reliability;
 use super::refused::TrackRefused;
@@ -192,8 +194,8 @@ pub struct ChannelInfo {
 pub enum ChannelMessage {
     /// Text.
     Text(String),
-    /// Bytes.
-    Binary(Vec<u8>),
+    /// Bytes. Clones share them.
+    Binary(Bytes),
 }
 
 impl ChannelMessage {

@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::Sink;
 use metered_realtime_core::rtc::{ChannelMessage, DataChannelError, Reliability};
@@ -38,7 +39,7 @@ pub enum ByteStreamError {
 #[derive(Debug)]
 pub struct ByteStream {
     channel: DataChannel,
-    message: Vec<u8>,
+    message: Bytes,
     read: usize,
     broken: Option<&'static str>,
 }
@@ -51,7 +52,7 @@ impl ByteStream {
         if channel.reliability() != Reliability::Reliable {
             return Err(ByteStreamError::Unreliable);
         }
-        Ok(Self { channel, message: Vec::new(), read: 0, broken: None })
+        Ok(Self { channel, message: Bytes::new(), read: 0, broken: None })
     }
 
     /// The channel beneath.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 pub use byte_stream::{ByteStream, ByteStreamError};
+use bytes::Bytes;
 use futures_core::Stream;
 use metered_realtime_core::rtc::{ChannelInfo, ChannelMessage, DataChannelError, Reliability};
 use metered_realtime_core::{DataChannelId, PeerId};
@@ -314,12 +315,18 @@ impl From<String> for OutboundMessage {
 
 impl From<Vec<u8>> for OutboundMessage {
     fn from(bytes: Vec<u8>) -> Self {
+        Self(ChannelMessage::Binary(bytes.into()))
+    }
+}
+
+impl From<Bytes> for OutboundMessage {
+    fn from(bytes: Bytes) -> Self {
         Self(ChannelMessage::Binary(bytes))
     }
 }
 
 impl From<&[u8]> for OutboundMessage {
     fn from(bytes: &[u8]) -> Self {
-        Self(ChannelMessage::Binary(bytes.to_vec()))
+        Self(ChannelMessage::Binary(Bytes::copy_from_slice(bytes)))
     }
 }

@@ -31,6 +31,9 @@ impl Mesh {
         peer: &PeerId,
         options: DataChannelOptions,
     ) -> Result<DataChannelId, OpenChannelError> {
+        if self.room_channels.has_label(&options.label) {
+            return Err(OpenChannelError::LabelOfRoomChannel);
+        }
         let remote = self.roster.get_mut(peer).ok_or(OpenChannelError::Closed)?;
         remote.connection_mut().open_channel(now, options)
     }

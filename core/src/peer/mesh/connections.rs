@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::local_tracks::Tracked;
-use super::{Lifecycle, Mesh, Output, peer_output, remote_event};
+use super::{Lifecycle, Mesh, Output, peer_output, remote_event, room_channels};
 use crate::ice::IceTransportPolicy;
 use crate::ids::PeerId;
 use crate::net::{self, LocalCandidate};
@@ -61,8 +61,17 @@ impl Mesh {
         self.roster.connection_replaced(peer);
         old.close(now);
         self.finish_connection(now, peer, &mut old);
+        self.room_channels.disconnected(peer, &mut self.outputs);
         self.connection_closed(now);
         self.outputs.push_back(remote_event(peer, RemoteEvent::ConnectionReset));
+        self.open_room_channels(now, peer);
+    }
+
+    /// Opens the room channels on a new connection.
+    pub(super) fn open_room_channels(&mut self, now: Instant, peer: &PeerId) {
+        if let Some(remote) = self.roster.get_mut(peer) {
+            self.room_channels.connected(now, peer, remote.connection_mut());
+        }
     }
 
     /// Closes the connection to a remote peer, at once or when its data channels have sent what they accepted.
@@ -90,6 +99,7 @@ impl Mesh {
         };
         let closed = remote.close(now);
         self.finish_connection(now, peer, remote.connection_mut());
+        self.room_channels.left(peer, &mut self.outputs);
         self.outputs.extend(closed.map(|event| remote_event(peer, event)));
         self.host_names.forget(peer);
         self.connection_closed(now);
@@ -103,8 +113,13 @@ impl Mesh {
                     self.transmit(now, connection.serial(), transmit);
                     continue;
                 }
+                rtc::Output::SendDone { request: room_channels::REQUEST, .. } => continue,
                 rtc::Output::SendDone { request, result } => {
                     self.outputs.push_back(Output::Peer(peer_output::Output::ChannelSendDone { request, result }));
+                    continue;
+                }
+                rtc::Output::Event(rtc::Event::ChannelClosed { channel }) if self.room_channels.owns(channel) => {
+                    self.room_channels.forget(channel);
                     continue;
                 }
                 rtc::Output::Event(rtc::Event::ChannelClosed { channel }) => RemoteEvent::ChannelClosed { channel },

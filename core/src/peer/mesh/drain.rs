@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Lifecycle, Mesh, Output, peer_output, remote_event};
+use super::{Lifecycle, Mesh, Output, peer_output, remote_event, room_channels};
 use crate::counters::increment;
 use crate::ice::{self, Received};
 use crate::ids::PeerId;
@@ -70,7 +70,13 @@ impl Mesh {
     fn drain_outputs(&mut self, now: Instant, peer: &PeerId) -> Followups {
         let mut followups = Followups::default();
         let Some((remote, paths)) = self.roster.get_for_reading(peer) else { return followups };
-        while let Some(output) = remote.connection_mut().poll_output() {
+        loop {
+            let Some(output) = remote.connection_mut().poll_output() else {
+                if self.room_channels.flush(now, peer, remote.connection_mut()) {
+                    continue;
+                }
+                return followups;
+            };
             match output {
                 rtc::Output::Signal(_) if remote.is_outdated() => increment(&mut self.counters.outdated_signals),
                 rtc::Output::Signal(signal) => followups.signals.push(signal),
@@ -81,6 +87,7 @@ impl Mesh {
                     let routed = self.gatherer.route(now, serial, transmit);
                     self.outputs.extend(routed.map(action).map(Output::Peer));
                 }
+                rtc::Output::SendDone { request: room_channels::REQUEST, .. } => {}
                 rtc::Output::SendDone { request, result } => {
                     self.outputs.push_back(Output::Peer(peer_output::Output::ChannelSendDone { request, result }));
                 }
@@ -100,11 +107,13 @@ impl Mesh {
                         followups.state_changes.push((from, to));
                     }
                     let outputs = &mut self.outputs;
+                    let Some(event) = self.room_channels.handle_event(peer, remote.connection(), event, outputs) else {
+                        continue;
+                    };
                     remote.translate(event, &mut |event| outputs.push_back(remote_event(peer, event)));
                 }
             }
         }
-        followups
     }
 
     /// Candidates are wanted or not depending on the states of the connections.

@@ -13,6 +13,7 @@ mod network;
 mod output;
 mod paths;
 mod remote;
+mod room_channels;
 mod roster;
 mod signals;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub(super) use output::Output;
 use self::host_names::HostNames;
 use self::local_tracks::LocalTracks;
 use self::remote::Remote;
+use self::room_channels::RoomChannels;
 use self::roster::Roster;
 use super::options::MeteredPeerOptions;
 use super::output::{self as peer_output, Event, RemoteEvent};
@@ -84,6 +86,7 @@ pub(super) struct Mesh {
     max_message_size: usize,
     lifecycle: Lifecycle,
     roster: Roster,
+    room_channels: RoomChannels,
     local_tracks: LocalTracks,
     gatherer: Gatherer,
     host_names: HostNames,
@@ -113,6 +116,7 @@ impl Mesh {
             max_message_size: limits::DEFAULT_MAX_MESSAGE_BYTES,
             lifecycle: Lifecycle::Open,
             roster: Roster::default(),
+            room_channels: RoomChannels::default(),
             local_tracks: LocalTracks::default(),
             gatherer: Gatherer::new(policy, options.ice_servers.clone(), seed.rotate_left(32)),
             host_names: HostNames::default(),
@@ -185,7 +189,8 @@ impl Mesh {
     pub(super) fn add_peer(&mut self, now: Instant, peer: PeerId, metadata: Option<Metadata>) {
         let connection = self.new_connection(now, &peer);
         self.roster.insert(peer.clone(), Remote::new(connection, metadata.clone()));
-        self.emit(Event::PeerJoined { peer, metadata });
+        self.emit(Event::PeerJoined { peer: peer.clone(), metadata });
+        self.open_room_channels(now, &peer);
     }
 
     /// Removes a peer that left the room, and closes the connection to it.

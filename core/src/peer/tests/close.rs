@@ -145,7 +145,7 @@ fn with_messages_accepted() -> World {
     world.pass(secs(1));
     world.forget();
     for n in 0..200 {
-        let message = ChannelMessage::Binary(vec![n; 10_000]);
+        let message = ChannelMessage::Binary(vec![n; 10_000].into());
         world.call(0, |peer, now| peer.channel_send(now, &far, channel, message)).unwrap();
     }
     let accepted = |output: &&Output| matches!(output, Output::ChannelSendDone { result: Ok(()), .. });

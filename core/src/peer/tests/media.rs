@@ -68,7 +68,7 @@ fn a_data_channel_carries_text_and_bytes_both_ways() {
     assert!(world.nodes[1].remote_events().any(
         |event| matches!(event, RemoteEvent::ChannelOpened(info) if info.label == "chat" && info.opened_by_remote)
     ));
-    let bytes = ChannelMessage::Binary(vec![0, 255]);
+    let bytes = ChannelMessage::Binary(vec![0, 255].into());
     world.call(1, |peer, now| peer.channel_send(now, &near, theirs.unwrap(), bytes.clone())).unwrap();
     world.until("the echo arrives", |world| {
         world.nodes[0].remote_events().any(

@@ -14,6 +14,7 @@ mod reconcile;
 mod reconnect;
 mod relays;
 mod renewal;
+mod room_channels;
 mod server;
 mod signals;
 mod tokens;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::ids::{LinkId, PeerId, RequestId, SocketId, TokenRequestId};
 use crate::net;
 use crate::peer::room::MAX_REMOTE_PEERS;
-use crate::peer::{Event, JoinError, MeteredPeer, Output, PeerState, RemoteEvent, SendError};
+use crate::peer::{Event, JoinError, MeteredPeer, Output, PeerState, RemoteEvent, RoomChannelEvent, SendError};
 use crate::rtc::ConnectionState;
 use crate::signalling::Action;
 
@@ -203,6 +203,11 @@ impl Watch {
                 self.see(&format!("error: {}", error.name()));
             }
             Event::Remote { peer, event } => self.remote(peer, event),
+            Event::RoomChannel { event, .. } => {
+                use RoomChannelEvent::{Closed, Message, Opened};
+                let (Opened { peer } | Closed { peer } | Message { peer, .. }) = event;
+                assert!(self.roster.contains_key(peer), "a stranger on a room channel");
+            }
         }
     }
 

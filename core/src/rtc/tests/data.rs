@@ -203,7 +203,8 @@ fn closing_the_connection_says_goodbye_and_then_nothing() {
 #[test]
 fn empty_messages_arrive_among_others_both_ways() {
     let reliable = [(Reliability::Reliable, true), (Reliability::Reliable, false)];
-    let partial = [(Reliability::MaxRetransmits(20), true), (Reliability::MaxLifetime(5000), false)];
+    let partial =
+        [(Reliability::MaxRetransmits(20), true), (Reliability::MaxLifetime(Duration::from_millis(5000)), false)];
     for (reliability, ordered) in reliable.into_iter().chain(partial) {
         let (mut pair, ours, theirs) = opened(DataChannelOptions { reliability, ordered, ..named("x") });
         let mut count = 0;
@@ -249,9 +250,9 @@ fn empty_messages_fill_the_buffer_too() {
 #[test]
 fn without_a_lifetime_or_retransmissions_each_message_is_sent_once() {
     for reliability in [
-        Reliability::MaxLifetime(0),
-        Reliability::MaxLifetime(1),
-        Reliability::MaxLifetime(2),
+        Reliability::MaxLifetime(Duration::from_millis(0)),
+        Reliability::MaxLifetime(Duration::from_millis(1)),
+        Reliability::MaxLifetime(Duration::from_millis(2)),
         Reliability::MaxRetransmits(0),
     ] {
         for ordered in [true, false] {
@@ -384,7 +385,7 @@ fn an_unreliable_channel_loses_messages_and_a_reliable_one_does_not() {
         (Reliability::Reliable, false),
         (Reliability::MaxRetransmits(0), true),
         (Reliability::MaxRetransmits(0), false),
-        (Reliability::MaxLifetime(1), true),
+        (Reliability::MaxLifetime(Duration::from_millis(1)), true),
     ] {
         let (mut pair, channel, theirs) = opened(DataChannelOptions { reliability, ordered, ..named("x") });
         let info = pair.connection(B).channel(theirs).unwrap();
@@ -556,7 +557,7 @@ fn all_channels_together_hold_a_bounded_number_of_bytes() {
 
 #[test]
 fn messages_with_a_lifetime_do_not_live_longer_by_waiting() {
-    let reliability = Reliability::MaxLifetime(100);
+    let reliability = Reliability::MaxLifetime(Duration::from_millis(100));
     let (mut pair, channel, _) = opened(DataChannelOptions { reliability, ..named("x") });
     pair.link_up = false;
     for n in 0..15 {

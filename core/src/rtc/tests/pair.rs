@@ -381,5 +381,5 @@ pub(super) fn text(text: &str) -> ChannelMessage {
 }
 
 pub(super) fn binary(bytes: impl Into<Vec<u8>>) -> ChannelMessage {
-    ChannelMessage::Binary(bytes.into())
+    ChannelMessage::Binary(bytes.into().into())
 }

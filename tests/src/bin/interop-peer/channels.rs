@@ -52,7 +52,7 @@ async fn follow(channel: &DataChannel, report: Report, remote: bool) {
     let (retransmits, lifetime) = match info.reliability {
         Reliability::Reliable => (None, None),
         Reliability::MaxRetransmits(times) => (Some(times), None),
-        Reliability::MaxLifetime(millis) => (None, Some(millis)),
+        Reliability::MaxLifetime(lifetime) => (None, Some(lifetime.as_millis())),
     };
     let fields = json!({
         "peer": channel.peer_id().as_str(), "label": info.label, "protocol": info.protocol, "ordered": info.ordered,
@@ -90,9 +90,10 @@ impl Body {
     pub(crate) fn message(self) -> Result<ChannelMessage, String> {
         match self {
             Self::Text(text) => Ok(ChannelMessage::Text(text)),
-            Self::Base64(text) => {
-                BASE64_STANDARD.decode(text).map(ChannelMessage::Binary).map_err(|error| error.to_string())
-            }
+            Self::Base64(text) => BASE64_STANDARD
+                .decode(text)
+                .map(|bytes| ChannelMessage::Binary(bytes.into()))
+                .map_err(|error| error.to_string()),
         }
     }
 }
