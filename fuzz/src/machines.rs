@@ -60,7 +60,9 @@ impl<'a> Event<'a> {
             Event::Closed(socket, code) => {
                 signalling::Input::SocketClosed { socket, close: code.map(|code| (CloseCode(code), "because")) }
             }
-            Event::Token(request, answer) => signalling::Input::Token { request, token: answer.map(Secret::from) },
+            Event::Token(request, ref answer) => {
+                signalling::Input::Token { request, token: answer.clone().map(Secret::from) }
+            }
             _ => return None,
         })
     }

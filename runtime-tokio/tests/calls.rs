@@ -242,7 +242,7 @@ async fn the_answer_of_a_provider_that_is_no_longer_waited_for_is_not_used() {
                 std::future::pending::<()>().await;
             }
             drop(guard);
-            Ok::<_, ()>(support::token("ada"))
+            Ok::<_, std::convert::Infallible>(support::token("ada"))
         }
     });
     let ada = ada.url(server.url()).build().unwrap();

@@ -18,7 +18,7 @@ async fn the_metadata_of_a_sender_comes_with_broadcasts_if_asked_for() {
     let token = token_with(claims);
     let tess = SignallingClient::token_provider(move || {
         let token = token.clone();
-        async move { Ok::<_, ()>(token) }
+        async move { Ok::<_, std::convert::Infallible>(token) }
     });
     let tess = tess.url(server.url()).build().unwrap();
     soon(tess.connect()).await.unwrap();

@@ -79,7 +79,7 @@ async fn setting(situation: Situation) -> Setting {
             if left == 0 {
                 pending::<()>().await;
             }
-            Ok::<_, ()>(support::token("ada"))
+            Ok::<_, std::convert::Infallible>(support::token("ada"))
         }
     })
     .url(proxy.url())

@@ -16,7 +16,8 @@ use support::{next, quickly, server, soon, token, until};
 use tokio::time::Instant;
 
 fn builder(name: &'static str, url: String) -> SignallingClientBuilder {
-    let builder = SignallingClient::token_provider(move || async move { Ok::<_, ()>(token(name)) });
+    let builder =
+        SignallingClient::token_provider(move || async move { Ok::<_, std::convert::Infallible>(token(name)) });
     builder.url(url).reconnect(quickly())
 }
 

@@ -154,6 +154,7 @@ async fn a_provider_that_fails_on_the_way_back_is_asked_until_it_answers_and_tol
     for (failures, error) in [(3, TokenError::Failed), (4, TokenError::Failed), (5, TokenError::Timeout)] {
         let reported = next(&mut errors).await;
         assert_eq!(reported, PeerError::TokenProvider { failures, error });
+        assert!(!reported.is_fatal());
         assert!(!format!("{reported} {reported:?}").contains("hunter2"));
     }
     whole(&[&ada, &ben]).await;

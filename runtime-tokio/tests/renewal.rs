@@ -82,7 +82,7 @@ fn renewing(url: String) -> (MeteredPeer, mpsc::UnboundedReceiver<Instant>) {
             true => token_with(claims.lifetime(LIFETIME)),
             false => token("ada"),
         };
-        async move { Ok::<Secret, ()>(token) }
+        async move { Ok::<Secret, std::convert::Infallible>(token) }
     };
     let builder = MeteredPeer::token_provider(provider).url(url).loopback_candidates(true);
     (builder.build().unwrap(), questions)

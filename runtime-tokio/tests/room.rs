@@ -180,19 +180,24 @@ async fn an_administrator_s_disconnect_is_an_error_and_the_end() {
 }
 
 #[tokio::test]
-async fn a_token_provider_that_fails_or_panics_fails_the_join_without_its_words() {
+async fn a_token_provider_that_fails_or_panics_fails_the_join_with_its_error_as_the_source_alone() {
     let server = server().await;
     let failing = MeteredPeer::token_provider(|| async { Err::<String, _>("hunter2") });
     let panicking = MeteredPeer::token_provider(|| async {
         if true {
             panic!("hunter2");
         }
-        Ok::<String, ()>(String::new())
+        Ok::<String, std::convert::Infallible>(String::new())
     });
+    let mut sources = Vec::new();
     for builder in [failing, panicking] {
         let peer = builder.url(server.url()).build().unwrap();
         let error = soon(peer.join(ROOM)).await.unwrap_err();
         assert!(matches!(error, JoinError::Connect(_)), "{error:?}");
         assert!(!format!("{error} {error:?}").contains("hunter2"));
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        assert!(source.as_deref().is_none_or(|source| source == "hunter2"));
+        sources.push(source.is_some());
     }
+    assert_eq!(sources, [true, false], "a panic has no error");
 }

@@ -64,7 +64,7 @@ pub use metered_realtime_core::rtc::{
 };
 pub use metered_realtime_core::signalling::{
     CloseReason, ConnectError, Counters as SignallingCounters, Credentials, Event as SignallingEvent, InvalidOption,
-    PeerInfo, ReconnectOptions, RequestError, Session, SignallingOptions, State as SignallingState, StateError,
-    TokenError,
+    PeerInfo, ProviderError, ReconnectOptions, RequestError, Session, SignallingOptions, SocketError, SocketErrorKind,
+    State as SignallingState, StateError, TokenError,
 };
 pub use metered_realtime_core::{Channel, DataChannelId, InvalidId, PeerId, Secret, StreamId, TrackId};

@@ -1,5 +1,6 @@
 //! The user's token provider, boxed.
 
+use std::error::Error;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use metered_realtime_core::Secret;
-use metered_realtime_core::signalling::TokenError;
+use metered_realtime_core::signalling::{ProviderError, TokenError};
 
 pub(crate) type TokenFuture = Pin<Box<dyn Future<Output = Result<Secret, TokenError>> + Send>>;
 
@@ -20,10 +21,11 @@ impl TokenProvider {
         P: Fn() -> F + Send + Sync + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
         T: Into<Secret>,
+        E: Into<Box<dyn Error + Send + Sync>>,
     {
-        // The error's text may hold a credential, and the provider can log it itself: it goes no further.
         Self(Arc::new(move || {
-            Box::pin(provider().map(|answer| answer.map(Into::into).map_err(|_| TokenError::Failed)))
+            let failed = |error| TokenError::Provider(ProviderError::new(error));
+            Box::pin(provider().map(move |answer| answer.map(Into::into).map_err(failed)))
         }))
     }
 

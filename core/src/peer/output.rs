@@ -1,5 +1,7 @@
 //! What comes out of the machine.
 
+use std::time::Duration;
+
 use super::error::{JoinError, PeerError, SendError};
 use super::room_channel::RoomChannelEvent;
 use super::state::PeerState;
@@ -7,11 +9,11 @@ use crate::ice::IceServerFailed;
 use crate::ids::{Channel, DataChannelId, PeerId, RequestId, RoomChannelId, StreamId, TrackId};
 use crate::media::{MediaKind, ReceivedFrame};
 use crate::net;
-use crate::protocol::{Metadata, Payload};
+use crate::protocol::{CloseCode, Metadata, Payload};
 use crate::rtc::{
     ChannelInfo, ChannelMessage, ConnectionState, ConnectionStats, DataChannelError, NegotiationError, TrackRefused,
 };
-use crate::signalling::Action;
+use crate::signalling::{Action, CloseReason, SocketError};
 
 /// What the machine wants done, tells, or has finished.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,6 +75,20 @@ pub enum Event {
         channel: Option<Channel>,
         /// What `close` was given.
         reason: Option<String>,
+    },
+    /// The connection to the server ended, or an attempt to get it back failed, and another attempt follows. Connections to
+    /// remote peers stay up meanwhile. Where no attempt follows, [`Error`](Self::Error) tells why.
+    Disconnected {
+        /// The close code; 1006 if it ended without one.
+        code: CloseCode,
+        /// The server's words.
+        reason: CloseReason,
+        /// What broke, where something did.
+        error: Option<SocketError>,
+        /// The wait before the next attempt.
+        retry_in: Duration,
+        /// Number of the next attempt, from 1.
+        attempt: u32,
     },
     /// Another peer is in the room.
     PeerJoined {

@@ -63,16 +63,16 @@ impl Signalling {
         }
     }
 
-    pub(super) fn note_token_failure(&mut self, error: TokenError) {
+    pub(super) fn note_token_failure(&mut self, error: &TokenError) {
         self.token_failures = self.token_failures.saturating_add(1);
         tracing::warn!(failures = self.token_failures, %error, "no token");
         if self.token_failures >= TOKEN_FAILURES_REPORTED && !matches!(self.phase, Phase::Connecting(_)) {
-            self.emit(Event::TokenProviderFailed { failures: self.token_failures, error });
+            self.emit(Event::TokenProviderFailed { failures: self.token_failures, error: error.clone() });
         }
     }
 
     pub(super) fn token_failed(&mut self, now: Instant, error: TokenError) {
-        self.note_token_failure(error);
+        self.note_token_failure(&error);
         if matches!(self.phase, Phase::Connecting(_)) {
             self.finish(now, Ended { close: false, ..Ended::by_us(CloseCode::NORMAL) }, Some(error.into()));
             return;

@@ -9,6 +9,7 @@ use super::error::{CloseReason, ConnectError};
 use super::machine::{Next, Phase, Signalling};
 use super::output::{Event, Output};
 use super::renewal::Connected;
+use super::socket_error::SocketErrorKind;
 use crate::protocol::CloseCode;
 
 /// How long `close` waits for the server's half of the close handshake.
@@ -24,7 +25,10 @@ impl Signalling {
             Phase::Connecting(_) => {
                 let error = match ended.code {
                     CloseCode::CLIENT_INACTIVITY if ended.close => ConnectError::WelcomeTimeout,
-                    CloseCode::ABNORMAL => ConnectError::Unreachable,
+                    CloseCode::ABNORMAL => ConnectError::Unreachable {
+                        server: self.endpoint.origin().into(),
+                        source: ended.error.clone().unwrap_or(SocketErrorKind::Ended.into()),
+                    },
                     code => ConnectError::Closed { code, reason: ended.reason.clone() },
                 };
                 self.finish(now, ended, Some(error));
@@ -83,7 +87,13 @@ impl Signalling {
         }
         let was_connected = matches!(self.phase, Phase::Connected(_));
         if was_connected {
-            self.emit(Event::Disconnected { code: ended.code, reason: ended.reason, retry_in: Some(wait) });
+            let retry_in = Some(wait);
+            let Ended { code, reason, error, .. } = ended;
+            self.emit(Event::Disconnected { code, reason, error, retry_in, attempt: 1 });
+        } else {
+            let Ended { code, reason, error, .. } = ended;
+            let attempt = failures.saturating_add(1);
+            self.emit(Event::ReconnectFailed { code, reason, error, retry_in: wait, attempt });
         }
         self.transition(Phase::Reconnecting { failures, next: Next::At(after(now, wait)) });
     }
@@ -92,6 +102,10 @@ impl Signalling {
     pub(super) fn finish(&mut self, now: Instant, ended: Ended, connect_error: Option<ConnectError>) {
         let socket = self.current_socket();
         let was_connecting = matches!(self.phase, Phase::Connecting(_));
+        let attempt = match self.phase {
+            Phase::Reconnecting { failures, .. } => failures.saturating_add(1),
+            _ => 0,
+        };
         let had_session = matches!(self.phase, Phase::Connected(_) | Phase::Reconnecting { .. });
         self.requests_lost();
         self.release_others();
@@ -101,7 +115,8 @@ impl Signalling {
             (socket, after(now, CLOSE_TIMEOUT))
         });
         if had_session {
-            self.emit(Event::Disconnected { code: ended.code, reason: ended.reason, retry_in: None });
+            let Ended { code, reason, error, .. } = ended;
+            self.emit(Event::Disconnected { code, reason, error, retry_in: None, attempt });
         }
         if let Some(error) = connect_error.filter(|_| was_connecting) {
             self.outputs.push_back(Output::Connected(Err(error)));

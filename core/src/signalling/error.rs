@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::provider_error::ProviderError;
+use super::socket_error::SocketError;
 use crate::ids::InvalidId;
 use crate::protocol::{CloseCode, ErrorCode, PayloadError};
 use crate::text::cut;
@@ -49,9 +51,13 @@ impl fmt::Debug for CloseReason {
 }
 
 /// Why there is no token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TokenError {
-    /// The provider said so.
+    /// The provider failed with an error of its own, which is the source.
+    #[error("token provider failed")]
+    Provider(#[source] ProviderError),
+    /// The provider failed and gave no error: it panicked, for example.
     #[error("token provider failed")]
     Failed,
     /// The provider did not answer in time.
@@ -64,9 +70,9 @@ pub enum TokenError {
 
 impl TokenError {
     /// The stable name of the kind of error.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
-            Self::Failed => "token_provider_failed",
+            Self::Provider(_) | Self::Failed => "token_provider_failed",
             Self::Timeout => "token_provider_timeout",
             Self::Empty => "token_empty",
         }
@@ -85,10 +91,15 @@ pub enum ConnectError {
         reason: CloseReason,
     },
     /// The server could not be reached, or the connection broke before its `welcome`.
-    #[error("the server could not be reached")]
-    Unreachable,
-    /// The server did not send a `welcome` in time.
-    #[error("no welcome from the server in time")]
+    #[error("cannot reach {server}: {source}")]
+    Unreachable {
+        /// The server's origin: scheme, host and port.
+        server: Box<str>,
+        /// What went wrong.
+        source: SocketError,
+    },
+    /// The server did not send a `welcome` within 10 s: it does not answer, or is none that speaks this protocol.
+    #[error("no welcome from the server within 10 s")]
     WelcomeTimeout,
     /// There was no token to connect with.
     #[error(transparent)]
@@ -103,7 +114,7 @@ impl ConnectError {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Closed { code, .. } => code.name().unwrap_or("closed"),
-            Self::Unreachable => "unreachable",
+            Self::Unreachable { .. } => "unreachable",
             Self::WelcomeTimeout => "welcome_timeout",
             Self::Token(error) => error.name(),
             Self::ClosedByUser => "closed_by_user",
@@ -115,7 +126,7 @@ impl ConnectError {
         match self {
             Self::Closed { code, .. } => Some(*code),
             Self::WelcomeTimeout => Some(CloseCode::CLIENT_INACTIVITY),
-            Self::Unreachable => Some(CloseCode::ABNORMAL),
+            Self::Unreachable { .. } => Some(CloseCode::ABNORMAL),
             Self::Token(_) | Self::ClosedByUser => None,
         }
     }

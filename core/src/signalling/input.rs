@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::error::TokenError;
+use super::socket_error::SocketError;
 use crate::Secret;
 use crate::ids::{SocketId, TokenRequestId};
 use crate::protocol::CloseCode;
@@ -30,7 +31,14 @@ pub enum Input<'a> {
         /// The socket.
         socket: SocketId,
     },
-    /// A socket is closed, broke or could not be opened.
+    /// A socket could not be opened, or broke.
+    SocketFailed {
+        /// The socket.
+        socket: SocketId,
+        /// Why.
+        error: SocketError,
+    },
+    /// A socket is closed.
     SocketClosed {
         /// The socket.
         socket: SocketId,
@@ -56,6 +64,7 @@ impl fmt::Debug for Input<'_> {
             Self::SocketClosed { socket, close } => {
                 write!(f, "SocketClosed({}, {:?})", socket.get(), close.map(|(code, _)| code))
             }
+            Self::SocketFailed { socket, error } => write!(f, "SocketFailed({}, {error})", socket.get()),
             Self::Token { request, token } => {
                 write!(f, "Token({}, {:?})", request.get(), token.as_ref().map(|_| "***"))
             }

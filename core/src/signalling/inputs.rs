@@ -9,6 +9,7 @@ use super::machine::{Next, Phase, Signalling};
 use super::output::{Action, Output};
 use super::renewal::{Connected, Renewal, Step};
 use super::server_connection::{Attempt, Silence};
+use super::socket_error::SocketErrorKind;
 use crate::Secret;
 use crate::counters::increment;
 use crate::ids::{SocketId, TokenRequestId};
@@ -21,7 +22,14 @@ impl Signalling {
             Input::SocketOpened { socket } => self.socket_opened(socket),
             Input::SocketText { socket, text } => self.socket_text(now, socket, text),
             Input::SocketBinary { socket } => self.socket_binary(now, socket),
-            Input::SocketClosed { socket, close } => self.socket_closed(now, socket, close),
+            Input::SocketFailed { socket, error } => self.socket_ended(now, socket, Ended::broken(error)),
+            Input::SocketClosed { socket, close: Some((code, reason)) } => {
+                let ended = Ended { code, reason: CloseReason::new(reason), error: None, close: false };
+                self.socket_ended(now, socket, ended);
+            }
+            Input::SocketClosed { socket, close: None } => {
+                self.socket_ended(now, socket, Ended::broken(SocketErrorKind::Ended.into()));
+            }
             Input::Token { request, token } => self.token(now, request, token),
         }
     }
@@ -71,17 +79,17 @@ impl Signalling {
         tracing::debug!("binary message dropped");
     }
 
-    fn socket_closed(&mut self, now: Instant, socket: SocketId, close: Option<(CloseCode, &str)>) {
+    fn socket_ended(&mut self, now: Instant, socket: SocketId, ended: Ended) {
         if let Phase::Closed { closing: Some((closing, _)) } = &self.phase
             && *closing == socket
         {
             self.finished();
             return;
         }
-        let (code, reason) = close.unwrap_or((CloseCode::ABNORMAL, ""));
-        tracing::debug!(socket = socket.get(), %code, "socket closed");
+        let error = ended.error.as_ref().map(tracing::field::display);
+        tracing::debug!(socket = socket.get(), code = %ended.code, error, "socket closed");
         if self.is_next(socket) {
-            return self.next_closed(now, code);
+            return self.next_closed(now, ended.code);
         }
         if self.is_former(socket) {
             return self.former_closed(socket);
@@ -89,7 +97,7 @@ impl Signalling {
         if self.current_socket() != Some(socket) {
             return self.stale();
         }
-        self.lost(now, Ended { code, reason: CloseReason::new(reason), close: false });
+        self.lost(now, ended);
     }
 
     fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<Secret, TokenError>) {

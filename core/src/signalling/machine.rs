@@ -239,7 +239,7 @@ impl Signalling {
             self.abandon_token();
             self.finish(
                 now,
-                Ended { code, reason: CloseReason::new(reason), close: true },
+                Ended { reason: CloseReason::new(reason), ..Ended::by_us(code) },
                 Some(ConnectError::ClosedByUser),
             );
         }

@@ -239,6 +239,11 @@ impl Endpoint {
         Ok(Self(url))
     }
 
+    /// Scheme, host and port.
+    pub(super) fn origin(&self) -> String {
+        shown(&self.0)
+    }
+
     pub(super) fn with_key(&self, key: &Secret) -> SocketUrl {
         self.with("key", key)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{CloseReason, ConnectError, RequestError, TokenError};
+use super::socket_error::SocketError;
 use crate::Secret;
 use crate::ids::{Channel, PeerId, RequestId, SocketId, TokenRequestId};
 use crate::protocol::{CloseCode, ErrorCode, IceServer, Metadata, Payload};
@@ -179,8 +180,25 @@ pub enum Event {
         code: CloseCode,
         /// The server's words.
         reason: CloseReason,
+        /// What broke, where something did.
+        error: Option<SocketError>,
         /// Whether another attempt will be made, and after what wait.
         retry_in: Option<Duration>,
+        /// Number of that attempt, from 1. Without another one, the number of the last that failed; 0 if none was made.
+        attempt: u32,
+    },
+    /// An attempt to get the connection back failed, and another follows.
+    ReconnectFailed {
+        /// The close code; 1006 if it ended without one.
+        code: CloseCode,
+        /// The server's words.
+        reason: CloseReason,
+        /// What broke, where something did.
+        error: Option<SocketError>,
+        /// The wait before the next attempt.
+        retry_in: Duration,
+        /// Number of the next attempt.
+        attempt: u32,
     },
     /// A broadcast on a channel.
     Message {

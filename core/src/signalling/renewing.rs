@@ -160,7 +160,7 @@ impl Signalling {
     }
 
     fn renewal_token_failed(&mut self, now: Instant, error: TokenError) {
-        self.note_token_failure(error);
+        self.note_token_failure(&error);
         self.renewal_failed(now, Failed { close: None, then: Then::Again(Duration::ZERO) });
     }
 

@@ -251,7 +251,7 @@ impl Game {
             1 => self.peer.input(Event::Binary(socket)),
             2 => {
                 if let Some(request) = self.peer.watch.sockets.tokens.first().copied() {
-                    let answer = *u.choose(&[Ok(TOKEN), Ok(""), Err(TokenError::Failed)])?;
+                    let answer = u.choose(&[Ok(TOKEN), Ok(""), Err(TokenError::Failed)])?.clone();
                     self.peer.input(Event::Token(request, answer));
                 }
             }

@@ -130,7 +130,7 @@ fn step(u: &mut Unstructured<'_>, client: &mut Client) -> Result<()> {
         25 => {
             let tokens = &client.watch.sockets.tokens;
             if let Some(request) = if u.arbitrary()? { tokens.last() } else { tokens.first() }.copied() {
-                let answer = *u.choose(&[Ok(TOKEN), Ok(""), Err(TokenError::Failed), Err(TokenError::Timeout)])?;
+                let answer = u.choose(&[Ok(TOKEN), Ok(""), Err(TokenError::Failed), Err(TokenError::Timeout)])?.clone();
                 client.input(Event::Token(request, answer));
             }
             Ok(())

@@ -96,7 +96,7 @@ pub(crate) fn token_with(claims: TokenClaims) -> Secret {
 
 /// A peer that keeps its id when it reconnects, and does so soon and for ever.
 pub(crate) fn named(name: &'static str, url: impl Into<String>) -> MeteredPeerBuilder {
-    MeteredPeer::token_provider(move || async move { Ok::<_, ()>(token(name)) })
+    MeteredPeer::token_provider(move || async move { Ok::<_, std::convert::Infallible>(token(name)) })
         .url(url)
         .loopback_candidates(true)
         .reconnect(quickly())

@@ -148,12 +148,12 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                 return taken > 0;
             };
             let input = match &input {
+                SocketInput::Closed(Err(error)) => signalling::Input::SocketFailed { socket, error: error.clone() },
                 SocketInput::Opened => signalling::Input::SocketOpened { socket },
                 SocketInput::Text(text) => signalling::Input::SocketText { socket, text },
                 SocketInput::Binary => signalling::Input::SocketBinary { socket },
-                SocketInput::Closed(close) => {
-                    let close = close.as_ref().map(|(code, reason)| (*code, reason.as_str()));
-                    signalling::Input::SocketClosed { socket, close }
+                SocketInput::Closed(Ok((code, reason))) => {
+                    signalling::Input::SocketClosed { socket, close: Some((*code, reason)) }
                 }
             };
             self.machine.input(now, input.into());

@@ -9,7 +9,7 @@ use futures_core::Stream;
 use futures_util::Sink;
 use metered_realtime_core::SocketId;
 use metered_realtime_core::protocol::{CloseCode, limits};
-use metered_realtime_core::signalling::SocketUrl;
+use metered_realtime_core::signalling::{SocketError, SocketErrorKind, SocketUrl};
 
 use crate::net::{Connector, Inbound, Outbound, WebSocket, WebSocketError, WebSocketLimits};
 use crate::runtime::Runtime;
@@ -31,14 +31,17 @@ pub(super) enum SocketInput {
     Opened,
     Text(String),
     Binary,
-    Closed(Option<(CloseCode, String)>),
+    Closed(End),
 }
+
+/// How a socket ended: with the other side's close frame, or because something broke.
+pub(super) type End = Result<(CloseCode, String), SocketError>;
 
 pub(super) struct Sockets<R: Runtime> {
     connector: Connector<R>,
     sockets: Vec<Socket<WebSocket<R::Tcp>>>,
     /// Ends of sockets that have been dropped and not been reported: at most one for each socket there was.
-    ended: VecDeque<(SocketId, Option<(CloseCode, String)>)>,
+    ended: VecDeque<(SocketId, End)>,
     /// Which socket is asked first, so that a busy one does not silence another.
     first: usize,
 }
@@ -61,8 +64,8 @@ enum State<W> {
 /// What became of a socket when it was polled.
 enum Polled {
     Input(SocketInput),
-    /// It is gone, with the code and reason to report if there are any.
-    Gone(Option<(CloseCode, String)>),
+    /// It is gone.
+    Gone(End),
     Pending,
 }
 
@@ -91,7 +94,7 @@ impl<R: Runtime> Sockets<R> {
         socket.outbound_bytes = socket.outbound_bytes.saturating_add(text.len());
         if socket.outbound_bytes > OUTBOUND_BYTES {
             tracing::warn!(socket = id.get(), "the server does not read");
-            self.remove(index, None);
+            self.remove(index, Err(SocketErrorKind::NotReading.into()));
         } else {
             socket.outbound.push_back(Outbound::Text(text));
         }
@@ -104,7 +107,7 @@ impl<R: Runtime> Sockets<R> {
         };
         let Some(socket) = self.sockets.get_mut(index) else { return };
         if matches!(socket.state, State::Opening(_)) {
-            self.remove(index, None);
+            self.remove(index, Err(SocketErrorKind::Ended.into()));
         } else {
             socket.outbound.push_back(Outbound::Close { code: code.0, reason });
             socket.closing = Some(now + CLOSING);
@@ -122,13 +125,13 @@ impl<R: Runtime> Sockets<R> {
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         while let Some(index) = self.sockets.iter().position(|socket| socket.closing.is_some_and(|at| at <= now)) {
-            self.remove(index, None);
+            self.remove(index, Err(SocketErrorKind::Ended.into()));
         }
     }
 
     pub(super) fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<(SocketId, SocketInput)> {
-        if let Some((id, close)) = self.ended.pop_front() {
-            return Poll::Ready((id, SocketInput::Closed(close)));
+        if let Some((id, end)) = self.ended.pop_front() {
+            return Poll::Ready((id, SocketInput::Closed(end)));
         }
         self.first = self.first.wrapping_add(1);
         let count = self.sockets.len();
@@ -138,9 +141,9 @@ impl<R: Runtime> Sockets<R> {
             let id = socket.id;
             match socket.poll(cx) {
                 Polled::Input(input) => return Poll::Ready((id, input)),
-                Polled::Gone(close) => {
+                Polled::Gone(end) => {
                     drop(self.sockets.swap_remove(index));
-                    return Poll::Ready((id, SocketInput::Closed(close)));
+                    return Poll::Ready((id, SocketInput::Closed(end)));
                 }
                 Polled::Pending => {}
             }
@@ -156,15 +159,15 @@ impl<R: Runtime> Sockets<R> {
                 Ok(()) => index += 1,
                 Err(error) => {
                     tracing::debug!(socket = socket.id.get(), %error, "sending failed");
-                    self.remove(index, None);
+                    self.remove(index, failed(error));
                 }
             }
         }
     }
 
-    fn remove(&mut self, index: usize, close: Option<(CloseCode, String)>) {
+    fn remove(&mut self, index: usize, end: End) {
         let socket = self.sockets.swap_remove(index);
-        self.ended.push_back((socket.id, close));
+        self.ended.push_back((socket.id, end));
     }
 }
 
@@ -182,7 +185,7 @@ where
                     }
                     Poll::Ready(Err(error)) => {
                         tracing::debug!(socket = self.id.get(), %error, "could not open");
-                        Polled::Gone(None)
+                        Polled::Gone(failed(error))
                     }
                     Poll::Pending => Polled::Pending,
                 };
@@ -195,7 +198,7 @@ where
                     // The answer to it is ready beneath. It is worth one attempt, not a wait.
                     let _sent_or_not = Pin::new(open).poll_flush(cx);
                     let close = close.map(|(code, reason)| (CloseCode(code), reason));
-                    return Polled::Gone(Some(close.unwrap_or((NO_STATUS, String::new()))));
+                    return Polled::Gone(Ok(close.unwrap_or((NO_STATUS, String::new()))));
                 }
                 // Nothing is wanted any more from a socket that is being closed.
                 Poll::Ready(Some(Ok(_))) if self.closing.is_some() => {}
@@ -203,13 +206,13 @@ where
                 Poll::Ready(Some(Ok(Inbound::Binary))) => return Polled::Input(SocketInput::Binary),
                 Poll::Ready(Some(Err(WebSocketError::TooLarge))) => {
                     farewell(open, CloseCode::MESSAGE_TOO_BIG, cx);
-                    return Polled::Gone(Some((CloseCode::MESSAGE_TOO_BIG, String::new())));
+                    return Polled::Gone(failed(WebSocketError::TooLarge));
                 }
                 Poll::Ready(Some(Err(error))) => {
                     tracing::debug!(socket = self.id.get(), %error, "lost");
-                    return Polled::Gone(None);
+                    return Polled::Gone(failed(error));
                 }
-                Poll::Ready(None) => return Polled::Gone(None),
+                Poll::Ready(None) => return Polled::Gone(Err(SocketErrorKind::Ended.into())),
                 Poll::Pending => return Polled::Pending,
             }
         }
@@ -240,6 +243,14 @@ where
             self.unflushed = false;
         }
         Ok(())
+    }
+}
+
+/// The end of a socket that failed.
+fn failed(error: WebSocketError) -> End {
+    match error {
+        WebSocketError::TooLarge => Ok((CloseCode::MESSAGE_TOO_BIG, String::new())),
+        WebSocketError::Failed(error) => Err(error),
     }
 }
 

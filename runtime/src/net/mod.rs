@@ -1,5 +1,6 @@
 //! TLS and WebSockets over the TCP connections of a runtime.
 
+mod failure;
 mod stream;
 mod tls;
 mod web_socket;
@@ -7,7 +8,7 @@ mod web_socket;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use metered_realtime_core::signalling::SocketUrl;
+use metered_realtime_core::signalling::{SocketError, SocketUrl};
 use rustls::pki_types::ServerName;
 
 use crate::runtime::Runtime;
@@ -47,20 +48,23 @@ impl<R: Runtime> Connector<R> {
         WebSocket::open(target, stream, limits).await
     }
 
-    async fn to_host(&self, target: &Target) -> Result<Stream<R::Tcp>, WebSocketError> {
+    async fn to_host(&self, target: &Target) -> Result<Stream<R::Tcp>, SocketError> {
         let addresses = match target.host().parse::<IpAddr>() {
             Ok(address) => vec![address],
-            Err(_not_an_address) => self.runtime.resolve(target.host().to_owned()).await?,
+            Err(_not_an_address) => {
+                let resolved = self.runtime.resolve(target.host().to_owned()).await;
+                resolved.map_err(|error| failure::of_lookup(&error))?
+            }
         };
         let name = target.is_secure().then(|| target.host().to_owned());
-        let mut failure = WebSocketError::Io(io::ErrorKind::NotFound);
+        let mut failed = failure::without_address();
         for address in addresses {
             match self.tcp(SocketAddr::new(address, target.port())).await {
-                Ok(tcp) => return self.secured(tcp, name).await.map_err(tls_failed),
-                Err(error) => failure = error.into(),
+                Ok(tcp) => return self.secured(tcp, name).await.map_err(|error| failure::of_tls(&error)),
+                Err(error) => failed = failure::of_io(&error),
             }
         }
-        Err(failure)
+        Err(failed)
     }
 
     /// Opens a TCP connection, and with `tls` speaks TLS over it: the server's certificate must be for that name or
@@ -81,13 +85,5 @@ impl<R: Runtime> Connector<R> {
         let name = ServerName::try_from(name).map_err(|_| io::ErrorKind::InvalidInput)?;
         let config = self.roots.config().map_err(io::Error::other)?;
         Stream::tls(config, name, tcp).await
-    }
-}
-
-fn tls_failed(error: io::Error) -> WebSocketError {
-    match error.kind() {
-        // The kinds that carry an error of rustls.
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => WebSocketError::Tls,
-        kind => WebSocketError::Io(kind),
     }
 }

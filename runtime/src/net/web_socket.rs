@@ -1,6 +1,5 @@
 //! WebSockets (RFC 6455) by async-tungstenite, over any stream of bytes.
 
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -14,9 +13,9 @@ use async_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketCon
 use async_tungstenite::tungstenite::stream::Mode;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::Sink;
-use metered_realtime_core::signalling::SocketUrl;
+use metered_realtime_core::signalling::{SocketError, SocketErrorKind, SocketUrl};
 
-use super::Stream;
+use super::{Stream, failure};
 
 /// Bytes read in one go. Most messages are small, there is one buffer for each connection, and it is cleared before each
 /// read.
@@ -53,36 +52,20 @@ pub(crate) enum Outbound {
     },
 }
 
-/// How a WebSocket fails: kinds only, since texts of the libraries beneath may hold the URL, and with it the credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// How a WebSocket fails.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum WebSocketError {
-    #[error("i/o error ({0})")]
-    Io(io::ErrorKind),
-    #[error("TLS failed")]
-    Tls,
-    #[error("the server answered with HTTP status {0}")]
-    Http(u16),
     #[error("a message larger than the limit")]
     TooLarge,
-    #[error("a violation of the WebSocket protocol")]
-    Protocol,
-}
-
-impl From<io::Error> for WebSocketError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error.kind())
-    }
+    #[error(transparent)]
+    Failed(#[from] SocketError),
 }
 
 impl From<Error> for WebSocketError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Io(error) => error.into(),
-            Error::Http(response) => Self::Http(response.status().as_u16()),
             Error::Capacity(CapacityError::MessageTooLong { .. }) => Self::TooLarge,
-            Error::ConnectionClosed | Error::AlreadyClosed => Self::Io(io::ErrorKind::NotConnected),
-            Error::WriteBufferFull(_) => Self::Io(io::ErrorKind::StorageFull),
-            _ => Self::Protocol,
+            error => Self::Failed(failure::of_web_socket(&error)),
         }
     }
 }
@@ -98,7 +81,7 @@ impl Target {
     pub(crate) fn new(url: &SocketUrl) -> Result<Self, WebSocketError> {
         let request = url.expose().into_client_request()?;
         let secure = matches!(uri_mode(request.uri())?, Mode::Tls);
-        let host = request.uri().host().ok_or(WebSocketError::Protocol)?;
+        let host = request.uri().host().ok_or(SocketError::from(SocketErrorKind::Protocol))?;
         // An IPv6 address stands in brackets (RFC 3986, section 3.2.2).
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Self { request, host, secure })
@@ -184,18 +167,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Outbound> for WebSocket<S> {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
         Pin::new(&mut self.0).poll_close(cx).map_err(WebSocketError::from)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use async_tungstenite::tungstenite::error::UrlError;
-
-    use super::*;
-
-    #[test]
-    fn errors_keep_no_text_of_the_library_s() {
-        let error = WebSocketError::from(Error::Url(UrlError::UnableToConnect("wss://a/v1?key=pk_live_x".to_owned())));
-        assert!(!format!("{error} {error:?}").contains("pk_live_x"));
     }
 }

@@ -163,6 +163,9 @@ impl Driven {
                 remote.end();
                 return;
             }
+            core::Event::Disconnected { code, reason, error, retry_in, attempt } => {
+                Event::Disconnected { code, reason, error, retry_in, attempt }
+            }
             core::Event::Data(data) => Event::Data(data),
             core::Event::Error(error) => Event::Error(error),
             core::Event::NoRelayServer => Event::NoRelayServer,

@@ -1,12 +1,13 @@
 //! What happens in a room, with handles to those it happens to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metered_realtime_core::ice::{IceCounters, IceServerFailed};
 use metered_realtime_core::peer::{MeteredData, PeerCounters, PeerError, PeerState};
-use metered_realtime_core::protocol::Metadata;
+use metered_realtime_core::protocol::{CloseCode, Metadata};
 use metered_realtime_core::rtc::{ConnectionState, ConnectionStats, NegotiationError, TrackRefused};
-use metered_realtime_core::signalling::Counters as SignallingCounters;
+use metered_realtime_core::signalling::{CloseReason, Counters as SignallingCounters, SocketError};
 use metered_realtime_core::{Channel, PeerId, StreamId};
 
 use super::RemotePeer;
@@ -24,6 +25,20 @@ pub enum Event {
     Joined(JoinedEvent),
     /// We are closed. Comes once, as the last event.
     Left(LeftEvent),
+    /// The connection to the server ended, or an attempt to get it back failed, and another attempt follows. Connections to
+    /// remote peers stay up meanwhile. Where no attempt follows, [`Error`](Self::Error) tells why.
+    Disconnected {
+        /// The close code; 1006 if it ended without one.
+        code: CloseCode,
+        /// The server's words.
+        reason: CloseReason,
+        /// What broke, where something did.
+        error: Option<SocketError>,
+        /// The wait before the next attempt.
+        retry_in: Duration,
+        /// Number of the next attempt, from 1.
+        attempt: u32,
+    },
     /// Another peer is in the room.
     PeerJoined(RemotePeer),
     /// A peer left the room.

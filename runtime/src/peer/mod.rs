@@ -52,12 +52,14 @@ impl<R> MeteredPeer<R> {
 
     /// A peer that asks for a token before every connect. The token's `sub` is its id.
     ///
-    /// The provider is asked again whenever it fails; why it fails is for itself to log.
+    /// The provider is asked again whenever it fails. Its error is a [`ProviderError`](crate::ProviderError), the source of
+    /// the [`TokenError`](crate::TokenError) that tells of it.
     pub fn token_provider<P, F, T, E>(provider: P) -> MeteredPeerBuilder<R>
     where
         P: Fn() -> F + Send + Sync + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
         T: Into<Secret>,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         MeteredPeerBuilder::token_provider(TokenProvider::new(provider))
     }

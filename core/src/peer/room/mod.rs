@@ -26,8 +26,7 @@ use super::options::{JoinOptions, MeteredPeerOptions};
 use super::output::{self as peer_output, Event};
 use super::state::PeerState;
 use crate::ids::{Channel, IdSequence, PeerId, RequestId};
-use crate::protocol::CloseCode;
-use crate::signalling::{CloseReason, ConnectError, InvalidOption, Signalling, StateError};
+use crate::signalling::{ConnectError, InvalidOption, Signalling, StateError};
 
 /// What a request to the server was for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,13 +187,6 @@ impl Room {
     pub(super) fn mesh_closed(&mut self, now: Instant) {
         if let Phase::Leaving { reason, .. } = &self.phase {
             self.signalling.close(now, reason.as_deref().unwrap_or_default());
-        }
-    }
-
-    fn disconnected(&mut self, code: CloseCode, reason: CloseReason) {
-        // A leave that is under way ends this way too, and then nothing is wrong.
-        if !matches!(self.phase, Phase::Leaving { .. }) {
-            self.fatal(PeerError::Closed { code, reason });
         }
     }
 

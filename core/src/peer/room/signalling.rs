@@ -89,8 +89,20 @@ impl Room {
             signalling::Event::Disconnected { code, reason, .. } if matches!(self.phase, Phase::Joining { .. }) => {
                 self.join_failed(disconnected_while_joining(code, reason));
             }
-            signalling::Event::Disconnected { retry_in: Some(_), .. } => self.signalling_lost(),
-            signalling::Event::Disconnected { code, reason, retry_in: None } => self.disconnected(code, reason),
+            signalling::Event::Disconnected { code, reason, error, retry_in, attempt } => {
+                match retry_in {
+                    Some(retry_in) => {
+                        self.emit(Event::Disconnected { code, reason, error, retry_in, attempt });
+                        self.signalling_lost();
+                    }
+                    // A leave that is under way ends this way too, and then nothing is wrong.
+                    None if matches!(self.phase, Phase::Leaving { .. }) => {}
+                    None => self.fatal(PeerError::Closed { code, reason }),
+                }
+            }
+            signalling::Event::ReconnectFailed { code, reason, error, retry_in, attempt } => {
+                self.emit(Event::Disconnected { code, reason, error, retry_in, attempt });
+            }
             signalling::Event::Message { channel, from, data, sender_metadata } => {
                 if self.phase.is_in(&channel) {
                     self.user_data(from, data, MeteredDataKind::Broadcast, sender_metadata);

@@ -11,7 +11,8 @@ const GOES: [PeerState; 2] = [PeerState::Leaving, PeerState::Closed];
 /// The one error, which came before the states changed.
 fn fatal(world: &mut World) -> PeerError {
     world.until_state(0, PeerState::Closed);
-    assert!(matches!(world.nodes[0].events[0], Event::Error(_)), "the error comes first");
+    let first = world.nodes[0].events.iter().find(|event| !matches!(event, Event::Disconnected { .. }));
+    assert!(matches!(first, Some(Event::Error(_))), "the error comes before the states");
     assert_eq!(world.nodes[0].states(), GOES);
     assert_eq!(world.nodes[0].errors().len(), 1);
     let Some(Event::Left { reason, .. }) = world.nodes[0].events.last() else { panic!("no Left") };
@@ -81,6 +82,7 @@ fn attempts_that_run_out_are_fatal() {
     world.forget();
     assert!(matches!(fatal(&mut world), PeerError::Closed { code: CloseCode::ABNORMAL, .. }));
     assert_eq!(world.nodes[0].latest_socket(), 3);
+    assert!(matches!(world.nodes[0].events[0], Event::Disconnected { attempt: 2, error: Some(_), .. }));
 }
 
 #[test]

@@ -45,7 +45,8 @@ fn a_survivor_gets_a_new_connection_inside_the_same_remote_peer() {
             event: RemoteEvent::StateChange { from: ConnectionState::Connected, to: ConnectionState::Reconnecting },
         },
     ];
-    assert_eq!(world.nodes[0].events[..2], down);
+    assert!(matches!(world.nodes[0].events[0], Event::Disconnected { code: CloseCode::ABNORMAL, attempt: 1, .. }));
+    assert_eq!(world.nodes[0].events[1..3], down);
     world.until("joined again", |world| world.nodes[0].peer.state() == PeerState::Joined);
     let events = &world.nodes[0].events;
     assert!(events.contains(&Event::Remote { peer: far.clone(), event: RemoteEvent::ConnectionReset }));

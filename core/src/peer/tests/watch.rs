@@ -194,6 +194,11 @@ impl Watch {
                 }
             }
             Event::IceServerFailed(_) | Event::NoRelayServer => {}
+            Event::Disconnected { attempt, .. } => {
+                let state = self.state();
+                assert!(matches!(state, PeerState::Joined | PeerState::Reconnecting), "a drop while {state}");
+                assert!(*attempt > 0, "attempts count from 1");
+            }
             Event::Data(data) => {
                 assert!(self.roster.contains_key(&data.sender), "a message of a stranger");
                 self.see("data");

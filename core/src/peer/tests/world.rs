@@ -422,7 +422,7 @@ impl World {
                 }
             }
             Delivery::Token { node, request } => {
-                if let Some(answer) = self.nodes[node].tokens {
+                if let Some(answer) = self.nodes[node].tokens.clone() {
                     self.nodes[node].watch.token_answered(request);
                     self.call(node, |peer, now| {
                         let token = answer.map(Secret::from);

@@ -97,8 +97,19 @@ fn a_close_before_the_first_welcome_is_final_whatever_its_code_and_fails_connect
 fn a_socket_that_cannot_be_opened_fails_the_first_connect_for_good() {
     let mut bench = connecting();
     bench.breaks();
-    assert_eq!(bench.seen(), ["connect: Unreachable", "connecting → closed", "finished"]);
-    assert_eq!(ConnectError::Unreachable.close_code(), Some(CloseCode::ABNORMAL));
+    let unreachable =
+        |server: &str, kind: SocketErrorKind| ConnectError::Unreachable { server: server.into(), source: kind.into() };
+    assert_eq!(connect_error(&mut bench), unreachable("wss://rms.metered.ca", SocketErrorKind::Ended));
+
+    let mut bench = Bench::new(SignallingOptions { url: "ws://127.0.0.1:9".into(), ..exact() });
+    bench.connect().unwrap();
+    bench.fails(SocketErrorKind::Refused);
+    let error = connect_error(&mut bench);
+    assert_eq!(error.to_string(), "cannot reach ws://127.0.0.1:9: connection refused");
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "connection refused");
+    assert_eq!(error, unreachable("ws://127.0.0.1:9", SocketErrorKind::Refused));
+    assert_eq!(bench.state(), State::Closed);
+    assert_eq!(error.close_code(), Some(CloseCode::ABNORMAL));
 }
 
 #[test]

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use super::{
     Action, Counters, Event, Input, Output, ReconnectOptions, RequestError, Signalling, SignallingOptions, State,
 };
-use super::{StateError, TokenError};
+use super::{SocketErrorKind, StateError, TokenError};
 use crate::protocol::{CloseCode, Payload};
 use crate::{Channel, PeerId, RequestId, Secret, SocketId, TokenRequestId};
 use waits::Waits;
@@ -142,9 +142,10 @@ impl Bench {
         std::mem::take(&mut self.seen)
     }
 
-    /// The same, one line each.
+    /// The same, one line each, without the attempts that failed: a test that plans those looks for them in `outputs`.
     fn seen(&mut self) -> Vec<String> {
-        self.outputs().iter().map(line).collect()
+        let planned = |output: &&Output| !matches!(output, Output::Event(Event::ReconnectFailed { .. }));
+        self.outputs().iter().filter(planned).map(line).collect()
     }
 
     fn state(&self) -> State {
@@ -253,6 +254,14 @@ impl Bench {
 
     fn breaks(&mut self) {
         self.closed_on(self.socket(), None);
+    }
+
+    fn fails(&mut self, kind: SocketErrorKind) {
+        let socket = self.socket();
+        self.waits.closes(self.now, &self.watch, socket, CloseCode::ABNORMAL);
+        self.watch.socket_closed(socket);
+        self.client.handle_input(self.now, Input::SocketFailed { socket, error: kind.into() });
+        self.settle();
     }
 
     // Any socket.
@@ -372,6 +381,9 @@ fn event_line(event: &Event) -> String {
         }
         Event::Disconnected { code, retry_in: Some(wait), .. } => format!("disconnected {}, retry in {wait:?}", code.0),
         Event::Disconnected { code, retry_in: None, .. } => format!("disconnected {}, no retry", code.0),
+        Event::ReconnectFailed { code, retry_in, attempt, .. } => {
+            format!("attempt failed {}, attempt {attempt} in {retry_in:?}", code.0)
+        }
         Event::Message { channel, from, data, sender_metadata } => {
             let metadata = sender_metadata.as_ref().map_or("none", |metadata| metadata.get());
             format!("message on {channel} from {from}: {}, metadata {metadata}", data.get())

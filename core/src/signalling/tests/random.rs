@@ -225,9 +225,9 @@ impl Bench {
             Step::Binary(on) => self.binary_on(self.named(on)),
             Step::Opened(on) => self.opened_on(self.named(on)),
             Step::Closed(on, code) => self.closed_on(self.named(on), code.map(|code| (CloseCode(code), "why"))),
-            Step::Token(request, answer) => {
+            Step::Token(request, ref answer) => {
                 let request = request.map(TokenRequestId).or(self.watch.token).unwrap_or(TokenRequestId(1));
-                self.answer_token(request, answer);
+                self.answer_token(request, answer.clone());
             }
             Step::Tick => {
                 // Thirty years are as good as never, and would leave the clock where nothing else can be tried.

@@ -22,6 +22,28 @@ fn a_drop_after_the_welcome_is_told_waited_for_and_mended() {
 }
 
 #[test]
+fn each_attempt_that_fails_is_told_with_its_cause_and_the_number_of_the_next() {
+    let mut bench = Bench::dropped(attempts(3));
+    for attempt in [2, 3] {
+        bench.tick();
+        bench.outputs();
+        bench.fails(SocketErrorKind::Refused);
+        let told = bench.outputs().into_iter().find_map(|output| match output {
+            Output::Event(Event::ReconnectFailed { code, error, attempt, .. }) => Some((code, error, attempt)),
+            _ => None,
+        });
+        assert_eq!(told, Some((CloseCode::ABNORMAL, Some(SocketErrorKind::Refused.into()), attempt)));
+    }
+    bench.tick();
+    bench.fails(SocketErrorKind::TimedOut);
+    let told = bench.outputs().into_iter().find_map(|output| match output {
+        Output::Event(Event::Disconnected { error, retry_in, attempt, .. }) => Some((error, retry_in, attempt)),
+        _ => None,
+    });
+    assert_eq!(told, Some((Some(SocketErrorKind::TimedOut.into()), None, 3)));
+}
+
+#[test]
 fn every_close_code_that_is_not_terminal_reconnects() {
     for code in [1000, 1001, 1005, 1006, 1008, 1009, 1011, 4000, 4002, 4010, 4011, 4999, 0, 65_535] {
         let mut bench = Bench::connected(exact());

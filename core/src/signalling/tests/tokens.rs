@@ -1,6 +1,7 @@
 //! The token provider.
 
 use super::*;
+use crate::signalling::ProviderError;
 
 fn asked() -> Bench {
     let mut bench = Bench::new(exact_tokens());
@@ -44,11 +45,12 @@ fn the_10_s_for_a_welcome_begin_when_the_token_is_there() {
 
 #[test]
 fn a_failing_silent_or_empty_handed_provider_fails_the_first_connect_for_good() {
-    for error in [TokenError::Failed, TokenError::Timeout, TokenError::Empty] {
+    let provider = TokenError::Provider(ProviderError::new("sesame"));
+    for error in [provider, TokenError::Failed, TokenError::Timeout, TokenError::Empty] {
         let mut bench = asked();
         bench.seen();
         match error {
-            TokenError::Failed => bench.token(Err(TokenError::Failed)),
+            TokenError::Provider(_) | TokenError::Failed => bench.token(Err(error.clone())),
             TokenError::Empty => bench.token(Ok("")),
             TokenError::Timeout => assert_eq!(bench.tick(), secs(10)),
         }
@@ -114,8 +116,9 @@ fn a_token_ends_the_row_of_failures() {
     let mut bench = Bench::dropped(exact_tokens());
     for answer in [Err(TokenError::Failed), Ok(""), Ok(TOKEN), Err(TokenError::Failed), Ok("")] {
         bench.tick();
+        let connects = answer == Ok(TOKEN);
         bench.token(answer);
-        if answer == Ok(TOKEN) {
+        if connects {
             bench.breaks();
         }
     }

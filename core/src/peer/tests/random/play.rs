@@ -174,7 +174,7 @@ impl Game {
             Step::Subscribes(answer) => world.server.subscribes = *answer,
             Step::Messages(answer) => world.server.messages = *answer,
             Step::Lifetime(lifetime) => world.server.lifetime = *lifetime,
-            Step::Tokens(node, tokens) => world.nodes[node % peers].tokens = *tokens,
+            Step::Tokens(node, tokens) => world.nodes[node % peers].tokens = tokens.clone(),
             Step::Network(up) => world.network_up = *up,
             Step::Pass(millis) => world.pass(Duration::from_millis(*millis)),
             Step::Sleep(millis) => world.now += Duration::from_millis(*millis),
