@@ -28,6 +28,7 @@ mod net;
 mod peer;
 mod queue;
 mod reply;
+mod room_channel;
 pub mod runtime;
 mod signalling;
 mod token;
@@ -42,12 +43,14 @@ pub use data_channel::{ByteStream, ByteStreamError, ChannelClosed, ChannelState,
 pub use events::{DEFAULT_EVENT_CAPACITY, Events, Lossy, Missed, StateChange};
 pub use net::InvalidCertificates;
 pub use peer::{Counters, Event, JoinedEvent, LeftEvent, MeteredPeer, RemoteEvent, RemotePeer, RemoteStream};
+pub use room_channel::RoomChannel;
 pub use runtime::Runtime;
 pub use signalling::{Message, Presence, SignallingClient, SignallingConnectError, SubscribeOptions};
 pub use track::{Demand, LocalStream, LocalTrack, RemoteTrack, WrongKind};
 
 pub use metered_realtime_core::ice::{IceCounters, IceServerFailed, IceServerProblem, IceTransportPolicy};
 pub use metered_realtime_core::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame};
+pub use metered_realtime_core::peer::{Broadcast, OpenRoomChannelError, RoomChannelError, RoomChannelPeer};
 pub use metered_realtime_core::peer::{
     JoinError, JoinOptions, MeteredData, MeteredDataKind, MeteredPeerOptions, PeerCounters, PeerError, PeerState,
     ReplaceTrackError, ReplaceTrackFailure, SendError, TrackError,

@@ -293,7 +293,7 @@ impl fmt::Debug for DataChannel {
 
 /// What [`DataChannel::send`] takes: made from text, bytes or a [`ChannelMessage`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutboundMessage(ChannelMessage);
+pub struct OutboundMessage(pub(crate) ChannelMessage);
 
 impl From<ChannelMessage> for OutboundMessage {
     fn from(message: ChannelMessage) -> Self {

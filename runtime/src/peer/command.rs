@@ -1,16 +1,18 @@
 //! What handles ask of the driver.
 
+use metered_realtime_core::peer::{Broadcast, OpenRoomChannelError, RoomChannelError, RoomChannelPeer};
 use metered_realtime_core::peer::{JoinError, JoinOptions, ReplaceTrackError, SendError, TrackError};
 use metered_realtime_core::protocol::{Metadata, Payload};
 use metered_realtime_core::rtc::{
     ChannelMessage, ConnectionPhase, Counters as ConnectionCounters, DataChannelError, DataChannelOptions,
     OpenChannelError, RequestKeyframeError, RestartIceError,
 };
-use metered_realtime_core::{Channel, DataChannelId, PeerId, StreamId, TrackId};
+use metered_realtime_core::{Channel, DataChannelId, PeerId, RoomChannelId, StreamId, TrackId};
 
 use super::{Counters, RemotePeer};
 use crate::data_channel::Opened;
 use crate::reply::Reply;
+use crate::room_channel::RoomChannel;
 use crate::track::{LocalStream, LocalTrack};
 
 pub(crate) enum Command {
@@ -89,6 +91,29 @@ pub(crate) enum Command {
         remote: RemotePeer,
         options: DataChannelOptions,
         reply: Reply<Result<Opened, OpenChannelError>>,
+    },
+    OpenRoomChannel {
+        options: DataChannelOptions,
+        reply: Reply<Result<RoomChannel, OpenRoomChannelError>>,
+    },
+    Broadcast {
+        channel: RoomChannelId,
+        message: ChannelMessage,
+        reply: Reply<Result<Broadcast, RoomChannelError>>,
+    },
+    RoomChannelSendTo {
+        channel: RoomChannelId,
+        peer: PeerId,
+        message: ChannelMessage,
+        reply: Reply<Result<(), RoomChannelError>>,
+    },
+    RoomChannelPeers {
+        channel: RoomChannelId,
+        reply: Reply<Vec<RoomChannelPeer>>,
+    },
+    CloseRoomChannel {
+        channel: RoomChannelId,
+        reply: Reply<()>,
     },
     ChannelSend {
         peer: PeerId,

@@ -1,7 +1,7 @@
 //! The core's room peer, as the drive loop sees it: commands in, events and answers out to the handles.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use async_channel::{Sender, WeakSender};
@@ -11,13 +11,14 @@ use metered_realtime_core::rtc::{
     ChannelInfo, ConnectionState, DataChannelError, DataChannelOptions, OpenChannelError, RestartIceError,
 };
 use metered_realtime_core::signalling::InvalidOption;
-use metered_realtime_core::{DataChannelId, StreamId, TrackId};
+use metered_realtime_core::{DataChannelId, RoomChannelId, StreamId, TrackId};
 
 use super::{Command, Counters, Event, JoinedEvent, LeftEvent, RemoteEvent, RemotePeer, RemoteStream, Shared};
 use crate::data_channel::{DataChannel, Opened, Unclaimed};
 use crate::drive::{Machine, Task};
 use crate::events::StateChange;
 use crate::reply::{Reply, Waiting, answer};
+use crate::room_channel::{self, RoomChannel};
 use crate::track::{LocalTrack, OutboundFrame, Receiver};
 
 pub(crate) struct Driven {
@@ -30,6 +31,8 @@ pub(crate) struct Driven {
     sends: Waiting<core::SendError>,
     channel_sends: Waiting<DataChannelError>,
     closes: Vec<Reply<()>>,
+    /// The core bounds their number.
+    room_channels: BTreeMap<RoomChannelId, Weak<room_channel::Inner>>,
     /// Channels of which it is not known whether whoever asked for them has got them; the core bounds their number.
     unclaimed: Vec<Unclaimed>,
     /// What came last was a datagram or a frame, neither of which changes what `shared` shows of the machine.
@@ -61,6 +64,7 @@ impl Driven {
             sends: Waiting::new(),
             channel_sends: Waiting::new(),
             closes: Vec::new(),
+            room_channels: BTreeMap::new(),
             unclaimed: Vec::new(),
             as_seen: false,
         };
@@ -135,6 +139,13 @@ impl Driven {
 
     fn close_unclaimed(&mut self, now: Instant) {
         let core = &mut self.core;
+        self.room_channels.retain(|id, channel| {
+            let is_held = channel.strong_count() > 0;
+            if !is_held {
+                core.close_room_channel(now, *id);
+            }
+            is_held
+        });
         self.unclaimed.retain(|unclaimed| {
             let settled = unclaimed.settled();
             if let Some(Some(channel)) = settled {
@@ -169,6 +180,12 @@ impl Driven {
             core::Event::Data(data) => Event::Data(data),
             core::Event::Error(error) => Event::Error(error),
             core::Event::NoRelayServer => Event::NoRelayServer,
+            core::Event::RoomChannel { channel, event: core::RoomChannelEvent::Message { peer, message } } => {
+                if let Some(channel) = self.room_channels.get(&channel).and_then(Weak::upgrade) {
+                    channel.push(peer, message);
+                }
+                return;
+            }
             core::Event::IceServerFailed(failed) => Event::IceServerFailed(failed),
             core::Event::Remote { peer, event } => {
                 let Some(remote) = self.shared.remote_peer(peer.as_str()) else { return };
@@ -241,6 +258,11 @@ impl Driven {
     fn finished(&mut self) {
         for attached in std::mem::take(&mut self.tracks).into_values() {
             let _receivers = attached.track.detach(&self.frames);
+        }
+        for channel in std::mem::take(&mut self.room_channels).into_values() {
+            if let Some(channel) = channel.upgrade() {
+                channel.end();
+            }
         }
         self.shared.end();
         self.closes.drain(..).for_each(|reply| answer(reply, ()));
@@ -348,6 +370,27 @@ impl Machine for Driven {
                 });
                 answer(reply, opened);
                 self.close_unclaimed(now);
+            }
+            Command::OpenRoomChannel { options, reply } => {
+                let label = options.label.clone();
+                let opened = self.core.open_room_channel(now, options).map(|id| {
+                    let channel = RoomChannel::new(id, label, self.commands.clone());
+                    self.room_channels.insert(id, channel.downgrade());
+                    channel
+                });
+                answer(reply, opened);
+            }
+            Command::Broadcast { channel, message, reply } => {
+                answer(reply, self.core.broadcast(now, channel, &message));
+            }
+            Command::RoomChannelSendTo { channel, peer, message, reply } => {
+                answer(reply, self.core.room_channel_send_to(now, channel, &peer, message));
+            }
+            Command::RoomChannelPeers { channel, reply } => answer(reply, self.core.room_channel_peers(channel)),
+            Command::CloseRoomChannel { channel, reply } => {
+                self.room_channels.remove(&channel);
+                self.core.close_room_channel(now, channel);
+                answer(reply, ());
             }
             Command::ChannelSend { peer, channel, message, reply } => {
                 let begun = self.core.channel_send(now, &peer, channel, message);

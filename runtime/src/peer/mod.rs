@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 use async_channel::Sender;
 use metered_realtime_core::ice::IceServerFailed;
+use metered_realtime_core::peer::OpenRoomChannelError;
 use metered_realtime_core::peer::{
     JoinError, JoinOptions, MeteredData, PeerError, PeerState, ReplaceTrackError, SendError, TrackError,
 };
 use metered_realtime_core::protocol::{Metadata, Payload};
+use metered_realtime_core::rtc::DataChannelOptions;
 use metered_realtime_core::signalling::StateError;
 use metered_realtime_core::{Channel, PeerId, Secret, StreamId};
 use serde::Serialize;
@@ -29,6 +31,7 @@ pub(crate) use shared::Shared;
 use crate::builder::MeteredPeerBuilder;
 use crate::events::{Events, StateChange};
 use crate::reply::ask;
+use crate::room_channel::RoomChannel;
 use crate::token::TokenProvider;
 use crate::track::{LocalStream, LocalTrack};
 
@@ -237,6 +240,20 @@ impl<R> MeteredPeer<R> {
         self.ask(|reply| Command::ReplaceTrack { old, new, reply })
             .await
             .unwrap_or_else(|| Err(closed("replace_track").into()))
+    }
+
+    /// Opens one channel to everybody in the room, now and later: see [`RoomChannel`]. May be called before
+    /// [`join`](Self::join), so that nothing is missed. It is opened again after a reconnect. The other side may be a browser that
+    /// opens a data channel with the label, or accepts one.
+    ///
+    /// Cancellation safe: a channel that nobody got is closed.
+    ///
+    /// # Errors
+    /// [`OpenRoomChannelError`].
+    pub async fn open_room_channel(&self, options: DataChannelOptions) -> Result<RoomChannel, OpenRoomChannelError> {
+        self.ask(|reply| Command::OpenRoomChannel { options, reply })
+            .await
+            .unwrap_or_else(|| Err(closed("open_room_channel").into()))
     }
 
     /// Tells that the network may be another one, for example after waking from sleep or on a system event: the addresses of
