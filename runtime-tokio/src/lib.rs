@@ -169,9 +169,8 @@ pub type SignallingClientBuilder = metered_realtime_runtime::SignallingClientBui
 
 /// The tokio runtime that is current where a peer is made, with its I/O and time drivers.
 ///
-/// # Panics
-/// Making a peer outside of a tokio runtime panics, as `tokio::spawn` does: make it inside, or enter a runtime's handle
-/// before.
+/// Making a peer outside of a tokio runtime is an [`InvalidOption`] error that says so: make it inside, or enter a runtime's
+/// handle before.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Tokio {}
@@ -187,6 +186,12 @@ impl Runtime for Tokio {
     type Timer = Sleep;
     type Udp = Udp;
     type Tcp = Compat<TcpStream>;
+
+    fn unavailable(&self) -> Option<&'static str> {
+        let outside = tokio::runtime::Handle::try_current().is_err();
+        outside
+            .then_some("a tokio runtime: build inside of #[tokio::main] or a task, or enter a runtime's Handle before")
+    }
 
     fn now(&self) -> Instant {
         // Tokio's own clock, which tests may stop.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use metered_realtime_server::TokenClaims;
 use metered_realtime_tokio::{
-    Channel, ChannelMessage, ConnectionPhase, DataChannelError, DataChannelOptions, JoinOptions, JoinedEvent,
-    MeteredPeer, NegotiationError, RefusalReason, SdpProblem, SignallingClient, SubscribeOptions,
+    Channel, ChannelMessage, ConnectionPhase, DataChannel, DataChannelError, DataChannelOptions, JoinOptions,
+    JoinedEvent, LocalStream, LocalTrack, MeteredPeer, NegotiationError, RefusalReason, RemotePeer, RemoteTrack,
+    SdpProblem, SignallingClient, SubscribeOptions,
 };
 use support::{KEY, ROOM, next, pair, peer, server, soon, token_with};
 
@@ -120,4 +121,23 @@ async fn an_option_that_cannot_be_is_named() {
     let error = MeteredPeer::api_key("pk_x").event_capacity(0).build().unwrap_err();
     assert_eq!((error.option, error.value.as_str(), error.allowed), ("event_capacity", "0", "at least 1"));
     assert!(build(5).is_ok());
+}
+
+#[test]
+fn a_build_outside_of_a_runtime_is_an_error_that_says_what_to_do() {
+    let error = MeteredPeer::api_key("pk_x").build().unwrap_err();
+    assert!(error.to_string().starts_with("option runtime is none; allowed: a tokio runtime: build inside"), "{error}");
+    assert_eq!(SignallingClient::api_key("pk_x").build().unwrap_err().option, "runtime");
+}
+
+#[test]
+fn handles_can_be_cloned_printed_and_shared_between_threads() {
+    fn handle<T: Clone + Send + Sync + std::fmt::Debug + 'static>() {}
+    handle::<MeteredPeer>();
+    handle::<SignallingClient>();
+    handle::<RemotePeer>();
+    handle::<DataChannel>();
+    handle::<LocalTrack>();
+    handle::<LocalStream>();
+    handle::<RemoteTrack>();
 }

@@ -26,6 +26,13 @@ fn seed() -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().1
 }
 
+fn check_runtime(runtime: &impl Runtime) -> Result<(), InvalidOption> {
+    match runtime.unavailable() {
+        Some(allowed) => Err(InvalidOption { option: "runtime", value: "none".to_owned(), allowed }),
+        None => Ok(()),
+    }
+}
+
 fn of_peer(options: &mut MeteredPeerOptions) -> &mut SignallingOptions {
     &mut options.signalling
 }
@@ -122,7 +129,8 @@ macro_rules! builder {
             /// Makes it, on the default runtime. Nothing is connected yet.
             ///
             /// # Errors
-            /// [`InvalidOption`] names the option that cannot be, and what is allowed.
+            /// [`InvalidOption`] names the option that cannot be, and what is allowed. Outside of a runtime the option is
+            /// `runtime`.
             pub fn build(self) -> Result<$made<R>, InvalidOption>
             where
                 R: Runtime + Default,
@@ -226,6 +234,7 @@ impl<R> MeteredPeerBuilder<R> {
         let (commands, commands_in) = async_channel::bounded(COMMANDS);
         let (frames, frames_in) = async_channel::bounded(OUTBOUND_FRAMES);
         let (driven, shared) = Driven::new(options, seed(), self.event_capacity, commands.downgrade(), frames)?;
+        check_runtime(&runtime)?;
         runtime.spawn(Driver::new(runtime.clone(), self.roots, driven, tokens, commands_in, frames_in).run());
         Ok(MeteredPeer::from_parts(commands, shared))
     }
@@ -257,6 +266,7 @@ impl<R> SignallingClientBuilder<R> {
         // A client has no tracks: nothing is ever sent in here.
         let (_, frames_in) = async_channel::bounded(1);
         let (driven, shared) = signalling::Driven::new(options, seed(), self.event_capacity)?;
+        check_runtime(&runtime)?;
         runtime.spawn(Driver::new(runtime.clone(), self.roots, driven, tokens, commands_in, frames_in).run());
         Ok(SignallingClient::from_parts(commands, shared))
     }

@@ -25,6 +25,12 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         Instant::now()
     }
 
+    /// What to do where nothing can be spawned, such as outside of a runtime that has to be entered first. `None` where
+    /// everything is in order. Asked once, before the first task; what it says goes into the error of `build`.
+    fn unavailable(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Runs a task to its end, detached.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 
