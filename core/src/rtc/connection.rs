@@ -94,6 +94,7 @@ impl Connection {
     /// A connection with nothing to do. Once it has something to do it makes a certificate and ICE credentials of its own.
     pub fn new(now: Instant, config: Config) -> Self {
         let channels = Channels::new(config.channel_serial);
+        let negotiation = Negotiation::new(config.polite);
         let allowed = Config::MIN_DISCONNECT_TIMEOUT..=Config::MAX_DISCONNECT_TIMEOUT;
         let silence = Silence::new(now, config.disconnect_timeout.clamp(*allowed.start(), *allowed.end()));
         Self {
@@ -117,7 +118,7 @@ impl Connection {
             outputs: VecDeque::new(),
             early: Early::default(),
             counters: Counters::default(),
-            negotiation: Negotiation::new(),
+            negotiation,
             certificate: Certificate::default(),
             tracks: OutboundTracks::default(),
             remote: RemoteTracks::default(),
@@ -293,7 +294,7 @@ impl Connection {
 
     /// The next thing to do or to know. `None` when there is none until the next input.
     pub fn poll_output(&mut self) -> Option<Output> {
-        if self.outputs.is_empty() && self.negotiation.take_changed() {
+        if self.outputs.is_empty() && self.negotiation.take_due() {
             self.offer();
             self.settle();
         }

@@ -158,6 +158,12 @@ impl OutboundTracks {
         self.slots.iter().find(|slot| slot.place.mid().is_some_and(|place| *place == *mid))
     }
 
+    /// The stream and the track that the other side is told of a section of ours.
+    pub(super) fn published(&self, mid: &str) -> Option<(Option<&str>, &str)> {
+        let track = &self.by_mid(mid)?.published;
+        Some((track.stream.as_ref().map(|stream| stream.as_str()), track.id.as_str()))
+    }
+
     /// An offer of ours was withdrawn. What is offered in one of `accepted` was accepted all the same, by an answer that
     /// has not come.
     pub(super) fn rolled_back(&mut self, accepted: &[Section]) {

@@ -260,7 +260,7 @@ impl Connection {
                 self.tick();
                 continue;
             }
-            let ready = self.negotiation.has_application;
+            let ready = self.negotiation.has_data_channels();
             let Self { rtc: Some(rtc), channels, counters, outputs, now, .. } = self else { break };
             if !channels.step(*now, rtc, ready, counters, outputs) {
                 break;
