@@ -28,6 +28,7 @@ pub mod ice;
 mod ids;
 pub mod media;
 pub mod net;
+mod packet;
 pub mod peer;
 #[cfg(test)]
 mod property;

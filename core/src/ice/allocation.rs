@@ -11,6 +11,7 @@ use super::client::{Client, Happened};
 use super::output::Received;
 use super::problem::IceServerProblem;
 use super::servers::TurnServer;
+use crate::packet::is_stun;
 
 /// How long a link may take to open, and then the server to give an address.
 const ALLOCATE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -393,9 +394,4 @@ impl Allocation {
             _ => {}
         }
     }
-}
-
-/// STUN goes first among what shares a WebRTC socket (RFC 7983).
-fn is_stun(datagram: &[u8]) -> bool {
-    datagram.first().is_some_and(|first| *first < 4)
 }

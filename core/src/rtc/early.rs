@@ -4,17 +4,13 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use super::output::Transmit;
+use crate::packet::is_dtls;
 
 /// Datagrams kept: a flight of a handshake is fewer. One more pushes the oldest out.
 const MAX_DATAGRAMS: usize = 8;
 
 /// Largest datagram kept, in bytes: one that fits an Ethernet frame.
 const MAX_BYTES: usize = 1500;
-
-/// Whether a datagram begins as DTLS does among what shares the socket (RFC 7983).
-pub(super) fn is_dtls(datagram: &[u8]) -> bool {
-    datagram.first().is_some_and(|first| (20..64).contains(first))
-}
 
 /// Messages of a handshake that wait until ICE has found the way they came on.
 #[derive(Debug, Default)]

@@ -12,12 +12,12 @@ use super::certificate::Verdict;
 use super::connection::Connection;
 use super::datagram::Datagram;
 use super::dtls;
-use super::early::is_dtls;
 use super::error::NegotiationError;
 use super::failure::TransportFailure;
 use super::ladder::Step;
 use super::media;
 use super::output::{ConnectionState, Event, Output, Transmit};
+use crate::packet::is_dtls;
 
 /// How often `str0m` may ask to be called again at once before that is left to the embedder.
 const MAX_TIMEOUTS_AT_ONCE: usize = 256;

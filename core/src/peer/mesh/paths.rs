@@ -8,6 +8,7 @@ use str0m::ice::StunMessage;
 
 use crate::ids::PeerId;
 use crate::net::Transmit;
+use crate::packet::is_stun;
 
 /// The addresses of a datagram: ours, and the other side's.
 type Pair = (SocketAddr, SocketAddr);
@@ -155,11 +156,6 @@ impl Paths {
 /// Room for one: nearly always it is one peer's.
 fn one() -> Vec<Claim> {
     Vec::with_capacity(1)
-}
-
-/// As told apart from what else shares the port (RFC 7983).
-fn is_stun(datagram: &[u8]) -> bool {
-    datagram.first().is_some_and(|first| *first < 2)
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::pair::{A, B, Pair};
+use crate::packet::is_dtls;
 use crate::property::runner;
 use crate::protocol::{DescriptionKind, Signal};
-use crate::rtc::early::is_dtls;
 use crate::rtc::{
     ConnectionPhase, ConnectionState, DataChannelOptions, DtlsAlert, Event, HandshakeProblem, Measurements,
     NegotiationError, TransportFailure,
