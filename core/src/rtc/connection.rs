@@ -23,6 +23,7 @@ use super::media;
 use super::negotiation::Negotiation;
 use super::options::{Config, MAX_BUFFERED_OVER_ALL_CHANNELS, MAX_INBOUND_MESSAGE_BYTES};
 use super::output::{ChannelInfo, ConnectionState, Counters, Event, Output, RemoteTrack};
+use super::phase::ConnectionPhase;
 use super::silence::{Outage, Silence};
 use super::stats::Collection;
 use super::timestamps::Timestamps;
@@ -161,6 +162,37 @@ impl Connection {
     /// How far the connection is.
     pub fn state(&self) -> ConnectionState {
         self.state
+    }
+
+    /// What the connection is waiting for.
+    pub fn phase(&self) -> ConnectionPhase {
+        match self.state {
+            ConnectionState::Idle => return ConnectionPhase::Idle,
+            ConnectionState::Closed => return ConnectionPhase::Closed,
+            _ => {}
+        }
+        if self.is_up() {
+            return if self.channels.any_unopened() {
+                ConnectionPhase::OpeningDataChannels
+            } else {
+                ConnectionPhase::Established
+            };
+        }
+        if self.ladder.is_exhausted() {
+            ConnectionPhase::GivenUp
+        } else if !self.negotiation.is_agreed() || self.ladder.is_unanswered() {
+            ConnectionPhase::AwaitingAnswer
+        } else if self.ice.is_connected() && !self.silence.is_silent() {
+            ConnectionPhase::DtlsHandshake
+        } else if self.ladder.is_waiting() {
+            ConnectionPhase::AwaitingRestart
+        } else if self.local_kinds.kinds().is_empty() {
+            ConnectionPhase::NoLocalCandidates
+        } else if self.negotiation.remote_kinds().is_empty() {
+            ConnectionPhase::NoRemoteCandidates
+        } else {
+            ConnectionPhase::CheckingCandidates
+        }
     }
 
     /// A number no other connection of the same machine has.

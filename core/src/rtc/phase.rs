@@ -2,9 +2,6 @@
 
 use std::fmt;
 
-use super::connection::Connection;
-use super::output::ConnectionState;
-
 /// What a connection is waiting for: why it is not connected yet, or not any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -50,38 +47,5 @@ impl fmt::Display for ConnectionPhase {
             Self::Established => "established",
             Self::Closed => "closed",
         })
-    }
-}
-
-impl Connection {
-    /// What the connection is waiting for.
-    pub fn phase(&self) -> ConnectionPhase {
-        match self.state {
-            ConnectionState::Idle => return ConnectionPhase::Idle,
-            ConnectionState::Closed => return ConnectionPhase::Closed,
-            _ => {}
-        }
-        if self.is_up() {
-            return if self.channels.any_unopened() {
-                ConnectionPhase::OpeningDataChannels
-            } else {
-                ConnectionPhase::Established
-            };
-        }
-        if self.ladder.is_exhausted() {
-            ConnectionPhase::GivenUp
-        } else if !self.negotiation.is_agreed() || self.ladder.is_unanswered() {
-            ConnectionPhase::AwaitingAnswer
-        } else if self.ice.is_connected() && !self.silence.is_silent() {
-            ConnectionPhase::DtlsHandshake
-        } else if self.ladder.is_waiting() {
-            ConnectionPhase::AwaitingRestart
-        } else if self.local_kinds.kinds().is_empty() {
-            ConnectionPhase::NoLocalCandidates
-        } else if self.negotiation.remote_kinds().is_empty() {
-            ConnectionPhase::NoRemoteCandidates
-        } else {
-            ConnectionPhase::CheckingCandidates
-        }
     }
 }
