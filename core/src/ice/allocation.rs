@@ -1,46 +1,38 @@
-//! One allocation on one TURN server (RFC 8656): from the opening of the link to its end.
+//! One allocation on one TURN server (RFC 8656), from opening the link to deleting the allocation.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use turn_client_proto::stun::types::attribute::ErrorCode;
 use turn_client_proto::types::message::ALLOCATE;
 
-use super::client::{Client, Happened};
+use super::channels::Channels;
+use super::client::{Client, ClientEvent};
+use super::families::AddressFamilies;
 use super::output::Received;
+use super::permissions::{Permissions, Verdict};
 use super::problem::IceServerProblem;
 use super::servers::TurnServer;
+use crate::counters::increment;
 use crate::packet::is_stun;
 
-/// How long a link may take to open, and then the server to give an address.
+/// The time in which a link has to open, and the server to grant the allocation.
 const ALLOCATE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the server may take to forget an allocation before the link is closed all the same.
+/// The time in which the server has to delete an allocation; the link is closed then.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Addresses that may send to the allocation. Further ones are refused, and datagrams to them counted as lost.
-pub(super) const MAX_PERMISSIONS: usize = 512;
-
-/// The part of those that one connection may have, so that a peer with many candidates leaves room for the others.
-pub(super) const MAX_PERMISSIONS_PER_CONNECTION: usize = 64;
-
-/// Addresses with a channel; datagrams to further ones go with a longer header.
-pub(super) const MAX_CHANNELS: usize = 256;
-
-/// How long an address that was refused is not asked for again.
-const REFUSED: Duration = Duration::from_secs(30);
-
-/// What an allocation does and tells.
+/// An output of an allocation.
 #[derive(Debug)]
 pub(super) enum Output {
     Send(Vec<u8>),
-    /// The addresses the server gave, one of each family at most, of which the usable ones are to be taken.
+    /// The server granted these addresses, at most one of each family. [`Allocation::take`] says which are usable.
     Allocated(Vec<SocketAddr>),
     Received(Received),
-    /// It is over, and the link is to be closed: for a reason, or because that was wished.
+    /// The allocation ended and its link is to be closed. `None` if it was deleted.
     Ended(Option<IceServerProblem>),
-    /// It is over before it began: the server sends us to another one.
+    /// The server redirects to another one. The link is to be closed.
     Redirected {
         to: SocketAddr,
         domain: Option<String>,
@@ -49,38 +41,24 @@ pub(super) enum Output {
 
 #[derive(Debug)]
 enum Phase {
-    Opening { deadline: Instant },
-    Allocating { deadline: Instant },
-    Active { relayed: Relayed },
-    Deleting { deadline: Instant },
+    Opening {
+        deadline: Instant,
+    },
+    Allocating {
+        deadline: Instant,
+        /// The error code of the last refusal that did not end the attempt.
+        refused: Option<u16>,
+    },
+    Active {
+        relayed: Relayed,
+    },
+    Deleting {
+        deadline: Instant,
+    },
     Ended,
 }
 
-/// Which addresses a server is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Families {
-    /// An IPv4 address and an IPv6 one, of which it may give one alone. So does coturn, to version 4.6 at least: it knows
-    /// the attribute by the number of an earlier draft alone.
-    Both,
-    /// An IPv4 address, for servers that refuse to be asked for both.
-    Ipv4,
-    /// An IPv6 address, for those that have no other.
-    Ipv6,
-}
-
-impl Families {
-    /// What to ask for after a refusal. Many servers refuse both together by the code for a family that they don't have,
-    /// so that says nothing of either.
-    pub(super) fn after(self, code: u16) -> Option<Self> {
-        match (self, code) {
-            (Self::Both, _) => Some(Self::Ipv4),
-            (Self::Ipv4, ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED) => Some(Self::Ipv6),
-            _ => None,
-        }
-    }
-}
-
-/// The addresses a server gave: one of each family at most.
+/// The relayed addresses: at most one of each family.
 #[derive(Debug, Clone, Copy, Default)]
 struct Relayed {
     v4: Option<SocketAddr>,
@@ -93,59 +71,32 @@ impl Relayed {
     }
 }
 
-/// Whether a peer's address may send to us, and we to it.
-#[derive(Debug)]
-enum Permission {
-    /// Asked for. The last datagram waits for the answer.
-    Asked {
-        waiting: (SocketAddr, Vec<u8>),
-    },
-    Granted,
-    Refused {
-        until: Instant,
-    },
-}
-
-/// A shorter way to one address of a peer's.
-#[derive(Debug, Clone, Copy)]
-enum Channel {
-    /// Asked for, or there: the client knows which.
-    Wanted,
-    Refused {
-        until: Instant,
-    },
-}
-
 #[derive(Debug)]
 pub(super) struct Allocation {
     client: Client,
     phase: Phase,
-    /// With which code the server refused the last request for addresses, if that was not the end of it.
-    refused: Option<u16>,
-    /// At most [`MAX_PERMISSIONS`].
-    permissions: BTreeMap<IpAddr, Permission>,
-    /// How many of them each connection has asked for.
-    shares: BTreeMap<u32, usize>,
-    /// Addresses with a channel. At most [`MAX_CHANNELS`].
-    channels: BTreeMap<SocketAddr, Channel>,
-    /// When the server was last heard of.
-    pub(super) heard_at: Instant,
-    /// When something other than a search for a way last went through, in either direction.
-    pub(super) used_at: Instant,
-    pub(super) lost: u64,
+    permissions: Permissions,
+    channels: Channels,
+    heard_at: Instant,
+    used_at: Instant,
+    lost: u64,
     outputs: VecDeque<Output>,
 }
 
 impl Allocation {
-    /// `luck`, from 0 to 1, moves the refreshes.
-    pub(super) fn new(now: Instant, address: SocketAddr, server: &TurnServer, families: Families, luck: f64) -> Self {
+    /// `luck`, from 0 to 1, spreads the refreshes.
+    pub(super) fn new(
+        now: Instant,
+        address: SocketAddr,
+        server: &TurnServer,
+        families: AddressFamilies,
+        luck: f64,
+    ) -> Self {
         Self {
             client: Client::new(now, address, server, families, luck),
-            refused: None,
             phase: Phase::Opening { deadline: now + ALLOCATE_TIMEOUT },
-            permissions: BTreeMap::new(),
-            shares: BTreeMap::new(),
-            channels: BTreeMap::new(),
+            permissions: Permissions::default(),
+            channels: Channels::default(),
             heard_at: now,
             used_at: now,
             lost: 0,
@@ -157,16 +108,41 @@ impl Allocation {
         matches!(self.phase, Phase::Active { .. })
     }
 
+    /// When the server last sent something.
+    pub(super) fn heard_at(&self) -> Instant {
+        self.heard_at
+    }
+
+    /// When a datagram other than STUN was last relayed, in either direction.
+    pub(super) fn used_at(&self) -> Instant {
+        self.used_at
+    }
+
+    /// Counts as a use, so that connections over an idle allocation have time to change over.
+    pub(super) fn touch(&mut self, now: Instant) {
+        self.used_at = now;
+    }
+
+    /// The number of outbound datagrams that were dropped.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Whether there are no permissions left.
+    pub(super) fn is_full(&self) -> bool {
+        self.permissions.is_full()
+    }
+
     /// The link is open.
     pub(super) fn opened(&mut self, now: Instant) {
         if let Phase::Opening { deadline } = self.phase {
-            self.phase = Phase::Allocating { deadline };
+            self.phase = Phase::Allocating { deadline, refused: None };
             self.client.drive(now);
-            self.follow(now);
+            self.drain(now);
         }
     }
 
-    /// The link is gone.
+    /// The link is closed.
     pub(super) fn closed(&mut self) {
         match self.phase {
             Phase::Opening { .. } | Phase::Allocating { .. } => self.end(Some(IceServerProblem::Unreachable)),
@@ -182,45 +158,31 @@ impl Allocation {
         }
         self.heard_at = now;
         self.client.receive(now, bytes);
-        self.follow(now);
+        self.drain(now);
     }
 
-    /// Sends a datagram of a connection's to a peer. Until the server lets it through, the last one to each address waits.
+    /// Sends a datagram of a connection to a peer. The last datagram to each address waits until the server grants a
+    /// permission.
     pub(super) fn send(&mut self, now: Instant, connection: u32, peer: SocketAddr, contents: Vec<u8>) {
-        let Phase::Active { .. } = self.phase else {
-            self.lost = self.lost.saturating_add(1);
-            return;
-        };
-        let share = self.shares.get(&connection).copied().unwrap_or(0);
-        let full = self.is_full() || share >= MAX_PERMISSIONS_PER_CONNECTION;
-        match self.permissions.get_mut(&peer.ip()) {
-            Some(Permission::Granted) => self.forward(now, peer, &contents),
-            Some(Permission::Asked { waiting }) => {
-                *waiting = (peer, contents);
-                self.lost = self.lost.saturating_add(1);
-            }
-            Some(Permission::Refused { until }) if *until > now => self.lost = self.lost.saturating_add(1),
-            None if full => self.lost = self.lost.saturating_add(1),
-            Some(Permission::Refused { .. }) => self.permit(now, peer, contents),
-            None => {
-                self.shares.insert(connection, share + 1);
-                self.permit(now, peer, contents);
-            }
+        if !self.is_active() {
+            return self.count_lost();
         }
-        self.follow(now);
+        match self.permissions.check(now, connection, peer, contents) {
+            Verdict::Send(contents) => self.forward(now, peer, &contents),
+            Verdict::Request(contents) => {
+                if self.client.permit(now, peer.ip()) {
+                    self.permissions.requested(peer, contents);
+                } else {
+                    let _none_waited = self.permissions.refused(now, peer.ip());
+                    self.count_lost();
+                }
+            }
+            Verdict::Dropped => self.count_lost(),
+        }
+        self.drain(now);
     }
 
-    fn permit(&mut self, now: Instant, peer: SocketAddr, contents: Vec<u8>) {
-        let permission = if self.client.permit(now, peer.ip()) {
-            Permission::Asked { waiting: (peer, contents) }
-        } else {
-            self.lost = self.lost.saturating_add(1);
-            Permission::Refused { until: now + REFUSED }
-        };
-        self.permissions.insert(peer.ip(), permission);
-    }
-
-    /// Takes those of the addresses it gave that can be used, if any.
+    /// Takes the usable ones of the granted addresses. With none the allocation ends.
     pub(super) fn take(&mut self, addresses: &[SocketAddr]) {
         let Phase::Active { relayed } = &mut self.phase else { return };
         for address in addresses {
@@ -231,37 +193,30 @@ impl Allocation {
         }
     }
 
-    /// Whether the allocation can take no more addresses.
-    pub(super) fn is_full(&self) -> bool {
-        self.permissions.len() >= MAX_PERMISSIONS
-    }
-
     fn forward(&mut self, now: Instant, peer: SocketAddr, contents: &[u8]) {
         if !self.client.send(now, peer, contents) {
-            self.lost = self.lost.saturating_add(1);
+            self.count_lost();
         }
         if is_stun(contents) {
             return;
         }
-        // Only what ICE has settled on carries anything else than STUN: that is worth a channel.
+        // Only the selected pair carries anything but STUN, and only that is worth a channel.
         self.used_at = now;
-        let wanted = match self.channels.get(&peer) {
-            Some(Channel::Wanted) => false,
-            Some(Channel::Refused { until }) => *until <= now,
-            None => self.channels.len() < MAX_CHANNELS,
-        };
-        if wanted {
-            let asked = self.client.bind(now, peer);
-            self.channels.insert(peer, if asked { Channel::Wanted } else { Channel::Refused { until: now + REFUSED } });
+        if self.channels.is_wanted(now, peer) {
+            if self.client.bind(now, peer) {
+                self.channels.requested(peer);
+            } else {
+                self.channels.refused(now, peer);
+            }
         }
     }
 
-    /// Has the server forget the allocation.
+    /// Deletes the allocation on the server.
     pub(super) fn delete(&mut self, now: Instant) {
         match self.phase {
             Phase::Active { .. } if self.client.delete(now) => {
                 self.phase = Phase::Deleting { deadline: now + DELETE_TIMEOUT };
-                self.follow(now);
+                self.drain(now);
             }
             Phase::Deleting { .. } | Phase::Ended => {}
             _ => self.end(None),
@@ -270,14 +225,14 @@ impl Allocation {
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         match self.phase {
-            Phase::Opening { deadline } | Phase::Allocating { deadline } if deadline <= now => {
+            Phase::Opening { deadline } | Phase::Allocating { deadline, .. } if deadline <= now => {
                 self.end(Some(IceServerProblem::Unreachable));
             }
             Phase::Deleting { deadline } if deadline <= now => self.end(None),
             Phase::Opening { .. } | Phase::Ended => {}
             _ if self.client.poll_timeout().is_some_and(|at| at <= now) => {
                 self.client.drive(now);
-                self.follow(now);
+                self.drain(now);
             }
             _ => {}
         }
@@ -286,7 +241,7 @@ impl Allocation {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Opening { deadline } => Some(deadline),
-            Phase::Allocating { deadline } | Phase::Deleting { deadline } => {
+            Phase::Allocating { deadline, .. } | Phase::Deleting { deadline } => {
                 Some(self.client.poll_timeout().map_or(deadline, |at| at.min(deadline)))
             }
             Phase::Active { .. } => self.client.poll_timeout(),
@@ -298,25 +253,28 @@ impl Allocation {
         self.outputs.pop_front()
     }
 
+    fn count_lost(&mut self) {
+        increment(&mut self.lost);
+    }
+
     fn end(&mut self, problem: Option<IceServerProblem>) {
         self.end_with(Output::Ended(problem));
     }
 
     fn end_with(&mut self, output: Output) {
         self.phase = Phase::Ended;
-        self.permissions.clear();
-        self.shares.clear();
-        self.channels.clear();
+        self.permissions = Permissions::default();
+        self.channels = Channels::default();
         self.outputs.push_back(output);
     }
 
-    /// Handles what the client has put out.
-    fn follow(&mut self, now: Instant) {
-        while let Some(happened) = self.client.happened.pop_front() {
-            match (&self.phase, happened) {
+    /// Handles the events of the client.
+    fn drain(&mut self, now: Instant) {
+        while let Some(event) = self.client.poll_event() {
+            match (&self.phase, event) {
                 (Phase::Ended, _) => {}
-                (_, Happened::Send(bytes)) => self.outputs.push_back(Output::Send(bytes)),
-                (Phase::Active { relayed }, Happened::Received { peer, data }) => {
+                (_, ClientEvent::Send(bytes)) => self.outputs.push_back(Output::Send(bytes)),
+                (Phase::Active { relayed }, ClientEvent::Received { peer, data }) => {
                     let mut relayed = *relayed;
                     let Some(relayed) = *relayed.of_family(peer) else { continue };
                     if !is_stun(&data) {
@@ -324,53 +282,46 @@ impl Allocation {
                     }
                     self.outputs.push_back(Output::Received(Received { relayed, peer, data }));
                 }
-                (Phase::Allocating { .. }, Happened::Allocated(first)) => {
+                (Phase::Allocating { .. }, ClientEvent::Allocated(first)) => {
                     let mut addresses = vec![first];
-                    while let Some(Happened::Allocated(address)) = self.client.happened.front() {
-                        addresses.push(*address);
-                        self.client.happened.pop_front();
-                    }
+                    addresses.extend(std::iter::from_fn(|| self.client.poll_allocated()));
                     self.phase = Phase::Active { relayed: Relayed::default() };
                     self.outputs.push_back(Output::Allocated(addresses));
                 }
-                (Phase::Allocating { .. }, Happened::Redirected { to, domain }) => {
+                (Phase::Allocating { .. }, ClientEvent::Redirected { to, domain }) => {
                     self.end_with(Output::Redirected { to, domain });
                 }
-                (_, Happened::NotTurn) => self.end(Some(IceServerProblem::NotTurn)),
-                (Phase::Active { .. }, Happened::PermissionGranted(ip)) => self.granted(now, ip),
-                (Phase::Active { .. }, Happened::PermissionRefused(ip)) => {
-                    let refused = Permission::Refused { until: now + REFUSED };
-                    if let Some(Permission::Asked { .. }) = self.permissions.insert(ip, refused) {
-                        self.lost = self.lost.saturating_add(1);
+                (_, ClientEvent::NotTurn) => self.end(Some(IceServerProblem::NotTurn)),
+                (Phase::Active { .. }, ClientEvent::PermissionGranted(ip)) => self.permission_granted(now, ip),
+                (Phase::Active { .. }, ClientEvent::PermissionRefused(ip)) => {
+                    if self.permissions.refused(now, ip) {
+                        self.count_lost();
                     }
                 }
-                (Phase::Active { .. }, Happened::ChannelRefused(peer)) => {
-                    self.channels.insert(peer, Channel::Refused { until: now + REFUSED });
+                (Phase::Active { .. }, ClientEvent::ChannelRefused(peer)) => self.channels.refused(now, peer),
+                (_, ClientEvent::Refused { code, method, signed }) => self.refused(code, method == ALLOCATE, signed),
+                (Phase::Allocating { refused, .. }, ClientEvent::Closed) => {
+                    self.end(Some(refused.map_or(IceServerProblem::Unreachable, IceServerProblem::Refused)));
                 }
-                (_, Happened::Refused { code, method, signed }) => self.refused(code, method == ALLOCATE, signed),
-                (Phase::Allocating { .. }, Happened::Closed) => {
-                    self.end(Some(self.refused.map_or(IceServerProblem::Unreachable, IceServerProblem::Refused)));
-                }
-                (Phase::Active { .. }, Happened::Closed) => self.end(Some(IceServerProblem::Lost)),
-                (Phase::Deleting { .. }, Happened::Closed) => self.end(None),
+                (Phase::Active { .. }, ClientEvent::Closed) => self.end(Some(IceServerProblem::Lost)),
+                (Phase::Deleting { .. }, ClientEvent::Closed) => self.end(None),
                 _ => {}
             }
         }
     }
 
-    fn granted(&mut self, now: Instant, ip: IpAddr) {
-        if let Some(Permission::Asked { waiting: (peer, contents) }) = self.permissions.insert(ip, Permission::Granted)
-        {
+    fn permission_granted(&mut self, now: Instant, ip: IpAddr) {
+        if let Some((peer, contents)) = self.permissions.granted(ip) {
             self.forward(now, peer, &contents);
         }
     }
 
-    /// What a refusal means (RFC 8656, sections 7 and 8).
+    /// Handles an error response (RFC 8656, sections 7 and 8).
     fn refused(&mut self, code: u16, allocate: bool, signed: bool) {
-        // An unsigned request is answered with UNAUTHORIZED and what is needed to sign it; a signed one with an old nonce
-        // too.
-        match (&self.phase, code) {
-            (Phase::Allocating { .. }, ErrorCode::STALE_NONCE) => self.refused = Some(code),
+        match (&mut self.phase, code) {
+            // An unsigned request is answered with UNAUTHORIZED and what is needed to sign it, as is a signed one with a
+            // stale nonce.
+            (Phase::Allocating { refused, .. }, ErrorCode::STALE_NONCE) => *refused = Some(code),
             (_, ErrorCode::STALE_NONCE) | (Phase::Deleting { .. }, _) => {}
             (Phase::Allocating { .. }, ErrorCode::UNAUTHORIZED) if !signed => {}
             (Phase::Allocating { .. }, ErrorCode::UNAUTHORIZED | ErrorCode::WRONG_CREDENTIALS) => {
@@ -382,7 +333,7 @@ impl Allocation {
                 self.end(Some(IceServerProblem::QuotaReached));
             }
             (Phase::Allocating { .. }, code) if allocate => self.end(Some(IceServerProblem::Refused(code))),
-            // It knows nothing of the allocation, or of us; some call it a bad request.
+            // The server does not know the allocation or the client; some servers call that a bad request.
             (
                 Phase::Active { .. },
                 ErrorCode::BAD_REQUEST
@@ -390,7 +341,7 @@ impl Allocation {
                 | ErrorCode::ALLOCATION_MISMATCH
                 | ErrorCode::WRONG_CREDENTIALS,
             ) => self.end(Some(IceServerProblem::Lost)),
-            // A refused permission or channel is told as such.
+            // Refused permissions and channels have events of their own.
             _ => {}
         }
     }

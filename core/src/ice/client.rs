@@ -1,4 +1,4 @@
-//! The library's TURN client over one link: bytes in, bytes out, and what the server refuses with which code.
+//! The TURN client of turn-client-proto over one link: bytes in, bytes and events out.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,40 +10,33 @@ use turn_client_proto::client::TurnClient;
 use turn_client_proto::prelude::DelayedTransmitBuild;
 use turn_client_proto::stun::agent::Transmit;
 use turn_client_proto::stun::types::TransportType;
-use turn_client_proto::stun::types::attribute::{AlternateDomain, AlternateServer, ErrorCode, MessageIntegrity};
-use turn_client_proto::stun::types::message::{Message, MessageClass, Method, TransactionId};
-use turn_client_proto::stun::types::prelude::AttributeStaticType;
+use turn_client_proto::stun::types::attribute::{AlternateDomain, AlternateServer, ErrorCode};
+use turn_client_proto::stun::types::message::{Message, MessageClass, Method};
 use turn_client_proto::tcp::TurnClientTcp;
 use turn_client_proto::types::{AddressFamily, TurnCredentials};
 use turn_client_proto::udp::TurnClientUdp;
 
-use super::allocation::Families;
+use super::families::AddressFamilies;
 use super::framing::{Framing, pad};
 use super::refresh::{Refresh, Step, Taken};
+use super::requests::{Request, Requests};
+use super::retransmission::{MAX_RETRANSMIT, RETRANSMIT, TRANSMISSIONS};
 use super::servers::TurnServer;
 use super::time::Epoch;
 use crate::net::LinkTransport;
 
-/// Requests that are remembered, to tell what an error is the answer to.
-const REMEMBERED_REQUESTS: usize = 64;
-
-/// How long the client is left alone when it wants to be called again at once and then has nothing to do.
+/// The wait before the next call of a client that asks to be called at once and then has nothing to do.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Calls in a row that each make the client do something.
+/// Maximum number of calls in a row that each make progress.
 const CALLS_AT_ONCE: usize = 256;
 
-/// How a request is sent again: seven times within fifteen seconds, and given up four seconds later. Over a stream it
-/// goes out once and is given up after the same time.
-pub(super) const RETRANSMIT: Duration = Duration::from_millis(500);
-pub(super) const MAX_RETRANSMIT: Duration = Duration::from_secs(4);
-pub(super) const TRANSMISSIONS: u32 = 7;
-
-/// What comes out of a client.
-pub(super) enum Happened {
+/// An event of a client.
+#[derive(Debug)]
+pub(super) enum ClientEvent {
     /// Bytes for the server.
     Send(Vec<u8>),
-    /// A peer's datagram came through the relay.
+    /// A datagram of a peer came through the relay.
     Received {
         peer: SocketAddr,
         data: Vec<u8>,
@@ -58,43 +51,35 @@ pub(super) enum Happened {
         method: Method,
         signed: bool,
     },
-    /// The server sends us to another one (RFC 8489, section 10), whose certificate is for `domain` if that is given.
+    /// The server redirects to another one (RFC 8489, section 10), whose certificate is for `domain` if that is given.
     Redirected {
         to: SocketAddr,
         domain: Option<String>,
     },
-    /// The stream holds no messages of TURN.
+    /// The stream does not hold TURN messages.
     NotTurn,
-    /// Nothing more will come of it.
+    /// The last event.
     Closed,
-}
-
-#[derive(Debug)]
-struct Request {
-    id: TransactionId,
-    method: Method,
-    /// It carried our credentials.
-    signed: bool,
 }
 
 pub(super) struct Client {
     epoch: Epoch,
     client: TurnClient,
     transport: TransportType,
-    /// What the client takes for the address of our end: the link knows the true one.
+    /// A placeholder: only the link knows the local address.
     local: SocketAddr,
     server: SocketAddr,
     /// Empty over UDP.
     framing: Framing,
-    requests: VecDeque<Request>,
+    requests: Requests,
     refresh: Refresh,
     wake_at: Option<Instant>,
     closed: bool,
-    pub(super) happened: VecDeque<Happened>,
+    events: VecDeque<ClientEvent>,
 }
 
 impl fmt::Debug for Client {
-    /// Without the library's client, which would show the credential.
+    /// Leaves out the TURN client, which would show the credential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("server", &self.server)
@@ -104,16 +89,22 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client that asks for addresses of these families (RFC 8656, section 7.1). An IPv4 address is one that nearly every
-    /// server has and over which any two peers can meet; an IPv6 one beside it leads to peers that have no other.
-    /// `luck`, from 0 to 1, moves the refreshes.
-    pub(super) fn new(now: Instant, address: SocketAddr, server: &TurnServer, families: Families, luck: f64) -> Self {
+    /// Creates a client that requests addresses of these families (RFC 8656, section 7.1). Nearly every server has an IPv4
+    /// address, over which any two peers can meet; an IPv6 address reaches peers that have no other. `luck`, from 0 to 1,
+    /// spreads the refreshes.
+    pub(super) fn new(
+        now: Instant,
+        address: SocketAddr,
+        server: &TurnServer,
+        families: AddressFamilies,
+        luck: f64,
+    ) -> Self {
         let credentials = TurnCredentials::new(server.username.expose(), server.credential.expose());
         let mut config = TurnConfig::new(credentials.clone());
         match families {
-            Families::Both => config.add_address_family(AddressFamily::IPV6),
-            Families::Ipv4 => {}
-            Families::Ipv6 => config.set_address_family(AddressFamily::IPV6),
+            AddressFamilies::Both => config.add_address_family(AddressFamily::IPV6),
+            AddressFamilies::Ipv4 => {}
+            AddressFamilies::Ipv6 => config.set_address_family(AddressFamily::IPV6),
         }
         config.set_request_retransmits(RETRANSMIT, MAX_RETRANSMIT, TRANSMISSIONS, MAX_RETRANSMIT);
         let ip = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -133,14 +124,27 @@ impl Client {
             local,
             server: address,
             framing: Framing::default(),
-            requests: VecDeque::new(),
+            requests: Requests::default(),
             wake_at: None,
             closed: false,
-            happened: VecDeque::new(),
+            events: VecDeque::new(),
         }
     }
 
-    /// Bytes came from the server: one datagram, or a piece of the stream.
+    /// The next event.
+    pub(super) fn poll_event(&mut self) -> Option<ClientEvent> {
+        self.events.pop_front()
+    }
+
+    /// The next event, if it is another allocated address.
+    pub(super) fn poll_allocated(&mut self) -> Option<SocketAddr> {
+        let ClientEvent::Allocated(address) = self.events.front()? else { return None };
+        let address = *address;
+        self.events.pop_front();
+        Some(address)
+    }
+
+    /// Handles bytes from the server: one datagram, or a piece of the stream.
     pub(super) fn receive(&mut self, now: Instant, bytes: &[u8]) {
         let mut control = false;
         if self.transport == TransportType::Udp {
@@ -148,7 +152,7 @@ impl Client {
         } else {
             let mut framing = std::mem::take(&mut self.framing);
             if framing.feed(bytes, |message| control |= self.message(now, message)).is_err() {
-                self.happened.push_back(Happened::NotTurn);
+                self.events.push_back(ClientEvent::NotTurn);
             }
             self.framing = framing;
         }
@@ -157,7 +161,7 @@ impl Client {
         }
     }
 
-    /// Takes one message. Gives whether it was anything but a peer's datagram, after which the client has nothing to do.
+    /// Handles one message. Returns `false` for a datagram of a peer, after which the client has nothing to do.
     fn message(&mut self, now: Instant, message: &[u8]) -> bool {
         let at = self.epoch.since(now);
         let replaced;
@@ -172,14 +176,14 @@ impl Client {
         match self.client.recv(Transmit::new(message, self.transport, self.server, self.local), at) {
             TurnRecvRet::PeerData(received) => {
                 let data = received.data().to_vec();
-                self.happened.push_back(Happened::Received { peer: received.peer, data });
+                self.events.push_back(ClientEvent::Received { peer: received.peer, data });
                 false
             }
             _ => true,
         }
     }
 
-    /// Looks at a message before the library's client does.
+    /// Handles a response before the TURN client sees it.
     fn response(&mut self, now: Instant, message: &[u8]) -> Taken {
         if message.first().is_none_or(|first| first >> 6 != 0) {
             return Taken::Untouched;
@@ -192,28 +196,24 @@ impl Client {
         self.refresh.response(now, &message)
     }
 
-    /// The library's client does not tell why something failed.
+    /// Reports the error code of a refused request, which the TURN client does not tell.
     fn note_refusal(&mut self, message: &Message<'_>) {
         if !message.has_class(MessageClass::Error) {
             return;
         }
         let Ok(code) = message.attribute::<ErrorCode>() else { return };
-        let id = message.transaction_id();
-        if let Some(index) = self.requests.iter().position(|request| request.id == id)
-            && let Some(request) = self.requests.remove(index)
-        {
-            let Request { method, signed, .. } = request;
-            self.happened.push_back(match message.attribute::<AlternateServer>() {
+        if let Some(Request { method, signed }) = self.requests.take(message.transaction_id()) {
+            self.events.push_back(match message.attribute::<AlternateServer>() {
                 Ok(alternate) if code.code() == ErrorCode::TRY_ALTERNATE => {
                     let domain = message.attribute::<AlternateDomain>().ok().map(|name| name.domain().to_owned());
-                    Happened::Redirected { to: alternate.server(), domain }
+                    ClientEvent::Redirected { to: alternate.server(), domain }
                 }
-                _ => Happened::Refused { code: code.code(), method, signed },
+                _ => ClientEvent::Refused { code: code.code(), method, signed },
             });
         }
     }
 
-    /// Sends a datagram to a peer the server lets us send to. Gives whether it went.
+    /// Sends a datagram to a peer that has a permission. Returns whether it was sent.
     pub(super) fn send(&mut self, now: Instant, peer: SocketAddr, data: &[u8]) -> bool {
         let at = self.epoch.since(now);
         let Ok(Some(transmit)) = self.client.send_to(TransportType::Udp, peer, data, at) else { return false };
@@ -222,34 +222,36 @@ impl Client {
         true
     }
 
+    /// Requests a permission. Returns whether a request could be made.
     pub(super) fn permit(&mut self, now: Instant, peer: IpAddr) -> bool {
         let at = self.epoch.since(now);
-        let asked = self.client.create_permission(TransportType::Udp, peer, at).is_ok();
+        let requested = self.client.create_permission(TransportType::Udp, peer, at).is_ok();
         self.drive(now);
-        asked
+        requested
     }
 
+    /// Requests a channel. Returns whether a request could be made.
     pub(super) fn bind(&mut self, now: Instant, peer: SocketAddr) -> bool {
         let at = self.epoch.since(now);
-        let asked = self.client.bind_channel(TransportType::Udp, peer, at).is_ok();
+        let requested = self.client.bind_channel(TransportType::Udp, peer, at).is_ok();
         self.drive(now);
-        asked
+        requested
     }
 
-    /// Asks the server to forget the allocation. Gives whether there is one.
+    /// Requests the deletion of the allocation. Returns whether there is one.
     pub(super) fn delete(&mut self, now: Instant) -> bool {
         let at = self.epoch.since(now);
         self.refresh.stop();
-        let asked = self.client.delete(at).is_ok();
+        let requested = self.client.delete(at).is_ok();
         self.drive(now);
-        asked
+        requested
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         [self.wake_at, self.refresh.poll_timeout()].into_iter().flatten().min()
     }
 
-    /// Lets the client do what it has to, and keeps its allocation alive.
+    /// Advances the TURN client and refreshes the allocation.
     pub(super) fn drive(&mut self, now: Instant) {
         self.drive_client(now);
         while !self.closed
@@ -257,12 +259,12 @@ impl Client {
         {
             match step {
                 Step::Send(bytes) => {
-                    self.note_request(&bytes);
+                    self.requests.note(&bytes);
                     self.put(bytes);
                 }
                 Step::Expired => {
                     self.closed = true;
-                    self.happened.push_back(Happened::Closed);
+                    self.events.push_back(ClientEvent::Closed);
                 }
             }
         }
@@ -279,12 +281,12 @@ impl Client {
             while let Some(transmit) = self.client.poll_transmit(at) {
                 progress = true;
                 let bytes = transmit.data.to_vec();
-                self.note_request(&bytes);
+                self.requests.note(&bytes);
                 self.put(bytes);
             }
             while let Some(event) = self.client.poll_event() {
                 progress = true;
-                self.event(event);
+                self.handle_event(event);
             }
             match self.client.poll(at) {
                 TurnPollRet::WaitUntil(wait) if wait > at => {
@@ -292,16 +294,16 @@ impl Client {
                     return;
                 }
                 TurnPollRet::WaitUntil(_) if progress => {}
-                // These are about allocations over TCP, which we don't make.
+                // These are about TCP allocations, of which there are none.
                 TurnPollRet::WaitUntil(_) | TurnPollRet::AllocateTcpSocket { .. } | TurnPollRet::TcpClose { .. } => {
                     break;
                 }
                 TurnPollRet::Closed => {
                     while let Some(event) = self.client.poll_event() {
-                        self.event(event);
+                        self.handle_event(event);
                     }
                     self.closed = true;
-                    self.happened.push_back(Happened::Closed);
+                    self.events.push_back(ClientEvent::Closed);
                     return;
                 }
             }
@@ -309,13 +311,13 @@ impl Client {
         self.wake_at = Some(now + PAUSE);
     }
 
-    fn event(&mut self, event: TurnEvent) {
-        self.happened.push_back(match event {
-            TurnEvent::AllocationCreated(_, relayed) => Happened::Allocated(relayed),
-            TurnEvent::PermissionCreated(_, peer) => Happened::PermissionGranted(peer),
-            TurnEvent::PermissionCreateFailed(_, peer) => Happened::PermissionRefused(peer),
-            TurnEvent::ChannelCreateFailed(_, peer) => Happened::ChannelRefused(peer),
-            // Where no family is left the client closes.
+    fn handle_event(&mut self, event: TurnEvent) {
+        self.events.push_back(match event {
+            TurnEvent::AllocationCreated(_, relayed) => ClientEvent::Allocated(relayed),
+            TurnEvent::PermissionCreated(_, peer) => ClientEvent::PermissionGranted(peer),
+            TurnEvent::PermissionCreateFailed(_, peer) => ClientEvent::PermissionRefused(peer),
+            TurnEvent::ChannelCreateFailed(_, peer) => ClientEvent::ChannelRefused(peer),
+            // The client closes when no family is left.
             TurnEvent::AllocationCreateFailed(_)
             | TurnEvent::ChannelCreated(..)
             | TurnEvent::TcpConnected(_)
@@ -323,26 +325,10 @@ impl Client {
         });
     }
 
-    fn note_request(&mut self, bytes: &[u8]) {
-        let Ok(message) = Message::from_bytes(bytes) else { return };
-        if !message.has_class(MessageClass::Request) {
-            return;
-        }
-        let id = message.transaction_id();
-        if self.requests.iter().any(|request| request.id == id) {
-            return;
-        }
-        if self.requests.len() >= REMEMBERED_REQUESTS {
-            self.requests.pop_front();
-        }
-        let signed = message.has_attribute(MessageIntegrity::TYPE);
-        self.requests.push_back(Request { id, method: message.method(), signed });
-    }
-
     fn put(&mut self, mut bytes: Vec<u8>) {
         if self.transport == TransportType::Tcp {
             pad(&mut bytes);
         }
-        self.happened.push_back(Happened::Send(bytes));
+        self.events.push_back(ClientEvent::Send(bytes));
     }
 }

@@ -1,4 +1,4 @@
-//! Server-reflexive candidates: what STUN servers see of our UDP sockets (RFC 8489, RFC 8445 section 5.1.1).
+//! Server-reflexive candidates: the addresses that STUN servers see of the UDP sockets (RFC 8489, RFC 8445 section 5.1.1).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -14,18 +14,18 @@ use super::time::Epoch;
 use crate::address::{is_link_local_v6, is_of_one_host};
 use crate::net::Transmit;
 
-/// Pairs of local address and server that are asked for; those beyond are left out.
+/// Maximum number of pairs of local address and server. Further pairs are left out.
 const MAX_BINDINGS: usize = 128;
 
-/// How long an answer is believed: a NAT forgets what is not used.
+/// The age at which a response is stale: a NAT drops unused mappings.
 const FRESH: Duration = Duration::from_secs(20);
 
-/// A request goes out five times within five seconds, and is given up a second and a half later.
+/// A request is sent five times within five seconds, and fails a second and a half later.
 const RETRANSMIT: Duration = Duration::from_millis(500);
 const MAX_RETRANSMIT: Duration = Duration::from_millis(1500);
 const TRANSMISSIONS: u32 = 5;
 
-/// A candidate that appeared, or one that is no more.
+/// A change of the candidates.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Found { address: SocketAddr, base: SocketAddr },
@@ -36,81 +36,84 @@ pub(super) enum Change {
 struct Binding {
     agent: StunAgent,
     epoch: Epoch,
-    /// The request that is out.
-    asking: Option<TransactionId>,
-    asked_at: Instant,
+    /// The pending request.
+    pending: Option<TransactionId>,
+    requested_at: Instant,
     mapped: Option<SocketAddr>,
     wake_at: Option<Instant>,
 }
 
-/// What is asked of the STUN servers, and what they said.
+/// The requests to the STUN servers, and the candidates of their responses.
 #[derive(Debug, Default)]
 pub(super) struct Reflexive {
     /// By local address and server. At most [`MAX_BINDINGS`].
     bindings: BTreeMap<(SocketAddr, SocketAddr), Binding>,
-    /// Outer address and base.
+    /// Mapped address and base.
     candidates: BTreeSet<(SocketAddr, SocketAddr)>,
-    pub(super) transmits: VecDeque<Transmit>,
-    pub(super) changes: VecDeque<Change>,
+    transmits: VecDeque<Transmit>,
+    changes: VecDeque<Change>,
 }
 
 impl Reflexive {
-    /// Asks every server from every local address it can be reached from, unless it has been asked before.
-    pub(super) fn ask(&mut self, now: Instant, locals: &[SocketAddr], servers: &[SocketAddr]) {
+    /// Sends a request to every server from every local address that reaches it, unless there was one.
+    pub(super) fn request(&mut self, now: Instant, locals: &[SocketAddr], servers: &[SocketAddr]) {
         for local in locals {
             for server in servers.iter().filter(|server| reaches(*local, **server)) {
                 let key = (*local, *server);
                 if !self.bindings.contains_key(&key) {
                     if self.bindings.len() >= MAX_BINDINGS {
-                        tracing::debug!(limit = MAX_BINDINGS, "a STUN server is not asked from every address");
+                        tracing::debug!(
+                            limit = MAX_BINDINGS,
+                            "too many pairs of local address and STUN server; some are left out"
+                        );
                         return;
                     }
                     let binding = self.bindings.entry(key).or_insert_with(|| Binding::new(now, *local, *server));
-                    binding.ask(now, key, &mut self.transmits);
+                    binding.request(now, key, &mut self.transmits);
                 }
             }
         }
     }
 
-    /// Asks all that was asked before once more, unless that was just now.
-    pub(super) fn ask_again(&mut self, now: Instant) {
+    /// Sends every request again whose response is stale.
+    pub(super) fn refresh(&mut self, now: Instant) {
         for (key, binding) in &mut self.bindings {
-            if now.saturating_duration_since(binding.asked_at) >= FRESH {
-                binding.ask(now, *key, &mut self.transmits);
+            if now.saturating_duration_since(binding.requested_at) >= FRESH {
+                binding.request(now, *key, &mut self.transmits);
             }
         }
     }
 
-    /// Forgets what belongs to other local addresses or servers than these.
+    /// Drops what belongs to other local addresses or servers.
     pub(super) fn retain(&mut self, locals: &[SocketAddr], servers: &[SocketAddr]) {
         self.bindings.retain(|(local, server), _| locals.contains(local) && servers.contains(server));
-        self.follow();
+        self.update_candidates();
     }
 
     pub(super) fn candidates(&self) -> impl Iterator<Item = (SocketAddr, SocketAddr)> {
         self.candidates.iter().copied()
     }
 
-    /// Whether an answer is waited for.
-    pub(super) fn is_asking(&self) -> bool {
-        self.bindings.values().any(|binding| binding.asking.is_some())
+    /// Whether a request is pending.
+    pub(super) fn is_pending(&self) -> bool {
+        self.bindings.values().any(|binding| binding.pending.is_some())
     }
 
-    /// Whether the datagram was an answer to one of ours.
+    /// Handles a datagram. Returns whether it is a response to a pending request.
     pub(super) fn datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> bool {
         let Some(binding) = self.bindings.get_mut(&(local, remote)) else { return false };
-        let Some(asking) = binding.asking else { return false };
+        let Some(pending) = binding.pending else { return false };
         let Ok(message) = Message::from_bytes(datagram) else { return false };
-        if message.transaction_id() != asking || !message.is_response() {
+        if message.transaction_id() != pending || !message.is_response() {
             return false;
         }
         let at = binding.epoch.since(now);
         binding.agent.handle_stun_message_with_time(&message, remote, at);
-        binding.asking = None;
+        binding.pending = None;
         binding.wake_at = None;
         let mapped = message.attribute::<XorMappedAddress>().ok();
-        binding.mapped = mapped.map(|mapped| mapped.addr(asking)).filter(|mapped| is_usable(*mapped, local));
-        self.follow();
+        binding.mapped = mapped.map(|mapped| mapped.addr(pending)).filter(|mapped| is_usable(*mapped, local));
+        self.update_candidates();
         true
     }
 
@@ -120,17 +123,26 @@ impl Reflexive {
                 binding.drive(now, *key, &mut self.transmits);
             }
         }
-        self.follow();
+        self.update_candidates();
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.bindings.values().filter_map(|binding| binding.wake_at).min()
     }
 
-    /// Works out which candidates there are now, and what that changes.
-    fn follow(&mut self) {
+    /// The next request to send.
+    pub(super) fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next change of the candidates.
+    pub(super) fn poll_change(&mut self) -> Option<Change> {
+        self.changes.pop_front()
+    }
+
+    fn update_candidates(&mut self) {
         let mapped = self.bindings.iter().filter_map(|((local, _), binding)| Some((binding.mapped?, *local)));
-        // An address that is not translated is a host candidate already.
+        // A mapped address that equals its base is a host candidate already.
         let candidates: BTreeSet<_> = mapped.filter(|(address, base)| address != base).collect();
         if candidates == self.candidates {
             return;
@@ -151,25 +163,25 @@ impl Binding {
                 .request_retransmits(RETRANSMIT, MAX_RETRANSMIT, TRANSMISSIONS, MAX_RETRANSMIT)
                 .build(),
             epoch: Epoch::new(now),
-            asking: None,
-            asked_at: now,
+            pending: None,
+            requested_at: now,
             mapped: None,
             wake_at: None,
         }
     }
 
-    fn ask(&mut self, now: Instant, key: (SocketAddr, SocketAddr), transmits: &mut VecDeque<Transmit>) {
-        if self.asking.is_some() {
+    fn request(&mut self, now: Instant, key: (SocketAddr, SocketAddr), transmits: &mut VecDeque<Transmit>) {
+        if self.pending.is_some() {
             return;
         }
         let request = Message::builder_request(BINDING, MessageWriteVec::new());
-        self.asking = Some(request.transaction_id());
-        self.asked_at = now;
+        self.pending = Some(request.transaction_id());
+        self.requested_at = now;
         let at = self.epoch.since(now);
         match self.agent.send_request(request.finish(), key.1, at) {
             Ok(transmit) => transmits.push_back(datagram(key, &transmit.data)),
-            // Only a request that is out already can be refused, and each has a number of its own.
-            Err(_) => self.asking = None,
+            // Only a pending transaction id can be refused, and each is new.
+            Err(_) => self.pending = None,
         }
         self.drive(now, key, transmits);
     }
@@ -181,11 +193,11 @@ impl Binding {
         }
         self.wake_at = None;
         match self.agent.poll(at) {
-            StunAgentPollRet::WaitUntil(_) if self.asking.is_none() => {}
+            StunAgentPollRet::WaitUntil(_) if self.pending.is_none() => {}
             StunAgentPollRet::WaitUntil(at) => self.wake_at = Some(self.epoch.instant(at)),
             StunAgentPollRet::TransactionTimedOut(_) | StunAgentPollRet::TransactionCancelled(_) => {
-                tracing::debug!(server = %key.1, "a STUN server does not answer");
-                self.asking = None;
+                tracing::debug!(server = %key.1, "STUN server does not respond");
+                self.pending = None;
                 self.mapped = None;
             }
         }

@@ -19,7 +19,7 @@ use turn_client_proto::types::TurnCredentials;
 use turn_client_proto::types::attribute::{Lifetime, XorRelayedAddress};
 use turn_client_proto::types::message::{ALLOCATE, REFRESH};
 
-use super::client::{MAX_RETRANSMIT, RETRANSMIT, TRANSMISSIONS};
+use super::retransmission::{MAX_RETRANSMIT, RETRANSMIT, TRANSMISSIONS};
 use super::time::Epoch;
 
 /// The lifetime that is asked for, in seconds. The server decides.

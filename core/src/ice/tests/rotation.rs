@@ -8,7 +8,8 @@ use turn_client_proto::stun::types::message::Method;
 use turn_client_proto::types::message::{CHANNEL_BIND, CREATE_PERMISSION, REFRESH};
 
 use super::rig::{Asked, DATA, Reply, Rig, at, honest, secs};
-use crate::ice::allocation::{MAX_CHANNELS, MAX_PERMISSIONS, MAX_PERMISSIONS_PER_CONNECTION};
+use crate::ice::channels::MAX_CHANNELS;
+use crate::ice::permissions::{MAX_PERMISSIONS, MAX_PERMISSIONS_PER_CONNECTION};
 use crate::ice::relays::MAX_ALLOCATIONS;
 
 const CHECK: &[u8] = &[0, 1];
