@@ -28,6 +28,7 @@ pub mod ice;
 mod ids;
 pub mod media;
 pub mod net;
+mod options;
 mod packet;
 pub mod peer;
 #[cfg(test)]
@@ -42,4 +43,5 @@ pub use ids::{
     Channel, DataChannelId, IdProblem, InvalidId, LinkId, PeerId, RequestId, ResolveId, RoomChannelId, SocketId,
     StreamId, TokenRequestId, TrackId,
 };
+pub use options::InvalidOption;
 pub use secret::Secret;

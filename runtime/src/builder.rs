@@ -4,12 +4,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use metered_realtime_core::Secret;
 use metered_realtime_core::ice::IceTransportPolicy;
 use metered_realtime_core::peer::MeteredPeerOptions;
 use metered_realtime_core::protocol::IceServer;
 use metered_realtime_core::rtc::BandwidthEstimation;
-use metered_realtime_core::signalling::{Credentials, InvalidOption, ReconnectOptions, SignallingOptions};
+use metered_realtime_core::signalling::{Credentials, ReconnectOptions, SignallingOptions};
+use metered_realtime_core::{InvalidOption, Secret};
 
 use crate::drive::Driver;
 use crate::events::DEFAULT_EVENT_CAPACITY;
@@ -166,6 +166,27 @@ builder! {
     of_peer
 }
 
+impl<R> MeteredPeer<R> {
+    /// A peer that connects with a publishable key, `pk_live_…`. The server gives it a new id on every connect.
+    pub fn api_key(key: impl Into<Secret>) -> MeteredPeerBuilder<R> {
+        MeteredPeerBuilder::api_key(key.into())
+    }
+
+    /// A peer that asks for a token before every connect. The token's `sub` is its id.
+    ///
+    /// The provider is asked again whenever it fails. Its error is a [`ProviderError`](crate::ProviderError), the source of
+    /// the [`TokenError`](crate::TokenError) that tells of it.
+    pub fn token_provider<P, F, T, E>(provider: P) -> MeteredPeerBuilder<R>
+    where
+        P: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Secret>,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        MeteredPeerBuilder::token_provider(TokenProvider::new(provider))
+    }
+}
+
 impl<R> MeteredPeerBuilder<R> {
     /// Whether to offer this machine's loopback addresses to peers, for peers on one machine. Default false.
     pub fn loopback_candidates(mut self, offer: bool) -> Self {
@@ -244,6 +265,27 @@ builder! {
     /// Makes a [`SignallingClient`].
     SignallingClientBuilder makes SignallingClient with SignallingOptions,
     itself
+}
+
+impl<R> SignallingClient<R> {
+    /// A client that connects with a publishable key, `pk_live_…`. The server gives it a new id on every connect.
+    pub fn api_key(key: impl Into<Secret>) -> SignallingClientBuilder<R> {
+        SignallingClientBuilder::api_key(key.into())
+    }
+
+    /// A client that asks for a token before every connect. The token's `sub` is its id.
+    ///
+    /// The provider is asked again whenever it fails. Its error is a [`ProviderError`](crate::ProviderError), the source of
+    /// the [`TokenError`](crate::TokenError) that tells of it.
+    pub fn token_provider<P, F, T, E>(provider: P) -> SignallingClientBuilder<R>
+    where
+        P: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Secret>,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        SignallingClientBuilder::token_provider(TokenProvider::new(provider))
+    }
 }
 
 impl<R> SignallingClientBuilder<R> {

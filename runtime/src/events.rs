@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use crate::queue::{Bounds, Queue, Taken, Writer};
-use crate::wakers::lock;
+use crate::sync::lock;
 
 /// How many events wait for one reader, unless the builder was told otherwise.
 pub const DEFAULT_EVENT_CAPACITY: usize = 1024;

@@ -31,9 +31,9 @@ mod reply;
 mod room_channel;
 pub mod runtime;
 mod signalling;
+mod sync;
 mod token;
 mod track;
-mod wakers;
 mod watch;
 
 pub use bytes::Bytes;
@@ -66,8 +66,8 @@ pub use metered_realtime_core::rtc::{
     RequestKeyframeError, RestartIceError, SdpProblem, TrackRefused, TransportFailure,
 };
 pub use metered_realtime_core::signalling::{
-    CloseReason, ConnectError, Counters as SignallingCounters, Credentials, Event as SignallingEvent, InvalidOption,
-    PeerInfo, ProviderError, ReconnectOptions, RequestError, Session, SignallingOptions, SocketError, SocketErrorKind,
+    CloseReason, ConnectError, Counters as SignallingCounters, Credentials, Event as SignallingEvent, PeerInfo,
+    ProviderError, ReconnectOptions, RequestError, Session, SignallingOptions, SocketError, SocketErrorKind,
     State as SignallingState, StateError, TokenError,
 };
-pub use metered_realtime_core::{Channel, DataChannelId, InvalidId, PeerId, Secret, StreamId, TrackId};
+pub use metered_realtime_core::{Channel, DataChannelId, InvalidId, InvalidOption, PeerId, Secret, StreamId, TrackId};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 
-use crate::wakers::{Wakers, lock};
+use crate::sync::{Wakers, lock};
 
 /// What a queue may hold.
 #[derive(Debug, Clone, Copy)]

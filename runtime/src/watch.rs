@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Mutex;
 use std::task::Poll;
 
-use crate::wakers::{Wakers, lock};
+use crate::sync::{Wakers, lock};
 
 #[derive(Debug)]
 pub(crate) struct Watch<T> {

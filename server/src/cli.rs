@@ -1,25 +1,23 @@
 //! The command line. Keys and secrets are read here and not by clap, whose errors repeat the value.
 
-use std::io::{self, Read as _};
 use std::net::{IpAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use metered_realtime_server::{
-    ChannelPattern, ConfigError, ConfigFileError, Permission, Permissions, PublishableKey, ServerConfig, SigningSecret,
-    TlsFiles,
-};
+use clap::{Parser, Subcommand, ValueEnum};
+use metered_realtime_server::{ChannelPattern, Permission, Permissions, PublishableKey, ServerConfig, TlsFiles};
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 
+use crate::secrets::SecretOptions;
 use crate::token::TokenOptions;
+use crate::usage::{UsageError, redact};
 
-/// The environment variable with secrets whose tokens to take.
-const SECRETS: &str = "METERED_REALTIME_SECRETS";
+/// The key of development mode, so that a first try needs no options.
+pub(crate) const DEVELOPMENT_KEY: &str = "pk_live_development";
 
-/// Largest file of secrets, in bytes.
-const SECRET_FILE_BYTES: u64 = 1024 * 1024;
+/// The exit code for options that cannot be used, as clap has it too.
+pub(crate) const USAGE: u8 = 2;
 
 /// A signalling server for the Metered Realtime Messaging protocol.
 #[derive(Debug, Parser)]
@@ -75,71 +73,11 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Where secrets come from.
-#[derive(Debug, Args)]
-pub(crate) struct SecretOptions {
-    /// A configuration file in TOML, with keys, secrets, relays and limits; read again on SIGHUP
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A secret of tokens (sk_id_…:sk_secret_…, the second part 32 bytes at least); other users of the machine can read it
-    /// in the list of processes: --secret-file keeps it to oneself
-    #[arg(long, value_name = "ID:SECRET")]
-    secret: Vec<SecretString>,
-    /// A file with secrets of tokens, one to a line; may be given more than once
-    #[arg(long, value_name = "FILE")]
-    secret_file: Vec<PathBuf>,
-}
-
 /// What to do instead of serving.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Print a token for a peer
     Token(TokenOptions),
-}
-
-/// An option whose value cannot be used. Names the option, the value unless it is a credential, and what is allowed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum UsageError {
-    /// A credential, which is not shown.
-    #[error("--{0}")]
-    Credential(#[from] ConfigError),
-    /// The configuration file.
-    #[error("--config {0}")]
-    File(#[from] ConfigFileError),
-    /// A credential of the environment, which is not shown.
-    #[error("{SECRETS}: {0}")]
-    Environment(ConfigError),
-    /// A line of a file of secrets.
-    #[error("--secret-file {file}, line {line}: {error}")]
-    SecretLine {
-        /// The file.
-        file: String,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        error: ConfigError,
-    },
-    /// A file of secrets that cannot be read.
-    #[error("--secret-file {file}: {error}")]
-    SecretFile {
-        /// The file.
-        file: String,
-        /// Why not.
-        error: io::Error,
-    },
-    /// A token that cannot be made.
-    #[error("{0}")]
-    Token(String),
-    /// Any other value.
-    #[error("invalid value '{value}' for --{option}: {allowed}")]
-    Value {
-        /// The option.
-        option: &'static str,
-        /// What was given.
-        value: String,
-        /// What is allowed.
-        allowed: &'static str,
-    },
 }
 
 impl Options {
@@ -190,14 +128,14 @@ impl Options {
             return Err(value("listen", &self.listen, allowed));
         }
         if development {
-            config = config.key(PublishableKey::new(crate::DEVELOPMENT_KEY));
+            config = config.key(PublishableKey::new(DEVELOPMENT_KEY));
         }
         Ok((config, filter, development))
     }
 
     /// Says in the log what is allowed and not advisable.
     pub(crate) fn warn(&self, config: &ServerConfig) {
-        if !self.secrets.secret.is_empty() {
+        if self.secrets.has_arguments() {
             tracing::warn!("--secret shows the secret to other users of this machine; use --secret-file");
         }
         for (_, beside_tokens) in config.unscoped_keys() {
@@ -212,57 +150,9 @@ impl Options {
     }
 }
 
-impl SecretOptions {
-    /// Reads the configuration file, if one is given, and adds the secrets of all other places.
-    pub(crate) fn read(&self) -> Result<ServerConfig, UsageError> {
-        let mut config = match &self.config {
-            Some(file) => ServerConfig::from_file(file)?,
-            None => ServerConfig::new(),
-        };
-        for secret in self.secrets()? {
-            config = config.secret(secret);
-        }
-        Ok(config)
-    }
-
-    fn secrets(&self) -> Result<Vec<SigningSecret>, UsageError> {
-        let mut secrets = Vec::new();
-        for secret in &self.secret {
-            secrets.push(SigningSecret::parse(secret.expose_secret())?);
-        }
-        for path in &self.secret_file {
-            let file = redact(&path.display().to_string());
-            let text = read_secrets(path).map_err(|error| UsageError::SecretFile { file: file.clone(), error })?;
-            for (index, line) in text.expose_secret().lines().enumerate() {
-                let line = line.trim();
-                if line.is_empty() || line.starts_with('#') {
-                    continue;
-                }
-                let at = |error| UsageError::SecretLine { file: file.clone(), line: index + 1, error };
-                secrets.push(SigningSecret::parse(line).map_err(at)?);
-            }
-        }
-        let environment = SecretString::from(std::env::var(SECRETS).unwrap_or_default());
-        for secret in environment.expose_secret().split_whitespace() {
-            secrets.push(SigningSecret::parse(secret).map_err(UsageError::Environment)?);
-        }
-        Ok(secrets)
-    }
-}
-
 /// Whether nothing is given that lets anybody in.
 fn is_development(config: &ServerConfig) -> bool {
     config.keys.is_empty() && config.secrets.is_empty()
-}
-
-fn read_secrets(path: &Path) -> io::Result<SecretString> {
-    let mut text = String::new();
-    let read = std::fs::File::open(path)?.take(SECRET_FILE_BYTES + 1).read_to_string(&mut text)?;
-    if u64::try_from(read).is_ok_and(|read| read <= SECRET_FILE_BYTES) {
-        Ok(text.into())
-    } else {
-        Err(io::Error::new(io::ErrorKind::FileTooLarge, "the file is over 1 MiB"))
-    }
 }
 
 /// Prints clap's own message, without anything that looks like a credential.
@@ -274,26 +164,7 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
     } else {
         std::io::stdout().write_all(text.as_bytes())
     };
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(crate::USAGE))
-}
-
-/// Replaces everything that starts like a key, a secret or a token, up to the next space or quote. Someone who forgets
-/// `--secret` gives the secret as a stray argument, which would be repeated.
-fn redact(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = ["pk_", "sk_id_", "sk_secret_", "eyJ"].iter().filter_map(|start| rest.find(start)).min() {
-        let (before, credential) = rest.split_at(at);
-        let end =
-            credential.find(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '…')).unwrap_or(credential.len());
-        out.push_str(before);
-        // The help names the forms, `pk_live_…`: those stay.
-        let (credential, after) = credential.split_at(end);
-        out.push_str(if after.starts_with('…') { credential } else { "***" });
-        rest = after;
-    }
-    out.push_str(rest);
-    out
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
 }
 
 #[cfg(test)]

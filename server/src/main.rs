@@ -3,8 +3,10 @@
 mod cli;
 mod log_writer;
 mod open_files;
+mod secrets;
 mod signals;
 mod token;
+mod usage;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -13,15 +15,10 @@ use clap::Parser;
 use metered_realtime_server::{RunningServer, Server, ServerConfig};
 use tracing_subscriber::EnvFilter;
 
-use cli::{Command, LogFormat, Options, UsageError};
+use cli::{Command, DEVELOPMENT_KEY, LogFormat, Options, USAGE};
 use log_writer::LogWriter;
 use signals::{HangUp, StopSignal};
-
-/// The key of development mode, so that a first try needs no options.
-pub(crate) const DEVELOPMENT_KEY: &str = "pk_live_development";
-
-/// The exit code for options that cannot be used, as clap has it too.
-const USAGE: u8 = 2;
+use usage::UsageError;
 
 fn main() -> ExitCode {
     let options = match Options::try_parse() {

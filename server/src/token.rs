@@ -5,7 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use clap::Args;
 use metered_realtime_server::{Authenticator, Permission, TokenClaims, mint_token};
 
-use crate::cli::{SecretOptions, UsageError};
+use crate::secrets::SecretOptions;
+use crate::usage::UsageError;
 
 /// What to put into a token.
 #[derive(Debug, Args)]

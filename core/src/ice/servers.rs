@@ -4,8 +4,8 @@ use super::problem::{IceServerFailed, IceServerProblem};
 use super::url::{ServerUrl, Service, UrlProblem};
 use crate::Secret;
 use crate::net::LinkTransport;
+use crate::options::InvalidOption;
 use crate::protocol::{IceServer, limits};
-use crate::signalling::InvalidOption;
 
 /// STUN servers asked; those beyond are left out. Two would do; each costs a datagram for every local address.
 pub(super) const MAX_STUN_SERVERS: usize = 8;

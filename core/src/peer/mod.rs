@@ -37,7 +37,7 @@ pub use state::PeerState;
 
 use self::mesh::Mesh;
 use self::room::Room;
-use crate::signalling::InvalidOption;
+use crate::options::InvalidOption;
 
 /// A peer in one room.
 ///

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::Secret;
 use crate::ice::{self, IceTransportPolicy};
+use crate::options::InvalidOption;
 use crate::protocol::IceServer;
 use crate::rtc::{BandwidthEstimation, Config, Measurements};
-use crate::signalling::{InvalidOption, SignallingOptions};
+use crate::signalling::SignallingOptions;
 
 /// What `stats_interval` may be.
 const STATS_INTERVALS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);

@@ -8,18 +8,6 @@ use crate::ids::InvalidId;
 use crate::protocol::{CloseCode, ErrorCode, PayloadError};
 use crate::text::cut;
 
-/// An option that cannot be: which, what it was, and what is allowed. Credentials are shown as `***`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("option {option} is {value}; allowed: {allowed}")]
-pub struct InvalidOption {
-    /// The option's name.
-    pub option: &'static str,
-    /// The value it had.
-    pub value: String,
-    /// What is allowed.
-    pub allowed: &'static str,
-}
-
 /// Words that came with a close frame. Text of the server's: `Display` and `Debug` of errors leave it out, and showing
 /// it is up to whoever asks with [`as_untrusted`](CloseReason::as_untrusted).
 #[derive(Clone, PartialEq, Eq, Default)]

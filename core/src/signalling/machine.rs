@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::ended::Ended;
-use super::error::{CloseReason, ConnectError, InvalidOption, RequestError, StateError};
+use super::error::{CloseReason, ConnectError, RequestError, StateError};
 use super::in_flight::{InFlight, Purpose};
 use super::options::{Endpoint, SignallingOptions};
 use super::output::{Action, Event, Output, State};
@@ -14,6 +14,7 @@ use super::senders::Senders;
 use super::server_connection::{Attempt, ServerConnection};
 use super::subscriptions::{Subscriptions, Wanted};
 use crate::ids::{Channel, IdSequence, PeerId, RequestId, SocketId};
+use crate::options::InvalidOption;
 use crate::protocol::{ClientFrame, CloseCode, IceServer, Payload, limits};
 
 /// One signalling connection, from `connect` to `close`, over as many sockets as it takes.

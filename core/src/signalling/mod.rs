@@ -30,7 +30,7 @@ mod switching;
 #[cfg(test)]
 mod tests;
 
-pub use error::{CloseReason, ConnectError, InvalidOption, RequestError, StateError, TokenError};
+pub use error::{CloseReason, ConnectError, RequestError, StateError, TokenError};
 pub use input::Input;
 pub use machine::{Counters, Signalling};
 pub use options::{Credentials, ReconnectOptions, SignallingOptions};

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::error::InvalidOption;
 use super::output::SocketUrl;
 use crate::Secret;
+use crate::options::InvalidOption;
 
 /// The service's own origin.
 const DEFAULT_URL: &str = "wss://rms.metered.ca";

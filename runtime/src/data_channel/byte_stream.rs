@@ -44,8 +44,18 @@ pub struct ByteStream {
     broken: Option<&'static str>,
 }
 
+impl DataChannel {
+    /// The channel as a stream of bytes. It shares the channel's messages: read from one or the other.
+    ///
+    /// # Errors
+    /// If messages of it may be lost or overtake each other.
+    pub fn byte_stream(&self) -> Result<ByteStream, ByteStreamError> {
+        ByteStream::new(self.clone())
+    }
+}
+
 impl ByteStream {
-    pub(super) fn new(channel: DataChannel) -> Result<Self, ByteStreamError> {
+    fn new(channel: DataChannel) -> Result<Self, ByteStreamError> {
         if !channel.ordered() {
             return Err(ByteStreamError::Unordered);
         }

@@ -1,54 +1,50 @@
-//! A data channel on its way from the driver to whoever asked for it.
+//! A data channel on the way from the driver to the future that requested it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_channel::oneshot;
+use super::Shared;
 
-use super::DataChannel;
-use crate::peer::Command;
-
-/// Closes the channel unless somebody takes it: the future that asked for it may be dropped when the answer is there already.
+/// An opened channel. It is closed unless it is taken: the future that requested it may be dropped while the answer waits
+/// for it.
 pub(crate) struct Opened {
-    channel: Option<DataChannel>,
+    channel: Option<Arc<Shared>>,
     abandoned: Arc<AtomicBool>,
+    close: Box<dyn Fn() + Send>,
 }
 
-/// The driver's end, which it looks at with every command.
+/// The driver's end, which it checks with every command.
 pub(crate) struct Unclaimed {
-    channel: DataChannel,
+    channel: Arc<Shared>,
     abandoned: Arc<AtomicBool>,
 }
 
 impl Opened {
-    pub(crate) fn new(channel: DataChannel) -> (Self, Unclaimed) {
+    /// `close` tries to close the channel at once. If it cannot, the driver does so with its next command.
+    pub(crate) fn new(channel: Arc<Shared>, close: impl Fn() + Send + 'static) -> (Self, Unclaimed) {
         let abandoned = Arc::new(AtomicBool::new(false));
         let unclaimed = Unclaimed { channel: channel.clone(), abandoned: abandoned.clone() };
-        (Self { channel: Some(channel), abandoned }, unclaimed)
+        (Self { channel: Some(channel), abandoned, close: Box::new(close) }, unclaimed)
     }
 
-    pub(crate) fn take(mut self) -> Option<DataChannel> {
+    pub(crate) fn take(mut self) -> Option<Arc<Shared>> {
         self.channel.take()
     }
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        let Some(channel) = self.channel.take() else { return };
-        self.abandoned.store(true, Ordering::Release);
-        if let Some(commands) = channel.inner.commands.upgrade() {
-            let (reply, _nobody_waits) = oneshot::channel();
-            let (peer, channel) = (channel.inner.peer.clone(), channel.inner.id);
-            // If there is no room, other commands follow, and with them the driver sees to it.
-            let _sent_or_full = commands.try_send(Command::CloseChannel { peer, channel, reply });
+        if self.channel.take().is_some() {
+            self.abandoned.store(true, Ordering::Release);
+            (self.close)();
         }
     }
 }
 
 impl Unclaimed {
-    /// `None` while the answer may still be taken; else the channel, if nobody has taken it.
-    pub(crate) fn settled(&self) -> Option<Option<&DataChannel>> {
+    /// `None` while the answer may still be taken; otherwise the channel, if nobody has taken it.
+    pub(crate) fn settled(&self) -> Option<Option<&Shared>> {
         let settled = Arc::strong_count(&self.abandoned) == 1;
-        settled.then(|| self.abandoned.load(Ordering::Acquire).then_some(&self.channel))
+        settled.then(|| self.abandoned.load(Ordering::Acquire).then_some(&*self.channel))
     }
 }

@@ -9,7 +9,8 @@ use metered_realtime_core::rtc::{
 };
 use metered_realtime_core::{Channel, DataChannelId, PeerId, RoomChannelId, StreamId, TrackId};
 
-use super::{Counters, RemotePeer};
+use super::counters::Counters;
+use super::stay::Stay;
 use crate::data_channel::Opened;
 use crate::reply::Reply;
 use crate::room_channel::RoomChannel;
@@ -84,11 +85,11 @@ pub(crate) enum Command {
         reply: Reply<Result<(), RequestKeyframeError>>,
     },
     RestartIce {
-        remote: RemotePeer,
+        stay: Stay,
         reply: Reply<Result<(), RestartIceError>>,
     },
     OpenChannel {
-        remote: RemotePeer,
+        stay: Stay,
         options: DataChannelOptions,
         reply: Reply<Result<Opened, OpenChannelError>>,
     },

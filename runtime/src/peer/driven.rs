@@ -10,11 +10,11 @@ use metered_realtime_core::peer::{self as core, Input, MeteredPeerOptions, Outpu
 use metered_realtime_core::rtc::{
     ChannelInfo, ConnectionState, DataChannelError, DataChannelOptions, OpenChannelError, RestartIceError,
 };
-use metered_realtime_core::signalling::InvalidOption;
-use metered_realtime_core::{DataChannelId, RoomChannelId, StreamId, TrackId};
+use metered_realtime_core::{DataChannelId, InvalidOption, RoomChannelId, StreamId, TrackId};
 
+use super::stay::Stay;
 use super::{Command, Counters, Event, JoinedEvent, LeftEvent, RemoteEvent, RemotePeer, RemoteStream, Shared};
-use crate::data_channel::{DataChannel, Opened, Unclaimed};
+use crate::data_channel::{self, Opened, Unclaimed};
 use crate::drive::{Machine, Task};
 use crate::events::StateChange;
 use crate::reply::{Reply, Waiting, answer};
@@ -117,24 +117,32 @@ impl Driven {
         result
     }
 
-    /// Whether the handle is of the present stay of a peer, who may have been here before.
-    fn is_present(&self, remote: &RemotePeer) -> bool {
-        self.shared.remote_peer(remote.id().as_str()).as_ref() == Some(remote)
+    /// The remote peer of a stay that has not ended.
+    fn present(&self, stay: &Stay) -> Option<RemotePeer> {
+        self.shared.remote_peer(stay.id().as_str()).filter(|remote| remote.stay() == stay)
     }
 
     fn open_channel(
         &mut self,
         now: Instant,
-        remote: &RemotePeer,
+        stay: &Stay,
         options: DataChannelOptions,
-    ) -> Result<DataChannel, OpenChannelError> {
-        if !self.is_present(remote) {
-            return Err(OpenChannelError::Closed);
-        }
+    ) -> Result<Opened, OpenChannelError> {
+        let remote = self.present(stay).ok_or(OpenChannelError::Closed)?;
         let channel = self.core.open_channel(now, remote.id(), options.clone())?;
         let DataChannelOptions { label, protocol, ordered, reliability, negotiated, .. } = options;
         let opened_by_remote = false;
-        Ok(remote.opening(ChannelInfo { channel, label, protocol, ordered, reliability, negotiated, opened_by_remote }))
+        let info = ChannelInfo { channel, label, protocol, ordered, reliability, negotiated, opened_by_remote };
+        let (commands, peer) = (self.commands.clone(), remote.id().clone());
+        let (opened, unclaimed) = Opened::new(remote.opening(info).shared().clone(), move || {
+            if let Some(commands) = commands.upgrade() {
+                let (reply, _nobody_waits) = futures_channel::oneshot::channel();
+                let peer = peer.clone();
+                let _sent_or_full = commands.try_send(Command::CloseChannel { peer, channel, reply });
+            }
+        });
+        self.unclaimed.push(unclaimed);
+        Ok(opened)
     }
 
     fn close_unclaimed(&mut self, now: Instant) {
@@ -277,9 +285,13 @@ fn of_a_handle(error: DataChannelError) -> DataChannelError {
     }
 }
 
-fn with_channel(remote: &RemotePeer, channel: DataChannelId, then: impl FnOnce(DataChannel)) -> Option<RemoteEvent> {
+fn with_channel(
+    remote: &RemotePeer,
+    channel: DataChannelId,
+    then: impl FnOnce(&data_channel::Shared),
+) -> Option<RemoteEvent> {
     if let Some(channel) = remote.channel(channel) {
-        then(channel);
+        then(channel.shared());
     }
     None
 }
@@ -354,20 +366,15 @@ impl Machine for Driven {
             Command::RequestKeyframe { peer, track, reply } => {
                 answer(reply, self.core.request_keyframe(now, &peer, &track));
             }
-            Command::RestartIce { remote, reply } => {
-                let result = if self.is_present(&remote) {
-                    self.core.restart_ice(now, remote.id())
-                } else {
-                    Err(RestartIceError::Closed)
+            Command::RestartIce { stay, reply } => {
+                let result = match self.present(&stay) {
+                    Some(remote) => self.core.restart_ice(now, remote.id()),
+                    None => Err(RestartIceError::Closed),
                 };
                 answer(reply, result);
             }
-            Command::OpenChannel { remote, options, reply } => {
-                let opened = self.open_channel(now, &remote, options).map(|channel| {
-                    let (opened, unclaimed) = Opened::new(channel);
-                    self.unclaimed.push(unclaimed);
-                    opened
-                });
+            Command::OpenChannel { stay, options, reply } => {
+                let opened = self.open_channel(now, &stay, options);
                 answer(reply, opened);
                 self.close_unclaimed(now);
             }

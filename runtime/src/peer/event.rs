@@ -1,19 +1,16 @@
 //! What happens in a room, with handles to those it happens to.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use metered_realtime_core::ice::{IceCounters, IceServerFailed};
-use metered_realtime_core::peer::{MeteredData, PeerCounters, PeerError, PeerState};
-use metered_realtime_core::protocol::{CloseCode, Metadata};
-use metered_realtime_core::rtc::{ConnectionState, ConnectionStats, NegotiationError, TrackRefused};
-use metered_realtime_core::signalling::{CloseReason, Counters as SignallingCounters, SocketError};
-use metered_realtime_core::{Channel, PeerId, StreamId};
+use metered_realtime_core::ice::IceServerFailed;
+use metered_realtime_core::peer::{MeteredData, PeerError, PeerState};
+use metered_realtime_core::protocol::CloseCode;
+use metered_realtime_core::signalling::{CloseReason, SocketError};
+use metered_realtime_core::{Channel, PeerId};
 
 use super::RemotePeer;
-use crate::data_channel::DataChannel;
+use super::remote::RemoteEvent;
 use crate::events::StateChange;
-use crate::track::RemoteTrack;
 
 /// What happened in the room.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,18 +58,6 @@ pub enum Event {
     },
 }
 
-/// What was dropped, by cause. A number stays at its largest value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Counters {
-    /// On the connection to the server.
-    pub signalling: SignallingCounters,
-    /// Of what came through the server for the room, and of datagrams that belong to nobody in it.
-    pub room: PeerCounters,
-    /// On the way over STUN and TURN servers.
-    pub ice: IceCounters,
-}
-
 /// We are in the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JoinedEvent {
@@ -91,49 +76,4 @@ pub struct LeftEvent {
     pub channel: Option<Channel>,
     /// What `close` was given.
     pub reason: Option<String>,
-}
-
-/// What happened with one remote peer.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum RemoteEvent {
-    /// The state of the connection to it changed.
-    StateChange(StateChange<ConnectionState>),
-    /// The connection was replaced after a reconnect: data channels are gone, tracks come anew.
-    ConnectionReset,
-    /// It sends a track.
-    Track(RemoteTrack),
-    /// It stopped sending a track.
-    TrackRemoved(RemoteTrack),
-    /// A track is not taken: one of this side's by the peer, or one of the peer's by this side, because they have no codec in
-    /// common. Once for each on a connection.
-    TrackRefused(TrackRefused),
-    /// The first track of a stream came.
-    StreamAdded(RemoteStream),
-    /// The last track of a stream went.
-    StreamRemoved(RemoteStream),
-    /// Nothing comes of a track of its any more, or something comes again: see [`RemoteTrack::is_paused`].
-    TrackPaused {
-        /// The track.
-        track: RemoteTrack,
-        /// Whether it is paused.
-        paused: bool,
-    },
-    /// The bandwidth to it is estimated anew: see [`RemotePeer::bandwidth_estimate`].
-    BandwidthEstimate(Option<u64>),
-    /// The numbers of the connection to it: see [`RemotePeer::stats`].
-    Stats(Arc<ConnectionStats>),
-    /// It opened a data channel.
-    DataChannel(DataChannel),
-    /// A negotiation went wrong. Transient, unless the ICE restarts are exhausted.
-    NegotiationError(NegotiationError),
-}
-
-/// A group of tracks a remote peer sends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RemoteStream {
-    /// Its id, as the sender calls it.
-    pub id: StreamId,
-    /// What the sender said of it. The sender's word: for layout, never for authorization.
-    pub metadata: Option<Metadata>,
 }

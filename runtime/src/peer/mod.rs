@@ -1,10 +1,12 @@
 //! A room peer as users hold it.
 
 mod command;
+mod counters;
 mod driven;
 mod event;
 mod remote;
 mod shared;
+mod stay;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -19,20 +21,19 @@ use metered_realtime_core::peer::{
 use metered_realtime_core::protocol::{Metadata, Payload};
 use metered_realtime_core::rtc::DataChannelOptions;
 use metered_realtime_core::signalling::StateError;
-use metered_realtime_core::{Channel, PeerId, Secret, StreamId};
+use metered_realtime_core::{Channel, PeerId, StreamId};
 use serde::Serialize;
 
 pub(crate) use command::Command;
+pub use counters::Counters;
 pub(crate) use driven::Driven;
-pub use event::{Counters, Event, JoinedEvent, LeftEvent, RemoteEvent, RemoteStream};
-pub use remote::RemotePeer;
+pub use event::{Event, JoinedEvent, LeftEvent};
+pub use remote::{RemoteEvent, RemotePeer, RemoteStream};
 pub(crate) use shared::Shared;
 
-use crate::builder::MeteredPeerBuilder;
 use crate::events::{Events, StateChange};
 use crate::reply::ask;
 use crate::room_channel::RoomChannel;
-use crate::token::TokenProvider;
 use crate::track::{LocalStream, LocalTrack};
 
 /// A peer in a room: who else is there, messages through the server, and media and data channels straight to each of the
@@ -48,25 +49,6 @@ pub struct MeteredPeer<R> {
 }
 
 impl<R> MeteredPeer<R> {
-    /// A peer that connects with a publishable key, `pk_live_…`. The server gives it a new id on every connect.
-    pub fn api_key(key: impl Into<Secret>) -> MeteredPeerBuilder<R> {
-        MeteredPeerBuilder::api_key(key.into())
-    }
-
-    /// A peer that asks for a token before every connect. The token's `sub` is its id.
-    ///
-    /// The provider is asked again whenever it fails. Its error is a [`ProviderError`](crate::ProviderError), the source of
-    /// the [`TokenError`](crate::TokenError) that tells of it.
-    pub fn token_provider<P, F, T, E>(provider: P) -> MeteredPeerBuilder<R>
-    where
-        P: Fn() -> F + Send + Sync + 'static,
-        F: Future<Output = Result<T, E>> + Send + 'static,
-        T: Into<Secret>,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        MeteredPeerBuilder::token_provider(TokenProvider::new(provider))
-    }
-
     pub(crate) fn from_parts(commands: Sender<Command>, shared: Arc<Shared>) -> Self {
         Self { commands, shared, runtime: PhantomData }
     }
@@ -126,7 +108,7 @@ impl<R> MeteredPeer<R> {
     /// Leaves for good, from any state, and waits for the end: the other peers' connections close first, then the one to
     /// the server, within a second. Messages that [`DataChannel::send`](crate::DataChannel::send) has accepted still
     /// arrive: a connection closes once the other side has acknowledged them, or after
-    /// [`close_timeout`](MeteredPeerBuilder::close_timeout), 5 s unless told. Sends that wait end with an error at once.
+    /// [`close_timeout`](crate::MeteredPeerBuilder::close_timeout), 5 s unless told. Sends that wait end with an error at once.
     /// Calling it again does no harm.
     ///
     /// Cancellation: the peer closes all the same.

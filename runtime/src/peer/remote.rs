@@ -1,6 +1,8 @@
 //! Another peer in the room, as users hold it.
 
+mod event;
 mod present;
+mod updates;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -13,15 +15,17 @@ use metered_realtime_core::rtc::{
     NegotiationError, OpenChannelError, RestartIceError, TrackRefused,
 };
 
-use present::Present;
+pub use event::{RemoteEvent, RemoteStream};
 
-use super::{Command, RemoteEvent, RemoteStream};
+use self::present::Present;
+use super::Command;
+use super::stay::Stay;
 use crate::data_channel::{DataChannel, MESSAGE_BYTES_PER_PEER};
 use crate::events::{Events, Hub, StateChange};
 use crate::queue::Budget;
 use crate::reply::ask_weak;
+use crate::sync::lock;
 use crate::track::{FRAME_BYTES_PER_PEER, RemoteTrack};
-use crate::wakers::lock;
 
 /// Another peer in the room, from when it came until it leaves, whatever reconnects lie between.
 ///
@@ -36,7 +40,7 @@ use crate::wakers::lock;
 pub struct RemotePeer(Arc<Inner>);
 
 struct Inner {
-    id: PeerId,
+    stay: Stay,
     hub: Hub<RemoteEvent>,
     /// Locked while an event is published and while a subscription is made, so that each of these sees either both the
     /// change and its event or neither.
@@ -54,16 +58,14 @@ impl RemotePeer {
         event_capacity: usize,
         commands: WeakSender<Command>,
     ) -> Self {
-        let (tracks, streams, channels) = (Vec::new(), Vec::new(), Vec::new());
-        let present = Present { state, metadata, tracks, streams, channels, bandwidth: None, stats: None };
-        let (hub, present) = (Hub::new(event_capacity), Mutex::new(present));
+        let (hub, present) = (Hub::new(event_capacity), Mutex::new(Present::new(state, metadata)));
         let (messages, frames) = (Budget::new(MESSAGE_BYTES_PER_PEER), Budget::new(FRAME_BYTES_PER_PEER));
-        Self(Arc::new(Inner { id, hub, present, commands, messages, frames }))
+        Self(Arc::new(Inner { stay: Stay::new(id), hub, present, commands, messages, frames }))
     }
 
     /// Its id, as the server says.
     pub fn id(&self) -> &PeerId {
-        &self.0.id
+        self.0.stay.id()
     }
 
     /// Where the connection to it stands.
@@ -125,10 +127,11 @@ impl RemotePeer {
     /// # Errors
     /// [`OpenChannelError`]; [`Closed`](OpenChannelError::Closed) if the peer has left.
     pub async fn open_data_channel(&self, options: DataChannelOptions) -> Result<DataChannel, OpenChannelError> {
-        let remote = self.clone();
-        let opened = ask_weak(&self.0.commands, |reply| Command::OpenChannel { remote, options, reply });
+        let stay = self.0.stay.clone();
+        let opened = ask_weak(&self.0.commands, |reply| Command::OpenChannel { stay, options, reply });
         let opened = opened.await.unwrap_or(Err(OpenChannelError::Closed))?;
-        opened.take().ok_or(OpenChannelError::Closed)
+        let channel = opened.take().ok_or(OpenChannelError::Closed)?;
+        Ok(DataChannel::from_parts(channel, self.0.commands.clone()))
     }
 
     /// Looks for a way to it anew, as `restartIce` of a browser's `RTCPeerConnection` does: for one that may be better, or
@@ -141,8 +144,8 @@ impl RemotePeer {
     /// # Errors
     /// [`RestartIceError`], if there is nothing to restart.
     pub async fn restart_ice(&self) -> Result<(), RestartIceError> {
-        let remote = self.clone();
-        ask_weak(&self.0.commands, |reply| Command::RestartIce { remote, reply })
+        let stay = self.0.stay.clone();
+        ask_weak(&self.0.commands, |reply| Command::RestartIce { stay, reply })
             .await
             .unwrap_or(Err(RestartIceError::Closed))
     }
@@ -255,6 +258,6 @@ impl Eq for RemotePeer {}
 
 impl fmt::Debug for RemotePeer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RemotePeer").field("id", &self.0.id).field("state", &self.state()).finish_non_exhaustive()
+        f.debug_struct("RemotePeer").field("id", self.id()).field("state", &self.state()).finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use metered_realtime_core::{Channel, PeerId};
 
 use super::{Event, RemotePeer};
 use crate::events::Hub;
-use crate::wakers::lock;
+use crate::sync::lock;
 
 /// The peer as the driver last saw it, and its events.
 #[derive(Debug)]

@@ -6,16 +6,14 @@ use std::time::Instant;
 
 use metered_realtime_core::peer::Input;
 use metered_realtime_core::protocol::Payload;
-use metered_realtime_core::signalling::{
-    Counters, Event, InvalidOption, Output, RequestError, Signalling, SignallingOptions, State,
-};
-use metered_realtime_core::{Channel, PeerId};
+use metered_realtime_core::signalling::{Counters, Event, Output, RequestError, Signalling, SignallingOptions, State};
+use metered_realtime_core::{Channel, InvalidOption, PeerId};
 
 use super::{SignallingConnectError, SubscribeOptions};
 use crate::drive::{Machine, Task};
 use crate::events::Hub;
 use crate::reply::{Reply, Waiting, answer};
-use crate::wakers::lock;
+use crate::sync::lock;
 
 type Request = Reply<Result<(), RequestError>>;
 

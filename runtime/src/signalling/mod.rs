@@ -9,15 +9,13 @@ use std::sync::Arc;
 use async_channel::Sender;
 use metered_realtime_core::protocol::{Metadata, Payload};
 use metered_realtime_core::signalling::{ConnectError, Counters, Event, PeerInfo, RequestError, State, StateError};
-use metered_realtime_core::{Channel, PeerId, Secret};
+use metered_realtime_core::{Channel, PeerId};
 use serde::Serialize;
 
 pub(crate) use driven::{Command, Driven, Shared};
 
-use crate::builder::SignallingClientBuilder;
 use crate::events::{Events, StateChange};
 use crate::reply::{Reply, ask};
-use crate::token::TokenProvider;
 
 /// Messages through the server alone: channels to subscribe to and publish on, presence, and messages to one peer.
 ///
@@ -73,25 +71,6 @@ pub struct Presence {
 }
 
 impl<R> SignallingClient<R> {
-    /// A client that connects with a publishable key, `pk_live_…`. The server gives it a new id on every connect.
-    pub fn api_key(key: impl Into<Secret>) -> SignallingClientBuilder<R> {
-        SignallingClientBuilder::api_key(key.into())
-    }
-
-    /// A client that asks for a token before every connect. The token's `sub` is its id.
-    ///
-    /// The provider is asked again whenever it fails. Its error is a [`ProviderError`](crate::ProviderError), the source of
-    /// the [`TokenError`](crate::TokenError) that tells of it.
-    pub fn token_provider<P, F, T, E>(provider: P) -> SignallingClientBuilder<R>
-    where
-        P: Fn() -> F + Send + Sync + 'static,
-        F: Future<Output = Result<T, E>> + Send + 'static,
-        T: Into<Secret>,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        SignallingClientBuilder::token_provider(TokenProvider::new(provider))
-    }
-
     pub(crate) fn from_parts(commands: Sender<Command>, shared: Arc<Shared>) -> Self {
         Self { commands, shared, runtime: PhantomData }
     }

@@ -9,9 +9,9 @@ use async_channel::{Sender, TrySendError};
 use metered_realtime_core::media::{Codec, EncodedFrame, MediaKind};
 use metered_realtime_core::{InvalidId, PeerId, TrackId, peer};
 
-use super::stream::uuid_id;
+use super::random_id::random_id;
 use crate::events::{Events, Hub};
-use crate::wakers::lock;
+use crate::sync::lock;
 
 /// Frames of all tracks that wait to be sent in one room. At the bound a new frame is refused: `write` counts the room as
 /// one that did not take it, and the track counts a dropped frame. The driver takes them out as fast as it runs, so that a
@@ -93,12 +93,12 @@ pub(crate) type Receivers = BTreeMap<PeerId, Option<u64>>;
 impl LocalTrack {
     /// A track of sound, with a random id.
     pub fn audio() -> Self {
-        Self::make(uuid_id(TrackId::new), MediaKind::Audio)
+        Self::make(random_id(TrackId::new), MediaKind::Audio)
     }
 
     /// A track of pictures, with a random id.
     pub fn video() -> Self {
-        Self::make(uuid_id(TrackId::new), MediaKind::Video)
+        Self::make(random_id(TrackId::new), MediaKind::Video)
     }
 
     /// A track with an id of one's own. It must differ from those of all other tracks in the room.

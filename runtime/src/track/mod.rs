@@ -1,6 +1,7 @@
 //! Tracks as users hold them: ours to write to, theirs to read from.
 
 mod local;
+mod random_id;
 mod remote;
 mod stream;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metered_realtime_core::{InvalidId, StreamId};
 
 use super::LocalTrack;
+use super::random_id::random_id;
 
 /// A group of tracks that belong together, such as a camera's picture and its sound. It does not change.
 ///
@@ -22,7 +23,7 @@ pub struct LocalStream {
 impl LocalStream {
     /// A group with a random id.
     pub fn new(tracks: impl IntoIterator<Item = LocalTrack>) -> Self {
-        Self { id: uuid_id(StreamId::new), tracks: tracks.into_iter().collect() }
+        Self { id: random_id(StreamId::new), tracks: tracks.into_iter().collect() }
     }
 
     /// A group with an id of one's own.
@@ -41,14 +42,5 @@ impl LocalStream {
     /// Its tracks.
     pub fn tracks(&self) -> &[LocalTrack] {
         &self.tracks
-    }
-}
-
-/// A random identifier: the 36 characters of a UUID are allowed in every one of them.
-pub(super) fn uuid_id<T>(make: impl Fn(String) -> Result<T, InvalidId>) -> T {
-    loop {
-        if let Ok(id) = make(uuid::Uuid::new_v4().to_string()) {
-            return id;
-        }
     }
 }

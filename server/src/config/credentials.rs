@@ -3,8 +3,8 @@
 use metered_realtime_core::protocol::Metadata;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::DEFAULT_TENANT;
 use super::error::ConfigError;
+use super::tenant::DEFAULT_TENANT;
 use crate::credentials::Permissions;
 
 /// A publishable key: a credential with a fixed scope, safe to ship in a client.

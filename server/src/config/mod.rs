@@ -19,10 +19,7 @@ pub use tenant::TenantQuota;
 pub use tls::TlsFiles;
 pub use turn::TurnRelays;
 
-use crate::credentials::{Authenticator, ChannelPattern};
-
-/// The tenant of credentials that name none.
-const DEFAULT_TENANT: &str = "default";
+use crate::credentials::ChannelPattern;
 
 /// What a server is started with. Without keys and secrets nobody gets in.
 #[derive(Debug, Clone, Default)]
@@ -116,14 +113,6 @@ impl ServerConfig {
     /// Sets [`Limits::http_timeout`].
     pub fn http_timeout(self, timeout: Duration) -> Self {
         self.limits(|limits| limits.http_timeout = timeout)
-    }
-
-    /// Checks the keys, secrets and relays, as [`Server::bind`](crate::Server::bind) does.
-    ///
-    /// # Errors
-    /// [`ConfigError`] for the first that cannot be used.
-    pub fn check_credentials(&self) -> Result<(), ConfigError> {
-        Authenticator::new(self).map(drop)
     }
 
     /// Publishable keys whose scope is every channel (`**`), by their place in [`keys`](Self::keys), with whether a secret

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::state::Quota;
 
+/// The tenant of credentials that name none.
+pub(super) const DEFAULT_TENANT: &str = "default";
+
 /// The quota of a tenant. A tenant without one uses what it wants.
 ///
 /// ```

@@ -8,8 +8,8 @@ use metered_realtime_core::protocol::{Metadata, ice_servers, limits};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
-use super::DEFAULT_TENANT;
 use super::error::ConfigError;
+use super::tenant::DEFAULT_TENANT;
 
 /// Where clients find ICE servers in the `metadata` of a `welcome`.
 const ICE_SERVERS: &str = "iceServers";

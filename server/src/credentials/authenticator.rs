@@ -104,6 +104,16 @@ fn patterns(texts: &[String]) -> Result<Arc<[ChannelPattern]>, ConfigError> {
     texts.iter().map(|text| ChannelPattern::new(text)).collect::<Result<_, _>>().map_err(ConfigError::Channels)
 }
 
+impl ServerConfig {
+    /// Checks the keys, secrets and relays, as [`Server::bind`](crate::Server::bind) does.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first that cannot be used.
+    pub fn check_credentials(&self) -> Result<(), ConfigError> {
+        Authenticator::new(self).map(drop)
+    }
+}
+
 impl Authenticator {
     /// Takes the publishable keys and the signing secrets of a configuration.
     ///

@@ -1,5 +1,6 @@
 //! The thin shell that drives the state machines: sockets, clocks, random peer ids.
 
+mod bounds;
 mod budget;
 mod connection;
 mod forwarded;
@@ -11,6 +12,7 @@ mod rest;
 mod routes;
 mod shared;
 mod socket;
+mod sockets;
 mod throttle;
 mod tls;
 mod upgrade;
@@ -26,6 +28,8 @@ use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+pub(crate) use bounds::OTHER_SOCKETS;
+
 use crate::config::{ConfigError, ServerConfig};
 use crate::credentials::unix_time;
 use crate::state::{Input, TenantId};
@@ -33,9 +37,6 @@ use listener::{BoundedListener, Certificate};
 use metrics::Metrics;
 use shared::Shared;
 use socket::SocketInfo;
-
-/// Sockets that may be open beside those of welcomed connections.
-pub(crate) const OTHER_SOCKETS: usize = listener::HTTP_SOCKETS.total + listener::LINGERING + shared::OTHER_WEBSOCKETS;
 
 /// How long [`RunningServer::shutdown`] waits for clients to answer the close.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);

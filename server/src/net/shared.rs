@@ -11,6 +11,7 @@ use metered_realtime_core::{Channel, PeerId};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{interval_at, sleep};
 
+use super::bounds::OTHER_WEBSOCKETS;
 use super::budget::{Budget, Queued};
 use super::metrics::Metrics;
 use super::outbox::{End, Outbox};
@@ -18,9 +19,6 @@ use super::throttle::Throttle;
 use crate::config::{ConfigError, Limits, OutboundQueue, ServerConfig};
 use crate::credentials::{Admission, Authenticator, Connect, SecretScope};
 use crate::state::{ConnId, ConnectRates, Hub, Identity, Input, Output, PRESENCE_BATCH, Quota, Rate, TenantId, Usage};
-
-/// WebSockets beside the welcomed ones: refused, and ending.
-pub(super) const OTHER_WEBSOCKETS: usize = 1024;
 
 /// What every connection's task shares. The lock is held for one input at a time and never across a wait; outputs reach
 /// the queues under it, so that every connection sees them in the order in which the hub made them. Nothing is logged

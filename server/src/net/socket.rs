@@ -9,15 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Sleep, sleep};
 
-use super::listener::{BoundedListener, Sockets};
+use super::sockets::Sockets;
 
 /// How long, and for how many bytes, an ended socket is read on. Then it is dropped.
 const LINGER: Duration = Duration::from_secs(2);
@@ -60,12 +58,6 @@ impl SocketInfo {
     /// The socket becomes a WebSocket.
     pub(super) fn upgraded(&self) {
         self.upgraded.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Connected<IncomingStream<'_, BoundedListener>> for SocketInfo {
-    fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Self {
-        stream.io().get_ref().info().clone()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metered_realtime_core::PeerId;
 
-use super::hub::ConnId;
+use super::conn_id::ConnId;
 use super::presence::Change;
 
 /// Members from which on a channel is large: changes of its presence are told together.

@@ -1,5 +1,11 @@
 //! The hub: every connection, what it is subscribed to, and who gets what.
 
+mod fanout;
+mod input;
+mod output;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,95 +16,20 @@ use metered_realtime_core::protocol::{
 };
 use metered_realtime_core::{Channel, PeerId};
 
+pub use input::Input;
+pub use output::{Output, PRESENCE_BATCH};
+
+use self::fanout::Fanout;
 use super::channel::{ChannelState, Subscription};
+use super::conn_id::ConnId;
 use super::identity::{Identity, TenantId};
 use super::presence::{self, Change, presence_peer};
 use super::request::{self, Refusal, Request};
-use super::tenants::{Quota, Tenants, Usage};
+use super::tenants::{Tenants, Usage};
 use crate::credentials::Permission;
 
 /// How far apart the connections that a server closes together are asked to come back.
 const RETURN_INTERVAL: Duration = Duration::from_millis(2);
-
-/// One connection. Numbers are never used twice, and a later connection has the larger one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnId(pub u64);
-
-/// What happened.
-#[derive(Debug)]
-pub enum Input<'a> {
-    /// A connection with a good credential was made.
-    Connected {
-        /// Its number.
-        conn: ConnId,
-        /// Who it is.
-        identity: Identity,
-        /// When its credential runs out, in Unix seconds; `None` for a key.
-        expires_at: Option<f64>,
-        /// The time, in Unix seconds.
-        server_time: f64,
-    },
-    /// A message came. What cannot be read is answered too: a binary message is a malformed one.
-    Frame {
-        /// Who sent it.
-        conn: ConnId,
-        /// The frame, or why it is none.
-        frame: Result<ClientFrame<'a>, ClientFrameError>,
-    },
-    /// A connection is gone, or is being closed by the shell.
-    Disconnected {
-        /// Its number.
-        conn: ConnId,
-    },
-    /// Close every connection of a peer.
-    DisconnectPeer {
-        /// Its tenant; `None` for every tenant.
-        tenant: Option<TenantId>,
-        /// The peer.
-        peer: PeerId,
-        /// The code to close with.
-        code: CloseCode,
-    },
-    /// From now on close new connections with a code before their `welcome`; `None` ends that.
-    Refuse(Option<CloseCode>),
-    /// From now on these tenants have these quotas, and all others none.
-    SetQuotas(Vec<(TenantId, Quota)>),
-    /// A new period begins for the quota of messages of a tenant.
-    StartPeriod(TenantId),
-    /// Send the changes of presence that wait: [`PRESENCE_BATCH`] after [`Output::PresenceWaits`].
-    FlushPresence,
-    /// Announce to every connection that the server goes away, and close them all.
-    GoAway {
-        /// How long the first of them is asked to wait before it comes back. Each further one is asked to wait 2 ms longer,
-        /// up to the protocol's 5 minutes.
-        retry_after: Duration,
-    },
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Send a text message. The text is shared between its receivers and cheap to clone.
-    Send {
-        /// To whom.
-        conn: ConnId,
-        /// The frame.
-        text: Utf8Bytes,
-    },
-    /// Close with a code, once what was sent before is written. The hub has forgotten the connection already.
-    Close {
-        /// Which one.
-        conn: ConnId,
-        /// The code.
-        code: CloseCode,
-    },
-    /// Changes of presence of large channels wait to be sent together: give [`Input::FlushPresence`] after
-    /// [`PRESENCE_BATCH`]. Emitted again only after that.
-    PresenceWaits,
-}
-
-/// How long changes of presence of a large channel are collected.
-pub const PRESENCE_BATCH: Duration = Duration::from_millis(50);
 
 /// The hub's bounds that are not the protocol's.
 #[derive(Debug, Clone, Copy)]
@@ -138,32 +69,6 @@ type ChannelKey = (TenantId, Channel);
 struct Connection {
     identity: Arc<Identity>,
     channels: BTreeSet<Channel>,
-}
-
-/// A frame that goes to many, written at most once without and once with the sender's metadata.
-struct Fanout<'a> {
-    channel: &'a Channel,
-    from: &'a Identity,
-    data: RawJson<'a>,
-    plain: Option<Utf8Bytes>,
-    with_metadata: Option<Utf8Bytes>,
-}
-
-impl Fanout<'_> {
-    fn text(&mut self, include_sender_metadata: bool) -> Utf8Bytes {
-        let from_metadata = self.from.peer_metadata.as_ref().filter(|_| include_sender_metadata);
-        let text = if from_metadata.is_some() { &mut self.with_metadata } else { &mut self.plain };
-        text.get_or_insert_with(|| {
-            let frame = ServerFrame::Message {
-                channel: self.channel.as_str().into(),
-                from: self.from.peer_id.as_str().into(),
-                data: self.data,
-                from_metadata: from_metadata.map(Metadata::as_raw),
-            };
-            frame.encode().into()
-        })
-        .clone()
-    }
 }
 
 impl Hub {
@@ -450,7 +355,7 @@ impl Hub {
         let Some(state) = self.channels.get(&(from.tenant.clone(), channel.clone())) else {
             return 0;
         };
-        let mut fanout = Fanout { channel, from, data, plain: None, with_metadata: None };
+        let mut fanout = Fanout::new(channel, from, data);
         let before = self.outputs.len();
         for (other, options) in state.all().filter(|(other, _)| Some(*other) != conn) {
             let text = fanout.text(options.include_sender_metadata);
@@ -539,6 +444,3 @@ impl Hub {
         self.send(conn, &ServerFrame::Error { code, request_id: request_id.map(Into::into), message: None });
     }
 }
-
-#[cfg(test)]
-mod tests;

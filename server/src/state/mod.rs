@@ -2,6 +2,7 @@
 
 mod addresses;
 mod channel;
+mod conn_id;
 mod frame;
 mod hub;
 mod identity;
@@ -12,9 +13,10 @@ mod tenants;
 mod timers;
 
 pub use addresses::{Accepted, ConnectRates, Full, HttpSocketLimits, HttpSockets, Source};
+pub use conn_id::ConnId;
 pub(crate) use frame::is_portable;
 pub use frame::{PAYLOAD_DEPTH, parse_frame};
-pub use hub::{ConnId, Hub, HubLimits, Input, Output, PRESENCE_BATCH};
+pub use hub::{Hub, HubLimits, Input, Output, PRESENCE_BATCH};
 pub use identity::{Identity, TenantId};
 pub use rate::{Rate, RateLimit};
 pub use tenants::{Quota, Usage};

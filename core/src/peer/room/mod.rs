@@ -26,7 +26,8 @@ use super::options::{JoinOptions, MeteredPeerOptions};
 use super::output::{self as peer_output, Event};
 use super::state::PeerState;
 use crate::ids::{Channel, IdSequence, PeerId, RequestId};
-use crate::signalling::{ConnectError, InvalidOption, Signalling, StateError};
+use crate::options::InvalidOption;
+use crate::signalling::{ConnectError, Signalling, StateError};
 
 /// What a request to the server was for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,56 @@
+//! The events of one remote peer.
+
+use std::sync::Arc;
+
+use metered_realtime_core::StreamId;
+use metered_realtime_core::protocol::Metadata;
+use metered_realtime_core::rtc::{ConnectionState, ConnectionStats, NegotiationError, TrackRefused};
+
+use crate::data_channel::DataChannel;
+use crate::events::StateChange;
+use crate::track::RemoteTrack;
+
+/// What happened with one remote peer.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum RemoteEvent {
+    /// The state of the connection to it changed.
+    StateChange(StateChange<ConnectionState>),
+    /// The connection was replaced after a reconnect: data channels are gone, tracks come anew.
+    ConnectionReset,
+    /// It sends a track.
+    Track(RemoteTrack),
+    /// It stopped sending a track.
+    TrackRemoved(RemoteTrack),
+    /// A track is not taken: one of this side's by the peer, or one of the peer's by this side, because they have no codec in
+    /// common. Once for each on a connection.
+    TrackRefused(TrackRefused),
+    /// The first track of a stream came.
+    StreamAdded(RemoteStream),
+    /// The last track of a stream went.
+    StreamRemoved(RemoteStream),
+    /// Nothing comes of a track of its any more, or something comes again: see [`RemoteTrack::is_paused`].
+    TrackPaused {
+        /// The track.
+        track: RemoteTrack,
+        /// Whether it is paused.
+        paused: bool,
+    },
+    /// The bandwidth to it is estimated anew: see [`RemotePeer::bandwidth_estimate`].
+    BandwidthEstimate(Option<u64>),
+    /// The numbers of the connection to it: see [`RemotePeer::stats`].
+    Stats(Arc<ConnectionStats>),
+    /// It opened a data channel.
+    DataChannel(DataChannel),
+    /// A negotiation went wrong. Transient, unless the ICE restarts are exhausted.
+    NegotiationError(NegotiationError),
+}
+
+/// A group of tracks a remote peer sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteStream {
+    /// Its id, as the sender calls it.
+    pub id: StreamId,
+    /// What the sender said of it. The sender's word: for layout, never for authorization.
+    pub metadata: Option<Metadata>,
+}
