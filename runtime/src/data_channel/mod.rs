@@ -1,7 +1,7 @@
 //! One data channel.
 
 mod byte_stream;
-mod opened;
+pub(crate) mod opened;
 mod outbound;
 mod outgoing;
 mod shared;
@@ -25,7 +25,7 @@ pub(crate) use shared::{MESSAGE_BYTES_PER_PEER, Shared};
 
 use self::outgoing::Outgoing;
 use crate::events::{Events, Missed};
-use crate::peer::Command;
+use crate::peer::command::Command;
 use crate::queue::Taken;
 use crate::reply::ask_weak;
 use crate::sync::lock;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Shared;
+use super::shared::Shared;
 
 /// An opened channel. It is closed unless it is taken: the future that requested it may be dropped while the answer waits
 /// for it.

@@ -9,8 +9,8 @@ use async_channel::{TrySendError, WeakSender};
 use futures_channel::oneshot;
 use metered_realtime_core::rtc::{ChannelMessage, DataChannelError};
 
-use super::{ChannelState, Shared};
-use crate::peer::Command;
+use super::shared::{ChannelState, Shared};
+use crate::peer::command::Command;
 
 /// Messages of one handle that may be on their way to the transport before the next has to wait: enough that a sender
 /// need not wait for each one's way to the driver and back.

@@ -11,7 +11,7 @@ use metered_realtime_core::{Channel, DataChannelId, PeerId, RoomChannelId, Strea
 
 use super::counters::Counters;
 use super::stay::Stay;
-use crate::data_channel::Opened;
+use crate::data_channel::opened::Opened;
 use crate::reply::Reply;
 use crate::room_channel::RoomChannel;
 use crate::track::{LocalStream, LocalTrack};

@@ -1,6 +1,6 @@
 //! A room peer as users hold it.
 
-mod command;
+pub(crate) mod command;
 mod counters;
 mod driven;
 mod event;

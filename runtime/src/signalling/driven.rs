@@ -9,7 +9,8 @@ use metered_realtime_core::protocol::Payload;
 use metered_realtime_core::signalling::{Counters, Event, Output, RequestError, Signalling, SignallingOptions, State};
 use metered_realtime_core::{Channel, InvalidOption, PeerId};
 
-use super::{SignallingConnectError, SubscribeOptions};
+use super::error::SignallingConnectError;
+use super::options::SubscribeOptions;
 use crate::drive::{Machine, Task};
 use crate::events::Hub;
 use crate::reply::{Reply, Waiting, answer};

@@ -1,6 +1,8 @@
 //! A signalling connection alone, as users hold it.
 
 mod driven;
+mod error;
+mod options;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,11 +10,13 @@ use std::sync::Arc;
 
 use async_channel::Sender;
 use metered_realtime_core::protocol::{Metadata, Payload};
-use metered_realtime_core::signalling::{ConnectError, Counters, Event, PeerInfo, RequestError, State, StateError};
+use metered_realtime_core::signalling::{Counters, Event, PeerInfo, RequestError, State, StateError};
 use metered_realtime_core::{Channel, PeerId};
 use serde::Serialize;
 
 pub(crate) use driven::{Command, Driven, Shared};
+pub use error::SignallingConnectError;
+pub use options::SubscribeOptions;
 
 use crate::events::{Events, StateChange};
 use crate::reply::{Reply, ask};
@@ -26,24 +30,6 @@ pub struct SignallingClient<R> {
     commands: Sender<Command>,
     shared: Arc<Shared>,
     runtime: PhantomData<fn() -> R>,
-}
-
-/// Why [`SignallingClient::connect`] failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SignallingConnectError {
-    /// It is not idle: a client connects once.
-    #[error(transparent)]
-    InvalidState(#[from] StateError<State>),
-    /// The connection did not come about. The client is closed.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-}
-
-/// What [`subscribe_with`](SignallingClient::subscribe_with) can be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SubscribeOptions {
-    /// Whether broadcasts carry the sender's `peerMetadata`. Default false.
-    pub include_sender_metadata: bool,
 }
 
 /// A message through the server.

@@ -14,7 +14,7 @@ use metered_realtime_core::rtc::RequestKeyframeError;
 use metered_realtime_core::{PeerId, StreamId, TrackId};
 
 use crate::events::{Events, Hub};
-use crate::peer::Command;
+use crate::peer::command::Command;
 use crate::queue::{Bounds, Budget, Queue, Taken};
 use crate::reply::ask_weak;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use metered_realtime_core::protocol::limits;
 
 use super::error::ConfigError;
-use crate::net;
+use crate::net::bounds::OTHER_SOCKETS;
 use crate::state::{HubLimits, RateLimit};
 
 /// How much may wait for a reader that is slower than what it is sent. Beyond either bound the connection is closed with
@@ -85,7 +85,7 @@ impl Default for Limits {
 impl Limits {
     /// Sockets that may be open at a time: welcomed connections, and 6144 that are refused, ending, or no WebSockets.
     pub fn max_sockets(&self) -> usize {
-        self.max_connections.saturating_add(net::OTHER_SOCKETS)
+        self.max_connections.saturating_add(OTHER_SOCKETS)
     }
 
     pub(crate) fn hub(&self) -> HubLimits {

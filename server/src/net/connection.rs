@@ -47,7 +47,7 @@ fn close_frame(code: CloseCode) -> Message {
 
 /// Drives one connection to its end.
 pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>, admission: Admission) {
-    let lifetime = admission.expires_at.map(|at| at - super::unix_now());
+    let lifetime = admission.expires_at.map(|at| at - super::clock::unix_now());
     let lifetime = lifetime.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX));
     let now = std::time::Instant::now();
     let (conn, outbox) = shared.connect(admission);

@@ -1,7 +1,8 @@
 //! The thin shell that drives the state machines: sockets, clocks, random peer ids.
 
-mod bounds;
+pub(crate) mod bounds;
 mod budget;
+mod clock;
 mod connection;
 mod forwarded;
 mod listener;
@@ -20,7 +21,7 @@ mod upgrade;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use metered_realtime_core::PeerId;
 use metered_realtime_core::protocol::{CloseCode, limits};
@@ -28,10 +29,7 @@ use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub(crate) use bounds::OTHER_SOCKETS;
-
 use crate::config::{ConfigError, ServerConfig};
-use crate::credentials::unix_time;
 use crate::state::{Input, TenantId};
 use listener::{BoundedListener, Certificate};
 use metrics::Metrics;
@@ -40,11 +38,6 @@ use socket::SocketInfo;
 
 /// How long [`RunningServer::shutdown`] waits for clients to answer the close.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
-
-/// Unix seconds, now.
-fn unix_now() -> f64 {
-    unix_time(SystemTime::now())
-}
 
 /// Where a server starts.
 #[derive(Debug)]

@@ -233,7 +233,7 @@ impl Shared {
     /// Judges a credential. A key makes its connection the peer `fresh`.
     pub(super) fn admit(&self, query: &str, origin: Option<&str>, fresh: PeerId) -> Result<Admission, CloseCode> {
         let authenticator = Arc::clone(&self.authenticator.read().unwrap_or_else(PoisonError::into_inner));
-        let admitted = authenticator.admit(Connect { query, origin, now: super::unix_now() }, fresh);
+        let admitted = authenticator.admit(Connect { query, origin, now: super::clock::unix_now() }, fresh);
         admitted.map_err(|refusal| {
             self.metrics.refused_credentials.increment(1);
             if let Some(suppressed) = self.logs.refused.admit(Instant::now()) {
@@ -257,7 +257,7 @@ impl Shared {
             outbox.end(End::Abort);
             return (conn, outbox);
         }
-        let server_time = super::unix_now();
+        let server_time = super::clock::unix_now();
         let report = inner.drive(Input::Connected { conn, identity, expires_at, server_time }, &self.budget);
         drop(inner);
         self.note(&report);

@@ -61,7 +61,7 @@ pub(super) async fn tokens(State(shared): State<Arc<Shared>>, headers: HeaderMap
     }
     // What the server would refuse is refused here: the token is judged before it is handed out.
     let (token, expires_at) = scope
-        .mint(&claims, super::super::unix_now())
+        .mint(&claims, crate::net::clock::unix_now())
         .map_err(|refusal| ApiError::InvalidRequest(refusal.to_string().replace("claim sub", "peerId")))?;
     Ok(json(&TokenResponse { token, expires_at: expires_at as u64 }))
 }
