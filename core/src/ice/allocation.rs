@@ -293,11 +293,7 @@ impl Allocation {
                 }
                 (_, ClientEvent::NotTurn) => self.end(Some(IceServerProblem::NotTurn)),
                 (Phase::Active { .. }, ClientEvent::PermissionGranted(ip)) => self.permission_granted(now, ip),
-                (Phase::Active { .. }, ClientEvent::PermissionRefused(ip)) => {
-                    if self.permissions.refused(now, ip) {
-                        self.count_lost();
-                    }
-                }
+                (Phase::Active { .. }, ClientEvent::PermissionRefused(ip)) => self.permission_refused(now, ip),
                 (Phase::Active { .. }, ClientEvent::ChannelRefused(peer)) => self.channels.refused(now, peer),
                 (_, ClientEvent::Refused { code, method, signed }) => self.refused(code, method == ALLOCATE, signed),
                 (Phase::Allocating { refused, .. }, ClientEvent::Closed) => {
@@ -313,6 +309,12 @@ impl Allocation {
     fn permission_granted(&mut self, now: Instant, ip: IpAddr) {
         if let Some((peer, contents)) = self.permissions.granted(ip) {
             self.forward(now, peer, &contents);
+        }
+    }
+
+    fn permission_refused(&mut self, now: Instant, ip: IpAddr) {
+        if self.permissions.refused(now, ip) {
+            self.count_lost();
         }
     }
 

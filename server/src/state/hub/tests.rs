@@ -1,5 +1,6 @@
 use super::*;
 use crate::credentials::{ChannelPattern, Permissions};
+use crate::state::Quota;
 
 const LIMITS: HubLimits =
     HubLimits { max_message_size: 65_536, max_connections: 1000, max_connections_per_peer: 3, max_channels: 100 };
