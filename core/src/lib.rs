@@ -1,24 +1,69 @@
-//! The pure core of the Metered Realtime client: rooms, presence, messages through the server and WebRTC peers as state
-//! machines over (time, input) → outputs.
+//! The sans-IO core of the Metered Realtime client: rooms, presence, messages through the server and WebRTC connections, as
+//! state machines over (time, input) → outputs.
 //!
-//! Nothing here reads a clock, opens a socket, spawns, waits, locks or asks the system for randomness: time and a seed
-//! are arguments. Any executor can embed it, or none. (The key material inside a WebRTC connection is the one
-//! exception: `str0m` makes its own.)
+//! Start with [`peer::MeteredPeer`], a peer in a room. Programs with an executor are better served by
+//! `metered-realtime-tokio` or `metered-realtime-smol`.
 //!
+//! # The contract
+//! The core opens no socket, reads no clock, spawns nothing, never waits or locks, and asks the system for no randomness: the
+//! time and a seed are arguments. (The keys of DTLS are the exception: `str0m` draws them.) The program around it runs this
+//! loop:
+//!
+//! 1. **Feed.** Call [`handle_input`](peer::MeteredPeer::handle_input) for everything that has arrived, and
+//!    [`handle_timeout`](peer::MeteredPeer::handle_timeout) if [`poll_timeout`](peer::MeteredPeer::poll_timeout) has passed.
+//!    Commands such as [`join`](peer::MeteredPeer::join) may be called between any two steps; they return a handle or an error at
+//!    once.
+//! 2. **Drain.** Call [`poll_output`](peer::MeteredPeer::poll_output) until it returns `None`, and carry out each output. Outputs
+//!    wait in order and none is lost; only draining empties the queue.
+//! 3. **Wait** until something arrives or [`poll_timeout`](peer::MeteredPeer::poll_timeout) is reached. Ask for the timeout after
+//!    each drain: every call may change it.
+//!
+//! `now` comes from a monotonic clock and must not go back between calls. Inputs name the socket, request or link that they
+//! belong to; inputs of one that was replaced or given up are ignored.
+//!
+//! ```
+//! use std::time::Instant;
+//! use metered_realtime_core::Channel;
+//! use metered_realtime_core::peer::{JoinOptions, MeteredPeer, MeteredPeerOptions, Output};
+//! use metered_realtime_core::signalling::{Action, Input};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut peer = MeteredPeer::new(MeteredPeerOptions::api_key("pk_live_example"), 7)?;
+//! let now = Instant::now();
+//! peer.join(now, &Channel::new("room-42")?, JoinOptions::default())?;
+//! let mut wanted = None;
+//! while let Some(output) = peer.poll_output() {
+//!     if let Output::Signalling(Action::OpenSocket { socket, .. }) = output {
+//!         wanted = Some(socket); // open a WebSocket
+//!     }
+//! }
+//! let socket = wanted.ok_or("no socket is wanted")?;
+//! peer.handle_input(now, Input::SocketOpened { socket });
+//! assert!(peer.poll_timeout().is_some_and(|at| at > now), "the server has some seconds to answer");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # If the loop is late
+//! Lateness loses no state: at `now` the machine does all that was due before, in order. A call of
+//! [`handle_timeout`](peer::MeteredPeer::handle_timeout) that is early does nothing.
+//!
+//! | late by | effect |
+//! |---|---|
+//! | 17 ms (a frame at 60 Hz) | media and data channels have up to that much more latency |
+//! | 100 ms | gaps in audio; congestion control sends less |
+//! | 1 s | retransmissions of data channels are late; jitter buffers of peers run empty |
+//! | 10 s | the server may close the WebSocket; the peer reconnects |
+//! | 20 s | remote peers find the connection silent (RFC 7675); ICE is restarted |
+//!
+//! # Modules
 //! Each machine contains the one before it:
 //!
-//! - [`protocol`]: what is on the wire. Functions of their arguments.
+//! - [`protocol`]: the frames of the wire.
 //! - [`signalling`]: one connection to the server, over as many sockets as it takes.
 //! - [`rtc`]: one WebRTC connection to one remote peer, over `str0m`.
-//! - [`ice`]: where candidates beyond our own addresses come from, for all connections of a room: STUN and TURN servers.
-//! - [`peer`]: a peer in a room, which owns one signalling connection, the gatherer of candidates, and a WebRTC connection
-//!   for everyone there.
-//!
-//! All have the same four verbs: commands, which return a handle or an error at once; inputs, by
-//! [`handle_input`](peer::MeteredPeer::handle_input);
-//! [`poll_output`](peer::MeteredPeer::poll_output), to be drained after each of these; and
-//! [`poll_timeout`](peer::MeteredPeer::poll_timeout), which says when
-//! [`handle_timeout`](peer::MeteredPeer::handle_timeout) is due.
+//! - [`ice`]: candidates of STUN and TURN servers, for all connections of a room.
+//! - [`peer`]: a peer in a room. Owns the connection to the server, the candidates, and a WebRTC connection to each remote peer.
 
 #![forbid(unsafe_code)]
 
