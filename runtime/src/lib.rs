@@ -6,7 +6,7 @@
 //!
 //! # Events
 //! Every method that starts with `on_`, and `events()` and `state_changes()`, gives an [`Events`]: a stream of what
-//! happens from the call on. See there for what becomes of a slow reader.
+//! happens from the call on. Slow readers lag; see [`Events`].
 //!
 //! # How long things live
 //! [`MeteredPeer`] and [`SignallingClient`] keep the connection open: when the last clone is dropped, it is closed as

@@ -1,6 +1,6 @@
-//! What can be wrong with a STUN or TURN server.
+//! Failures of STUN and TURN servers.
 
-/// Why a server is of no use.
+/// Why a STUN or TURN server failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[non_exhaustive]
 pub enum IceServerProblem {
@@ -46,13 +46,13 @@ pub enum IceServerProblem {
     Lost,
 }
 
-/// A STUN or TURN server that is of no use. Told once until it has worked for a minute, or something else is wrong with it.
+/// A STUN or TURN server failed. Reported once for each problem, and again after the server has worked for a minute.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("ICE server {server}: {problem}")]
 pub struct IceServerFailed {
-    /// Its host and port. For one that is left out for what its URL says, also the scheme before those, or the scheme alone
-    /// if the rest cannot be read.
+    /// The host and port. For a server that is left out because of its URL, with the scheme, or the scheme alone if the rest
+    /// cannot be parsed.
     pub server: String,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: IceServerProblem,
 }

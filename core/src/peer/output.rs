@@ -49,20 +49,20 @@ pub enum Output {
     Finished,
 }
 
-/// What happened in the room.
+/// An event of the room.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// Our state changed.
+    /// The state of the peer changed.
     StateChange {
         /// From this.
         from: PeerState,
         /// To this.
         to: PeerState,
     },
-    /// We are in the room. Comes once.
+    /// The peer has joined the room. Emitted once.
     Joined {
-        /// Our id.
+        /// The local peer's id.
         peer_id: PeerId,
         /// The room.
         channel: Channel,
@@ -71,9 +71,9 @@ pub enum Event {
     Left {
         /// Our id, if a `welcome` had told it.
         peer_id: Option<PeerId>,
-        /// The room, if we had been let in.
+        /// The room, if the peer had joined.
         channel: Option<Channel>,
-        /// What `close` was given.
+        /// The reason that `close` was given.
         reason: Option<String>,
     },
     /// The connection to the server ended, or an attempt to get it back failed, and another attempt follows. Connections to
@@ -90,14 +90,14 @@ pub enum Event {
         /// Number of the next attempt, from 1.
         attempt: u32,
     },
-    /// Another peer is in the room.
+    /// A remote peer is in the room.
     PeerJoined {
         /// Its id.
         peer: PeerId,
         /// Its `peerMetadata`, signed by whoever issued its token.
         metadata: Option<Metadata>,
     },
-    /// A peer left the room.
+    /// A remote peer left the room.
     PeerLeft {
         /// Its id.
         peer: PeerId,
@@ -118,11 +118,11 @@ pub enum Event {
         /// What happened.
         event: RoomChannelEvent,
     },
-    /// Something about one remote peer.
+    /// An event of one remote peer.
     Remote {
-        /// Which.
+        /// The remote peer.
         peer: PeerId,
-        /// What.
+        /// The event.
         event: RemoteEvent,
     },
 }
@@ -149,7 +149,7 @@ pub enum MeteredDataKind {
     Direct,
 }
 
-/// What happened with one remote peer.
+/// An event of one remote peer.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum RemoteEvent {
@@ -250,7 +250,7 @@ pub struct RemoteTrackInfo {
     pub track: TrackId,
     /// The stream it belongs to.
     pub stream: Option<StreamId>,
-    /// Sound or picture.
+    /// Audio or video.
     pub kind: MediaKind,
     /// What the sender says of it. The sender's word: for layout, never for authorization. If the sender's descriptions
     /// name tracks differently than its metadata does, as Firefox's do, it is matched by order, where the numbers fit.

@@ -110,7 +110,7 @@ impl Signalling {
         })
     }
 
-    /// Where the connection stands.
+    /// The current state.
     pub fn state(&self) -> State {
         match self.phase {
             Phase::Idle => State::Idle,

@@ -62,7 +62,7 @@ impl DataChannel {
         &self.shared
     }
 
-    /// Its name, as whoever opened it called it.
+    /// The label that the opener chose.
     pub fn label(&self) -> String {
         lock(&self.shared.info).label.clone()
     }
@@ -82,17 +82,17 @@ impl DataChannel {
         lock(&self.shared.info).reliability
     }
 
-    /// Its number, unique within its [`MeteredPeer`](crate::MeteredPeer).
+    /// The id, unique within its [`MeteredPeer`](crate::MeteredPeer).
     pub fn id(&self) -> DataChannelId {
         self.shared.id
     }
 
-    /// Whom it leads to.
+    /// The remote peer's id.
     pub fn peer_id(&self) -> &PeerId {
         &self.shared.peer
     }
 
-    /// Where it stands.
+    /// The current state.
     pub fn state(&self) -> ChannelState {
         self.shared.state.get()
     }

@@ -21,7 +21,7 @@ pub(crate) const MESSAGE_BYTES_PER_PEER: usize = 64 * 1024 * 1024;
 /// Notices of the low mark that wait for one reader; one says as much as many.
 const LOW_NOTICES: usize = 8;
 
-/// Where a data channel stands.
+/// The state of a data channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChannelState {
     /// Not agreed on with the other side yet. What is sent waits.

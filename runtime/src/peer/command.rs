@@ -1,4 +1,4 @@
-//! What handles ask of the driver.
+//! Commands of the handles to the driver.
 
 use metered_realtime_core::peer::{Broadcast, OpenRoomChannelError, RoomChannelError, RoomChannelPeer};
 use metered_realtime_core::peer::{JoinError, JoinOptions, ReplaceTrackError, SendError, TrackError};

@@ -1,4 +1,4 @@
-//! What happens in a room, with handles to those it happens to.
+//! Events of a room.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use super::RemotePeer;
 use super::remote::RemoteEvent;
 use crate::events::StateChange;
 
-/// What happened in the room.
+/// An event of the room.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// Our state changed.
+    /// The state of the peer changed.
     StateChange(StateChange<PeerState>),
-    /// We are in the room. Comes once.
+    /// The peer has joined the room. Emitted once.
     Joined(JoinedEvent),
-    /// We are closed. Comes once, as the last event.
+    /// The peer is closed. Emitted once, as the last event.
     Left(LeftEvent),
     /// The connection to the server ended, or an attempt to get it back failed, and another attempt follows. Connections to
     /// remote peers stay up meanwhile. Where no attempt follows, [`Error`](Self::Error) tells why.
@@ -36,44 +36,44 @@ pub enum Event {
         /// Number of the next attempt, from 1.
         attempt: u32,
     },
-    /// Another peer is in the room.
+    /// A remote peer is in the room.
     PeerJoined(RemotePeer),
-    /// A peer left the room.
+    /// A remote peer left the room.
     PeerLeft(RemotePeer),
     /// A message through the server, from a peer in the room.
     Data(MeteredData),
     /// A condition to act on. After a [fatal](PeerError::is_fatal) one the peer closes.
     Error(PeerError),
-    /// A STUN or TURN server is of no use, for now or for good. Others, and other ways to the peers, go on.
+    /// Emitted when a STUN or TURN server fails. Other servers keep being used.
     IceServerFailed(IceServerFailed),
     /// Only relayed candidates are allowed, and neither the server nor the options list a usable TURN server, so that no peer
     /// can be reached. Comes as soon as the server's list is known, once until there is one.
     NoRelayServer,
-    /// Something about one remote peer.
+    /// An event of one remote peer.
     Remote {
-        /// Which.
+        /// The remote peer.
         peer: RemotePeer,
-        /// What.
+        /// The event.
         event: RemoteEvent,
     },
 }
 
-/// We are in the room.
+/// The peer has joined the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JoinedEvent {
-    /// Our id.
+    /// The local peer's id.
     pub peer_id: PeerId,
     /// The room.
     pub channel: Channel,
 }
 
-/// We are closed. The fields are as they were.
+/// The peer is closed. The fields hold the last values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftEvent {
-    /// Our id, if the server had told it.
+    /// The local peer's id, if the server had assigned one.
     pub peer_id: Option<PeerId>,
-    /// The room, if we had been let in.
+    /// The room, if the peer had joined.
     pub channel: Option<Channel>,
-    /// What `close` was given.
+    /// The reason that `close` was given.
     pub reason: Option<String>,
 }

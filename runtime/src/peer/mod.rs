@@ -1,4 +1,4 @@
-//! A room peer as users hold it.
+//! The handle of a peer in a room.
 
 pub(crate) mod command;
 mod counters;
@@ -53,27 +53,27 @@ impl<R> MeteredPeer<R> {
         Self { commands, shared, runtime: PhantomData }
     }
 
-    /// Where the peer stands.
+    /// The current state.
     pub fn state(&self) -> PeerState {
         self.shared.state()
     }
 
-    /// Our id, once the server has told it. With a key it may change with a reconnect.
+    /// The local peer's id, once the server has assigned it. With a key it may change on a reconnect.
     pub fn peer_id(&self) -> Option<PeerId> {
         self.shared.peer_id()
     }
 
-    /// The room, once we have been let in.
+    /// The room, once the peer has joined.
     pub fn channel(&self) -> Option<Channel> {
         self.shared.channel()
     }
 
-    /// Who else is in the room at this moment, by id.
+    /// The remote peers in the room, ordered by id.
     pub fn remote_peers(&self) -> Vec<RemotePeer> {
         self.shared.remote_peers()
     }
 
-    /// One of those who are in the room at this moment.
+    /// A remote peer in the room.
     pub fn remote_peer(&self, id: impl AsRef<str>) -> Option<RemotePeer> {
         self.shared.remote_peer(id.as_ref())
     }
@@ -270,7 +270,7 @@ impl<R> MeteredPeer<R> {
         self.shared.hub.subscribe(|event: &Event| Some(event.clone()))
     }
 
-    /// We are in the room. Comes once.
+    /// The peer has joined the room. Emitted once.
     pub fn on_joined(&self) -> Events<JoinedEvent> {
         self.shared.hub.subscribe(|event| match event {
             Event::Joined(joined) => Some(joined.clone()),
@@ -278,7 +278,7 @@ impl<R> MeteredPeer<R> {
         })
     }
 
-    /// We are closed. Comes once, and the stream ends.
+    /// The peer is closed. Yields once; the stream ends.
     pub fn on_left(&self) -> Events<LeftEvent> {
         self.shared.hub.subscribe(|event| match event {
             Event::Left(left) => Some(left.clone()),
@@ -327,7 +327,7 @@ impl<R> MeteredPeer<R> {
         })
     }
 
-    /// STUN and TURN servers that are of no use, for now or for good. Others, and other ways to the peers, go on.
+    /// Failures of STUN and TURN servers. Other servers keep being used.
     pub fn on_ice_server_failed(&self) -> Events<IceServerFailed> {
         self.shared.hub.subscribe(|event| match event {
             Event::IceServerFailed(failed) => Some(failed.clone()),

@@ -1,4 +1,4 @@
-//! Another peer in the room, as users hold it.
+//! The handle of a remote peer.
 
 mod event;
 mod present;
@@ -68,7 +68,7 @@ impl RemotePeer {
         self.0.stay.id()
     }
 
-    /// Where the connection to it stands.
+    /// The current state of the connection.
     pub fn state(&self) -> ConnectionState {
         lock(&self.0.present).state
     }

@@ -1,4 +1,4 @@
-//! What handles read without asking the driver.
+//! The state that handles read without the driver.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -1,4 +1,4 @@
-//! A signalling connection alone, as users hold it.
+//! The handle of a signalling connection.
 
 mod driven;
 mod error;
@@ -61,12 +61,12 @@ impl<R> SignallingClient<R> {
         Self { commands, shared, runtime: PhantomData }
     }
 
-    /// Where the connection stands.
+    /// The current state.
     pub fn state(&self) -> State {
         self.shared.state()
     }
 
-    /// Our id, once the server has told it. With a key it may change with a reconnect.
+    /// The local peer's id, once the server has assigned it. With a key it may change on a reconnect.
     pub fn peer_id(&self) -> Option<PeerId> {
         self.shared.peer_id()
     }
@@ -81,8 +81,8 @@ impl<R> SignallingClient<R> {
         self.shared.max_message_size()
     }
 
-    /// Connects. Done when the server has welcomed us; later drops are made good without a further call. A failure is
-    /// final.
+    /// Connects. Completes when the server has welcomed the client. Reconnects automatically after the first
+    /// successful connect. A failure is final.
     ///
     /// Cancellation: the client goes on connecting. [`close`](Self::close) ends it.
     ///

@@ -125,7 +125,7 @@ impl LocalTrack {
         &self.0.id
     }
 
-    /// Sound or picture.
+    /// Audio or video.
     pub fn kind(&self) -> MediaKind {
         self.0.kind
     }

@@ -1,4 +1,4 @@
-//! Tracks as users hold them: ours to write to, theirs to read from.
+//! Handles of tracks: local ones to write to, remote ones to read from.
 
 mod local;
 mod random_id;

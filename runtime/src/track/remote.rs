@@ -77,7 +77,7 @@ impl RemoteTrack {
         self.0.info.stream.as_ref()
     }
 
-    /// Sound or picture.
+    /// Audio or video.
     pub fn kind(&self) -> MediaKind {
         self.0.info.kind
     }
@@ -87,7 +87,7 @@ impl RemoteTrack {
         self.0.info.metadata.as_ref()
     }
 
-    /// Who sends it.
+    /// The id of the sender.
     pub fn peer_id(&self) -> &PeerId {
         &self.0.peer
     }

@@ -1,4 +1,4 @@
-//! What clients may use.
+//! Limits of clients.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Default for OutboundQueue {
     }
 }
 
-/// What clients may use of a server.
+/// Limits of clients of a server.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Limits {

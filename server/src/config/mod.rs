@@ -1,4 +1,4 @@
-//! What a server is started with.
+//! The configuration of a server.
 
 mod credentials;
 mod error;
@@ -21,7 +21,7 @@ pub use turn::TurnRelays;
 
 use crate::credentials::ChannelPattern;
 
-/// What a server is started with. Without keys and secrets nobody gets in.
+/// The configuration of a server. Without keys and secrets it accepts no connection.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ServerConfig {

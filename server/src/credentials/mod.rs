@@ -1,4 +1,4 @@
-//! Who may connect, and what they may do: publishable keys and tokens.
+//! Authentication and authorization: publishable keys and tokens.
 
 mod authenticator;
 mod bits;

@@ -1,4 +1,4 @@
-//! The thin shell that drives the state machines: sockets, clocks, random peer ids.
+//! Drives the state machines: sockets, clocks, random peer ids.
 
 pub(crate) mod bounds;
 mod budget;
@@ -44,7 +44,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 #[non_exhaustive]
 pub struct Server;
 
-/// Why a server did not start.
+/// The error of starting a server.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// An option is not usable.

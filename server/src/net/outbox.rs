@@ -1,4 +1,4 @@
-//! What waits to be written to one socket.
+//! The outbound queue of one socket.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

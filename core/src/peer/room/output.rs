@@ -21,7 +21,7 @@ pub(in crate::peer) enum Output {
     PeerJoined { peer: PeerId, metadata: Option<Metadata> },
     /// A peer is still in the room after a reconnect.
     PeerReturned { peer: PeerId, metadata: Option<Metadata> },
-    /// A peer left the room.
+    /// A remote peer left the room.
     PeerLeft { peer: PeerId },
     /// The library of a peer in the room sent a message.
     Message { from: PeerId, message: PeerMessage },

@@ -10,7 +10,7 @@ use crate::data_channel::DataChannel;
 use crate::events::StateChange;
 use crate::track::RemoteTrack;
 
-/// What happened with one remote peer.
+/// An event of one remote peer.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum RemoteEvent {
