@@ -216,7 +216,7 @@ async fn attempts_that_run_out_end_with_one_word_that_there_will_be_no_other() {
     }
     assert_eq!((way.client.state(), way.proxy.accepted()), (SignallingState::Closed, 1 + 3));
     assert!(way.client.subscriptions().is_empty());
-    assert_eq!(soon(way.client.publish("news", &1)).await, Err(RequestError::NotConnected));
+    assert_eq!(soon(way.client.publish("news", &1)).await, Err(RequestError::Closed));
 }
 
 #[tokio::test]

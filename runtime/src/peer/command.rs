@@ -1,5 +1,7 @@
 //! Commands of the handles to the driver.
 
+use std::sync::Arc;
+
 use metered_realtime_core::peer::{Broadcast, OpenRoomChannelError, RoomChannelError, RoomChannelPeer};
 use metered_realtime_core::peer::{JoinError, JoinOptions, ReplaceTrackError, SendError, TrackError};
 use metered_realtime_core::protocol::{Metadata, Payload};
@@ -13,7 +15,7 @@ use super::counters::Counters;
 use super::stay::Stay;
 use crate::data_channel::opened::Opened;
 use crate::reply::Reply;
-use crate::room_channel::RoomChannel;
+use crate::room_channel::inbox::Inbox;
 use crate::track::{LocalStream, LocalTrack};
 
 pub(crate) enum Command {
@@ -95,7 +97,7 @@ pub(crate) enum Command {
     },
     OpenRoomChannel {
         options: DataChannelOptions,
-        reply: Reply<Result<RoomChannel, OpenRoomChannelError>>,
+        reply: Reply<Result<Arc<Inbox>, OpenRoomChannelError>>,
     },
     Broadcast {
         channel: RoomChannelId,

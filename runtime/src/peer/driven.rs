@@ -18,7 +18,7 @@ use crate::data_channel::{self, Opened, Unclaimed};
 use crate::drive::{Machine, Task};
 use crate::events::StateChange;
 use crate::reply::{Reply, Waiting, answer};
-use crate::room_channel::{self, RoomChannel};
+use crate::room_channel::inbox::Inbox;
 use crate::track::{LocalTrack, OutboundFrame, Receiver};
 
 pub(crate) struct Driven {
@@ -32,7 +32,7 @@ pub(crate) struct Driven {
     channel_sends: Waiting<DataChannelError>,
     closes: Vec<Reply<()>>,
     /// The core bounds their number.
-    room_channels: BTreeMap<RoomChannelId, Weak<room_channel::Inner>>,
+    room_channels: BTreeMap<RoomChannelId, Weak<Inbox>>,
     /// Channels of which it is not known whether whoever asked for them has got them; the core bounds their number.
     unclaimed: Vec<Unclaimed>,
     /// What came last was a datagram or a frame, neither of which changes what `shared` shows of the machine.
@@ -381,11 +381,12 @@ impl Machine for Driven {
             Command::OpenRoomChannel { options, reply } => {
                 let label = options.label.clone();
                 let opened = self.core.open_room_channel(now, options).map(|id| {
-                    let channel = RoomChannel::new(id, label, self.commands.clone());
-                    self.room_channels.insert(id, channel.downgrade());
-                    channel
+                    let inbox = Arc::new(Inbox::new(id, label));
+                    self.room_channels.insert(id, Arc::downgrade(&inbox));
+                    inbox
                 });
                 answer(reply, opened);
+                self.close_unclaimed(now);
             }
             Command::Broadcast { channel, message, reply } => {
                 answer(reply, self.core.broadcast(now, channel, &message));

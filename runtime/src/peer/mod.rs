@@ -233,9 +233,9 @@ impl<R> MeteredPeer<R> {
     /// # Errors
     /// [`OpenRoomChannelError`].
     pub async fn open_room_channel(&self, options: DataChannelOptions) -> Result<RoomChannel, OpenRoomChannelError> {
-        self.ask(|reply| Command::OpenRoomChannel { options, reply })
-            .await
-            .unwrap_or_else(|| Err(closed("open_room_channel").into()))
+        let opened = self.ask(|reply| Command::OpenRoomChannel { options, reply }).await;
+        let inbox = opened.unwrap_or_else(|| Err(closed("open_room_channel").into()))?;
+        Ok(RoomChannel::new(inbox, self.commands.downgrade()))
     }
 
     /// Tells that the network may be another one, for example after waking from sleep or on a system event: the addresses of

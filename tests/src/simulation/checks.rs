@@ -205,6 +205,10 @@ impl Checks {
                 self.left = true;
                 Ok(())
             }
+            peer::Event::Disconnected { attempt, .. } => {
+                let may_return = !matches!(self.room_state, None | Some(Idle | Leaving | Closed)) && !self.fatal;
+                holds(attempt > 0 && may_return, || format!("an attempt to return that nothing calls for: {attempt}"))
+            }
             peer::Event::PeerJoined { peer, .. } => {
                 holds(own != Some(&peer), || "we met ourselves".to_owned())?;
                 holds(self.roster.insert(peer.clone()), || format!("{peer} joined twice"))

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::{Events, REQUEST};
+use super::events::{Events, REQUEST};
 use crate::counters::increment;
 use crate::ids::{DataChannelId, PeerId};
 use crate::peer::room_channel::{RoomChannelError, RoomChannelEvent, RoomChannelPeer};

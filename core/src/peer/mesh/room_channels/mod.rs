@@ -25,23 +25,22 @@
 //!   channel's; their users see them close.
 
 mod commands;
+mod events;
 mod link;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+use self::events::Events;
+pub(super) use self::events::REQUEST;
 use self::link::Link;
 use super::Output;
-use crate::ids::{DataChannelId, PeerId, RequestId, RoomChannelId};
-use crate::peer::output::{self as peer_output, Event};
-use crate::peer::room_channel::{OpenRoomChannelError, RoomChannelEvent};
+use crate::ids::{DataChannelId, PeerId, RoomChannelId};
+use crate::peer::room_channel::OpenRoomChannelError;
 use crate::rtc::{self, ChannelInfo, Connection, DataChannelOptions};
 
 /// Room channels of one peer. One more is refused.
 const MAX_ROOM_CHANNELS: usize = 16;
-
-/// The request of messages of room channels, which have no result of their own.
-pub(super) const REQUEST: RequestId = RequestId(u64::MAX);
 
 #[derive(Debug)]
 struct RoomChannel {
@@ -60,19 +59,6 @@ pub(super) struct RoomChannels {
     owners: BTreeMap<DataChannelId, RoomChannelId>,
     /// Number of room channels opened so far.
     count: u64,
-}
-
-/// Where the events of one room channel go.
-struct Events<'a> {
-    channel: RoomChannelId,
-    outputs: &'a mut VecDeque<Output>,
-}
-
-impl Events<'_> {
-    fn emit(&mut self, event: RoomChannelEvent) {
-        let event = Event::RoomChannel { channel: self.channel, event };
-        self.outputs.push_back(Output::Peer(peer_output::Output::Event(event)));
-    }
 }
 
 impl RoomChannels {

@@ -1,25 +1,24 @@
 //! One channel to everybody in a room.
 
+pub(crate) mod inbox;
+
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use async_channel::WeakSender;
 use futures_channel::oneshot;
 use futures_core::Stream;
 use metered_realtime_core::peer::{Broadcast, RoomChannelError, RoomChannelPeer};
 use metered_realtime_core::rtc::ChannelMessage;
-use metered_realtime_core::{InvalidId, PeerId, RoomChannelId};
+use metered_realtime_core::{InvalidId, PeerId};
 
+use self::inbox::Inbox;
 use crate::data_channel::OutboundMessage;
 use crate::events::Missed;
 use crate::peer::Command;
-use crate::queue::{Bounds, Queue, Taken};
 use crate::reply::ask_weak;
-
-/// Messages of all peers that wait for the reader. At the bound the oldest are dropped and the reader is told how many.
-const MESSAGES: Bounds = Bounds { items: 16_384, bytes: 16 * 1024 * 1024 };
 
 /// One channel to everybody in the room, now and later, opened by
 /// [`MeteredPeer::open_room_channel`](crate::MeteredPeer::open_room_channel).
@@ -28,27 +27,22 @@ const MESSAGES: Bounds = Bounds { items: 16_384, bytes: 16 * 1024 * 1024 };
 /// to 16 MiB or 16 384 messages wait for a reader that is slow; beyond, the oldest are lost and `Err` says how many. It closes
 /// when the last clone is dropped, and does not keep the room alive.
 #[derive(Clone)]
-pub struct RoomChannel(Arc<Inner>);
+pub struct RoomChannel(Arc<Open>);
 
-pub(crate) struct Inner {
-    id: RoomChannelId,
-    label: String,
-    messages: Queue<(PeerId, ChannelMessage)>,
+/// What the clones share. Closes the room channel when the last of them is dropped.
+struct Open {
+    inbox: Arc<Inbox>,
     commands: WeakSender<Command>,
 }
 
 impl RoomChannel {
-    pub(crate) fn new(id: RoomChannelId, label: String, commands: WeakSender<Command>) -> Self {
-        Self(Arc::new(Inner { id, label, messages: Queue::new(MESSAGES), commands }))
-    }
-
-    pub(crate) fn downgrade(&self) -> Weak<Inner> {
-        Arc::downgrade(&self.0)
+    pub(crate) fn new(inbox: Arc<Inbox>, commands: WeakSender<Command>) -> Self {
+        Self(Arc::new(Open { inbox, commands }))
     }
 
     /// The label of its data channels.
     pub fn label(&self) -> &str {
-        &self.0.label
+        self.0.inbox.label()
     }
 
     /// Sends a message to everybody that the channel is open to, and, if it is reliable, to those to whom it is opening. Does not
@@ -59,7 +53,7 @@ impl RoomChannel {
     /// # Errors
     /// [`RoomChannelError::Closed`] and [`RoomChannelError::TooLarge`]; the message was sent to nobody then.
     pub async fn broadcast(&self, message: impl Into<OutboundMessage>) -> Result<Broadcast, RoomChannelError> {
-        let (channel, OutboundMessage(message)) = (self.0.id, message.into());
+        let (channel, OutboundMessage(message)) = (self.0.inbox.id(), message.into());
         let sent = ask_weak(&self.0.commands, |reply| Command::Broadcast { channel, message, reply });
         sent.await.unwrap_or(Err(RoomChannelError::Closed))
     }
@@ -71,7 +65,7 @@ impl RoomChannel {
     /// # Errors
     /// [`RoomChannelError`]; the message was not sent then.
     pub async fn send_to(&self, peer: &PeerId, message: impl Into<OutboundMessage>) -> Result<(), RoomChannelError> {
-        let (channel, peer, OutboundMessage(message)) = (self.0.id, peer.clone(), message.into());
+        let (channel, peer, OutboundMessage(message)) = (self.0.inbox.id(), peer.clone(), message.into());
         let sent = ask_weak(&self.0.commands, |reply| Command::RoomChannelSendTo { channel, peer, message, reply });
         sent.await.unwrap_or(Err(RoomChannelError::Closed))
     }
@@ -79,13 +73,13 @@ impl RoomChannel {
     /// The next message and its sender; `None` once the channel is closed and everything is read. `Err` says how many were
     /// lost because the reader was slow. Cancellation safe.
     pub async fn recv(&self) -> Option<Result<(PeerId, ChannelMessage), Missed>> {
-        std::future::poll_fn(|cx| self.poll_message(cx)).await
+        std::future::poll_fn(|cx| self.0.inbox.poll_message(cx)).await
     }
 
     /// How the channel stands with each peer in the room: whether it is open, and how many bytes are on their way. Empty once
     /// closed. Cancellation safe.
     pub async fn peers(&self) -> Vec<RoomChannelPeer> {
-        let channel = self.0.id;
+        let channel = self.0.inbox.id();
         ask_weak(&self.0.commands, |reply| Command::RoomChannelPeers { channel, reply }).await.unwrap_or_default()
     }
 
@@ -102,36 +96,18 @@ impl RoomChannel {
     /// Closes the channel, for all clones. Messages that were handed to the transport still arrive; those that wait for room
     /// are dropped. Calling it again does no harm. Cancellation: the channel may close.
     pub async fn close(&self) {
-        let channel = self.0.id;
+        let channel = self.0.inbox.id();
         let _gone = ask_weak(&self.0.commands, |reply| Command::CloseRoomChannel { channel, reply }).await;
-        self.0.end();
-    }
-
-    fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Result<(PeerId, ChannelMessage), Missed>>> {
-        Poll::Ready(ready!(self.0.messages.poll_take(cx)).map(|taken| match taken {
-            Taken::Item(message) => Ok(message),
-            Taken::Missed(n) => Err(Missed(n)),
-        }))
+        self.0.inbox.end();
     }
 }
 
-impl Inner {
-    pub(crate) fn push(&self, peer: PeerId, message: ChannelMessage) {
-        let size = message.as_bytes().len();
-        self.messages.push((peer, message), size);
-    }
-
-    pub(crate) fn end(&self) {
-        self.messages.close();
-    }
-}
-
-impl Drop for Inner {
+impl Drop for Open {
     fn drop(&mut self) {
         if let Some(commands) = self.commands.upgrade() {
             let (reply, _nobody_waits) = oneshot::channel();
             // If there is no room, other commands follow, and with them the driver sees to it.
-            let _sent_or_full = commands.try_send(Command::CloseRoomChannel { channel: self.id, reply });
+            let _sent_or_full = commands.try_send(Command::CloseRoomChannel { channel: self.inbox.id(), reply });
         }
     }
 }
@@ -140,12 +116,12 @@ impl Stream for RoomChannel {
     type Item = Result<(PeerId, ChannelMessage), Missed>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_message(cx)
+        self.0.inbox.poll_message(cx)
     }
 }
 
 impl fmt::Debug for RoomChannel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RoomChannel").field("label", &self.0.label).finish_non_exhaustive()
+        f.debug_struct("RoomChannel").field("label", &self.0.inbox.label()).finish_non_exhaustive()
     }
 }
