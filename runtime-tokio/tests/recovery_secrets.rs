@@ -135,7 +135,7 @@ async fn no_credential_is_ever_said() {
     let failure = next(&mut failures).await;
     assert_eq!(failure.problem, IceServerProblem::Unauthorized);
     said.error(&failure);
-    until(|| said.text().contains("a relayed address")).await;
+    until(|| said.text().contains("allocated on a TURN server")).await;
 
     // Dropped, and back; dropped, and away.
     proxy.reset();

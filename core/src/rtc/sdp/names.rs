@@ -42,9 +42,10 @@ impl Known {
     }
 
     /// Whether the payload types of a section are what has to be sent to the other side. Those of an offer of what the
-    /// other side sends are proposals, which the answer changes where need be (RFC 3264, section 6.1).
+    /// other side sends are proposals, which the answer changes where need be (RFC 3264, section 6.1). `str0m` 0.25 changes
+    /// none in a section that carries nothing, and panics if one of them is taken.
     pub(super) fn has_fixed_payload_types(&self, section: &Section) -> bool {
-        self.is_answer || (section.flow.receives && self.sending.contains(&section.mid))
+        self.is_answer || !section.flow.sends || (section.flow.receives && self.sending.contains(&section.mid))
     }
 
     pub(super) fn section(&self, at: usize) -> Option<&Section> {
