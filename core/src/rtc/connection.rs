@@ -313,7 +313,8 @@ impl Connection {
     /// When [`handle_timeout`](Self::handle_timeout) is due. `None` if there is nothing to wait for.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
-            ConnectionState::Idle | ConnectionState::Closed => None,
+            ConnectionState::Closed => None,
+            ConnectionState::Idle => self.negotiation_timeout(),
             _ => {
                 let silence = (self.state == ConnectionState::Connected).then(|| self.silence.due());
                 let transport = [self.rtc_timeout, self.handshake.poll_timeout(), silence, self.outage.poll_timeout()];

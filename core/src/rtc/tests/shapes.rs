@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::codecs;
 use super::pair::{A, B, Pair, sending_over, text};
 use crate::media::{Codec, MediaKind};
+use crate::protocol::{DescriptionKind, Signal};
 use crate::rtc::{
     ConnectionState, DataChannelOptions, Event, NegotiationError, RefusalReason, TrackRefused, TransportFailure,
 };
@@ -31,6 +32,23 @@ fn channel_of(mut pair: Pair) -> Pair {
     let now = pair.now;
     pair.connection(A).open_channel(now, DataChannelOptions::default()).unwrap();
     pair
+}
+
+/// Also by the side that waits a little for another offer, while nothing else is to be waited for.
+#[test]
+fn a_channel_opened_after_an_offer_that_came_to_nothing_is_offered() {
+    let sdp = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na=sendonly\r\n\
+               a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\na=fingerprint:sha-256 AB\r\na=msid:- mic\r\n";
+    for side in [A, B] {
+        let mut pair = Pair::new();
+        pair.lose_all();
+        pair.signal(side, Signal::Description { kind: DescriptionKind::Offer, sdp: sdp.into() });
+        assert_eq!((pair.connection(side).state(), pair.sides[side].offers()), (ConnectionState::Idle, 0));
+        let now = pair.now;
+        pair.connection(side).open_channel(now, DataChannelOptions::default()).unwrap();
+        pair.run_for(Duration::from_secs(1));
+        assert_eq!(pair.sides[side].offers(), 1);
+    }
 }
 
 const OTHER: &str = "AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67:89";
