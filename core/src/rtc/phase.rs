@@ -20,7 +20,7 @@ pub enum ConnectionPhase {
     /// The path is lost, and the time of the next ICE restart has not come.
     AwaitingRestart,
     /// Every ICE restart failed. Goes on when the other side restarts, the network changes, or
-    /// [`restart_ice`](Connection::restart_ice) is called.
+    /// [`restart_ice`](crate::rtc::Connection::restart_ice) is called.
     GivenUp,
     /// ICE has a path, and the DTLS handshake runs on it.
     DtlsHandshake,

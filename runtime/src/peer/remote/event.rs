@@ -36,9 +36,9 @@ pub enum RemoteEvent {
         /// Whether it is paused.
         paused: bool,
     },
-    /// The bandwidth to it is estimated anew: see [`RemotePeer::bandwidth_estimate`].
+    /// The bandwidth to it is estimated anew: see [`RemotePeer::bandwidth_estimate`](crate::RemotePeer::bandwidth_estimate).
     BandwidthEstimate(Option<u64>),
-    /// The numbers of the connection to it: see [`RemotePeer::stats`].
+    /// The numbers of the connection to it: see [`RemotePeer::stats`](crate::RemotePeer::stats).
     Stats(Arc<ConnectionStats>),
     /// It opened a data channel.
     DataChannel(DataChannel),
