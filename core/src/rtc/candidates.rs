@@ -10,6 +10,7 @@ use super::kinds::CandidateKinds;
 use super::output::{Counters, LocalCandidate};
 use super::sdp::{Description, MAX_CANDIDATES};
 use crate::address::{is_link_local_v6, is_of_one_host};
+use crate::counters::increment;
 use crate::protocol::{RemoteCandidate, limits};
 
 /// Candidates taken in one ICE generation over all its negotiations, since each is remembered until the next. What is
@@ -64,15 +65,15 @@ impl RemoteCandidates {
         let belongs = match (generation(&candidate), &self.ufrag) {
             (Some(theirs), Some(ours)) if theirs == ours => true,
             (Some(theirs), _) if self.ignored.as_deref() == Some(theirs) => {
-                bump(&mut counters.stale_candidates);
+                increment(&mut counters.stale_candidates);
                 return Verdict::Nothing;
             }
             (Some(_), Some(_)) if !offering => {
-                bump(&mut counters.stale_candidates);
+                increment(&mut counters.stale_candidates);
                 return Verdict::Nothing;
             }
             (None, _) if self.ignored.is_some() => {
-                bump(&mut counters.stale_candidates);
+                increment(&mut counters.stale_candidates);
                 return Verdict::Nothing;
             }
             (None, Some(_)) => true,
@@ -147,7 +148,7 @@ impl RemoteCandidates {
             return self.name(host, text, counters);
         }
         let Some(candidate) = read(text) else {
-            bump(&mut counters.unsupported_candidates);
+            increment(&mut counters.unsupported_candidates);
             return Verdict::Nothing;
         };
         self.seen.insert(text.to_owned());
@@ -162,7 +163,7 @@ impl RemoteCandidates {
             return Verdict::Nothing;
         }
         if self.names >= MAX_NAMES {
-            bump(&mut counters.unsupported_candidates);
+            increment(&mut counters.unsupported_candidates);
             return Verdict::Nothing;
         }
         self.names += 1;
@@ -179,14 +180,14 @@ impl RemoteCandidates {
                 verdicts.extend(read(&at(&text, *address)).map(Verdict::Try));
             }
             if verdicts.len() == before {
-                bump(&mut counters.unsupported_candidates);
+                increment(&mut counters.unsupported_candidates);
             }
         }
         verdicts
     }
 
     fn too_many(&mut self, counters: &mut Counters) -> Verdict {
-        bump(&mut counters.dropped_candidates);
+        increment(&mut counters.dropped_candidates);
         if std::mem::replace(&mut self.warned, true) { Verdict::Nothing } else { Verdict::FirstTooMany }
     }
 }
@@ -209,10 +210,6 @@ impl LocalCandidate {
         };
         candidate.ok().filter(is_usable)
     }
-}
-
-pub(super) fn bump(counter: &mut u64) {
-    *counter = counter.saturating_add(1);
 }
 
 /// The generation a candidate says it belongs to.

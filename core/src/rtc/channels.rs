@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use str0m::Rtc;
 use str0m::channel::{ChannelConfig, ChannelData, ChannelId, Reliability as StrReliability};
 
-use super::candidates::bump;
 use super::closing::Closing;
 use super::error::{DataChannelError, OpenChannelError};
 use super::options::{DataChannelOptions, MAX_CHANNELS, Reliability};
 use super::outbox::{Limits, Outbox, Step};
 use super::output::{ChannelInfo, ChannelMessage, Counters, Event, Output};
 use super::stats::DataChannelStats;
+use crate::counters::increment;
 use crate::ids::{DataChannelId, RequestId};
 
 /// The largest message sent to a peer that doesn't say what it takes, in bytes (RFC 8841, section 6.1).
@@ -301,7 +301,7 @@ impl Channels {
         let names = self.remote_name_bytes().saturating_add(config.label.len()).saturating_add(config.protocol.len());
         let count = self.channels.len().saturating_add(self.closing.len());
         if count >= MAX_CHANNELS || names > MAX_REMOTE_NAME_BYTES {
-            bump(&mut counters.refused_channels);
+            increment(&mut counters.refused_channels);
             self.closing.push(Closing { id, negotiated: None, asked: false, outbox: None });
             return;
         }
@@ -349,7 +349,7 @@ impl Channels {
         } else if let Ok(text) = String::from_utf8(data.data) {
             ChannelMessage::Text(text)
         } else {
-            bump(&mut counters.malformed_messages);
+            increment(&mut counters.malformed_messages);
             return;
         };
         out.push_back(Output::Event(Event::ChannelMessage { channel, message }));

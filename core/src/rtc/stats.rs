@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use str0m::stats::{MediaEgressStats, MediaIngressStats, PeerStats};
 
-use super::candidates::bump;
 use super::channels::Channels;
 use super::output::Event;
 use super::phase::ConnectionPhase;
 use super::tracks::{OutboundTracks, RemoteTracks};
+use crate::counters::increment;
 use crate::ids::{DataChannelId, TrackId};
 
 /// What went through one connection since it was made. Numbers only grow until the connection is replaced, unless they
@@ -131,12 +131,12 @@ impl DataChannelStats {
     }
 
     pub(super) fn sent(&mut self, bytes: usize) {
-        bump(&mut self.messages_sent);
+        increment(&mut self.messages_sent);
         self.bytes_sent = self.bytes_sent.saturating_add(bytes as u64);
     }
 
     pub(super) fn received(&mut self, bytes: usize) {
-        bump(&mut self.messages_received);
+        increment(&mut self.messages_received);
         self.bytes_received = self.bytes_received.saturating_add(bytes as u64);
     }
 }

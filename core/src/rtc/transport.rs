@@ -7,7 +7,6 @@ use str0m::net::{Protocol, Receive};
 use str0m::{Event as RtcEvent, Input, Output as RtcOutput, Rtc};
 use tracing::debug;
 
-use super::candidates::bump;
 use super::certificate::Verdict;
 use super::connection::Connection;
 use super::datagram::Datagram;
@@ -17,6 +16,7 @@ use super::failure::TransportFailure;
 use super::ladder::Step;
 use super::media;
 use super::output::{ConnectionState, Event, Output, Transmit};
+use crate::counters::increment;
 use crate::packet::is_dtls;
 
 /// How often `str0m` may ask to be called again at once before that is left to the embedder.
@@ -60,7 +60,7 @@ impl Connection {
     pub(crate) fn handle_refused(&mut self, datagram: &Datagram<'_>) {
         let awaited = self.state > ConnectionState::Idle && !self.handshake.is_done();
         if !awaited || !self.early.keep(datagram.local(), datagram.remote(), datagram.contents()) {
-            bump(&mut self.counters.refused_datagrams);
+            increment(&mut self.counters.refused_datagrams);
         }
     }
 
@@ -84,7 +84,7 @@ impl Connection {
 
     fn receive(&mut self, datagram: Datagram<'_>) {
         if dtls::is_command(datagram.contents()) {
-            return bump(&mut self.counters.refused_datagrams);
+            return increment(&mut self.counters.refused_datagrams);
         }
         let at = self.now;
         if is_dtls(datagram.contents()) {
@@ -101,7 +101,7 @@ impl Connection {
         });
         match result.flatten() {
             Some(()) => self.silence.heard(at),
-            None => bump(&mut self.counters.refused_datagrams),
+            None => increment(&mut self.counters.refused_datagrams),
         }
         if let Some(failure) = report.and_then(|report| self.handshake.reported(at, report)) {
             self.fail(failure);
@@ -216,7 +216,7 @@ impl Connection {
                 let track = self.remote.by_mid(data.mid).map(|track| track.id.clone());
                 match (track, media::received(data, &mut self.timestamps)) {
                     (Some(track), Some(frame)) => self.event(Event::Frame { track, frame }),
-                    _ => bump(&mut self.counters.unknown_frames),
+                    _ => increment(&mut self.counters.unknown_frames),
                 }
             }
             RtcEvent::KeyframeRequest(request) => {
