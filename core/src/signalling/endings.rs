@@ -86,12 +86,10 @@ impl Signalling {
             wait = wait.max(until.saturating_duration_since(now));
         }
         let was_connected = matches!(self.phase, Phase::Connected(_));
+        let Ended { code, reason, error, .. } = ended;
         if was_connected {
-            let retry_in = Some(wait);
-            let Ended { code, reason, error, .. } = ended;
-            self.emit(Event::Disconnected { code, reason, error, retry_in, attempt: 1 });
+            self.emit(Event::Disconnected { code, reason, error, retry_in: Some(wait), attempt: 1 });
         } else {
-            let Ended { code, reason, error, .. } = ended;
             let attempt = failures.saturating_add(1);
             self.emit(Event::ReconnectFailed { code, reason, error, retry_in: wait, attempt });
         }
