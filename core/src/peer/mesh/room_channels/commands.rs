@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use super::RoomChannels;
 use crate::ids::{PeerId, RoomChannelId};
 use crate::peer::mesh::{Mesh, remote_event};
 use crate::peer::output::RemoteEvent;
 use crate::peer::room_channel::{Broadcast, OpenRoomChannelError, RoomChannelError, RoomChannelPeer};
-use crate::rtc::{ChannelInfo, ChannelMessage, Connection, DataChannelOptions};
+use crate::rtc::{ChannelInfo, ChannelMessage, DataChannelOptions};
 
 impl Mesh {
     pub(in crate::peer) fn open_room_channel(
@@ -15,13 +16,11 @@ impl Mesh {
         options: DataChannelOptions,
     ) -> Result<RoomChannelId, OpenRoomChannelError> {
         let label = options.label.clone();
-        let of_label = |connection: &Connection, by_remote| -> Vec<ChannelInfo> {
-            let named = connection.channels().filter(|info| info.label == label && info.opened_by_remote == by_remote);
-            named.cloned().collect()
-        };
+        // Those of a closed room channel with the same label are about to close.
+        let is_by_hand = |rooms: &RoomChannels, info: &ChannelInfo| info.label == label && !rooms.owns(info.channel);
         let rooms = &self.room_channels;
-        let is_by_hand = |info: &ChannelInfo| !rooms.owns(info.channel);
-        if self.roster.iter().any(|remote| of_label(remote.connection(), false).iter().any(is_by_hand)) {
+        let is_ours = |info: &ChannelInfo| !info.opened_by_remote && is_by_hand(rooms, info);
+        if self.roster.iter().any(|remote| remote.connection().channels().any(is_ours)) {
             return Err(OpenRoomChannelError::LabelInUse);
         }
         let id = self.room_channels.add(options)?;
@@ -29,9 +28,8 @@ impl Mesh {
         self.roster.change_each(|peer, remote| {
             let may_open = !remote.is_outdated();
             let connection = remote.connection_mut();
-            // Those of a closed room channel with the same label are about to close.
-            let theirs = of_label(connection, true).into_iter().filter(|info| !room_channels.owns(info.channel));
-            let theirs: Vec<ChannelInfo> = theirs.collect();
+            let is_theirs = |info: &&ChannelInfo| info.opened_by_remote && is_by_hand(room_channels, info);
+            let theirs: Vec<ChannelInfo> = connection.channels().filter(is_theirs).cloned().collect();
             for ChannelInfo { channel, .. } in &theirs {
                 outputs.push_back(remote_event(peer, RemoteEvent::ChannelClosed { channel: *channel }));
             }
