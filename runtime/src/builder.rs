@@ -42,7 +42,7 @@ fn itself(options: &mut SignallingOptions) -> &mut SignallingOptions {
 }
 
 macro_rules! builder {
-    ($(#[$doc:meta])* $name:ident makes $made:ident with $options:ty, $signalling:expr) => {
+    ($(#[$doc:meta])* $name:ident makes $noun:literal $made:ident with $options:ty, $signalling:expr) => {
         $(#[$doc])*
         #[must_use = "nothing is made before `build`"]
         pub struct $name<R> {
@@ -52,6 +52,28 @@ macro_rules! builder {
             event_capacity: usize,
             roots: Roots,
             runtime: PhantomData<fn() -> R>,
+        }
+
+        impl<R> $made<R> {
+            #[doc = concat!("A ", $noun, " that connects with a publishable key, `pk_live_…`. The server gives it a new id on every")]
+            /// connect.
+            pub fn api_key(key: impl Into<Secret>) -> $name<R> {
+                $name::api_key(key.into())
+            }
+
+            #[doc = concat!("A ", $noun, " that asks for a token before every connect. The token's `sub` is its id.")]
+            ///
+            /// The provider is asked again whenever it fails. Its error is a [`ProviderError`](crate::ProviderError), the
+            /// source of the [`TokenError`](crate::TokenError) that tells of it.
+            pub fn token_provider<P, F, T, E>(provider: P) -> $name<R>
+            where
+                P: Fn() -> F + Send + Sync + 'static,
+                F: Future<Output = Result<T, E>> + Send + 'static,
+                T: Into<Secret>,
+                E: Into<Box<dyn std::error::Error + Send + Sync>>,
+            {
+                $name::token_provider(TokenProvider::new(provider))
+            }
         }
 
         impl<R> $name<R> {
@@ -162,29 +184,8 @@ macro_rules! builder {
 
 builder! {
     /// Makes a [`MeteredPeer`].
-    MeteredPeerBuilder makes MeteredPeer with MeteredPeerOptions,
+    MeteredPeerBuilder makes "peer" MeteredPeer with MeteredPeerOptions,
     of_peer
-}
-
-impl<R> MeteredPeer<R> {
-    /// A peer that connects with a publishable key, `pk_live_…`. The server gives it a new id on every connect.
-    pub fn api_key(key: impl Into<Secret>) -> MeteredPeerBuilder<R> {
-        MeteredPeerBuilder::api_key(key.into())
-    }
-
-    /// A peer that asks for a token before every connect. The token's `sub` is its id.
-    ///
-    /// The provider is asked again whenever it fails. Its error is a [`ProviderError`](crate::ProviderError), the source of
-    /// the [`TokenError`](crate::TokenError) that tells of it.
-    pub fn token_provider<P, F, T, E>(provider: P) -> MeteredPeerBuilder<R>
-    where
-        P: Fn() -> F + Send + Sync + 'static,
-        F: Future<Output = Result<T, E>> + Send + 'static,
-        T: Into<Secret>,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        MeteredPeerBuilder::token_provider(TokenProvider::new(provider))
-    }
 }
 
 impl<R> MeteredPeerBuilder<R> {
@@ -263,29 +264,8 @@ impl<R> MeteredPeerBuilder<R> {
 
 builder! {
     /// Makes a [`SignallingClient`].
-    SignallingClientBuilder makes SignallingClient with SignallingOptions,
+    SignallingClientBuilder makes "client" SignallingClient with SignallingOptions,
     itself
-}
-
-impl<R> SignallingClient<R> {
-    /// A client that connects with a publishable key, `pk_live_…`. The server gives it a new id on every connect.
-    pub fn api_key(key: impl Into<Secret>) -> SignallingClientBuilder<R> {
-        SignallingClientBuilder::api_key(key.into())
-    }
-
-    /// A client that asks for a token before every connect. The token's `sub` is its id.
-    ///
-    /// The provider is asked again whenever it fails. Its error is a [`ProviderError`](crate::ProviderError), the source of
-    /// the [`TokenError`](crate::TokenError) that tells of it.
-    pub fn token_provider<P, F, T, E>(provider: P) -> SignallingClientBuilder<R>
-    where
-        P: Fn() -> F + Send + Sync + 'static,
-        F: Future<Output = Result<T, E>> + Send + 'static,
-        T: Into<Secret>,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        SignallingClientBuilder::token_provider(TokenProvider::new(provider))
-    }
 }
 
 impl<R> SignallingClientBuilder<R> {
