@@ -110,6 +110,11 @@ pub(crate) enum Command {
         message: ChannelMessage,
         reply: Reply<Result<(), RoomChannelError>>,
     },
+    RoomChannelPeer {
+        channel: RoomChannelId,
+        peer: PeerId,
+        reply: Reply<Option<RoomChannelPeer>>,
+    },
     RoomChannelPeers {
         channel: RoomChannelId,
         reply: Reply<Vec<RoomChannelPeer>>,

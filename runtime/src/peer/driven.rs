@@ -394,6 +394,9 @@ impl Machine for Driven {
             Command::RoomChannelSendTo { channel, peer, message, reply } => {
                 answer(reply, self.core.room_channel_send_to(now, channel, &peer, message));
             }
+            Command::RoomChannelPeer { channel, peer, reply } => {
+                answer(reply, self.core.room_channel_peer(channel, &peer));
+            }
             Command::RoomChannelPeers { channel, reply } => answer(reply, self.core.room_channel_peers(channel)),
             Command::CloseRoomChannel { channel, reply } => {
                 self.room_channels.remove(&channel);

@@ -88,9 +88,9 @@ impl RoomChannel {
     /// # Errors
     /// [`InvalidId`] if the id breaks a rule.
     pub async fn buffered_amount(&self, peer: impl AsRef<str>) -> Result<usize, InvalidId> {
-        let peer = PeerId::new(peer)?;
-        let standing = self.peers().await.into_iter().find(|standing| standing.peer == peer);
-        Ok(standing.map_or(0, |standing| standing.buffered_amount))
+        let (channel, peer) = (self.0.inbox.id(), PeerId::new(peer)?);
+        let standing = ask_weak(&self.0.commands, |reply| Command::RoomChannelPeer { channel, peer, reply }).await;
+        Ok(standing.flatten().map_or(0, |standing| standing.buffered_amount))
     }
 
     /// Closes the channel, for all clones. Messages that were handed to the transport still arrive; those that wait for room
