@@ -23,6 +23,16 @@ pub const DEFAULT_EVENT_CAPACITY: usize = 1024;
 #[error("{0} events were missed")]
 pub struct Missed(pub u64);
 
+impl<T> Queue<T> {
+    /// The next item, or how many are missing before it, as readers outside of this crate get it.
+    pub(crate) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Missed>>> {
+        Poll::Ready(ready!(self.poll_take(cx)).map(|taken| match taken {
+            Taken::Item(item) => Ok(item),
+            Taken::Missed(n) => Err(Missed(n)),
+        }))
+    }
+}
+
 /// A state became another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StateChange<S> {
@@ -58,10 +68,7 @@ impl<T> Events<T> {
     }
 
     fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Missed>>> {
-        Poll::Ready(ready!(self.queue.poll_take(cx)).map(|taken| match taken {
-            Taken::Item(item) => Ok(item),
-            Taken::Missed(n) => Err(Missed(n)),
-        }))
+        self.queue.poll_event(cx)
     }
 }
 

@@ -10,7 +10,7 @@ mod sink;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use async_channel::WeakSender;
 use futures_core::Stream;
@@ -26,7 +26,6 @@ pub(crate) use shared::{MESSAGE_BYTES_PER_PEER, Shared};
 use self::outgoing::Outgoing;
 use crate::events::{Events, Missed};
 use crate::peer::command::Command;
-use crate::queue::Taken;
 use crate::reply::ask_weak;
 use crate::sync::lock;
 
@@ -178,10 +177,7 @@ impl DataChannel {
     }
 
     fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Result<ChannelMessage, Missed>>> {
-        Poll::Ready(ready!(self.shared.messages.poll_take(cx)).map(|taken| match taken {
-            Taken::Item(message) => Ok(message),
-            Taken::Missed(n) => Err(Missed(n)),
-        }))
+        self.shared.messages.poll_event(cx)
     }
 }
 

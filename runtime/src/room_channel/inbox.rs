@@ -1,12 +1,12 @@
 //! The messages of a room channel that wait for its reader.
 
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use metered_realtime_core::rtc::ChannelMessage;
 use metered_realtime_core::{PeerId, RoomChannelId};
 
 use crate::events::Missed;
-use crate::queue::{Bounds, Queue, Taken};
+use crate::queue::{Bounds, Queue};
 
 /// Messages of all peers that wait for the reader. At the bound the oldest are dropped and the reader is told how many.
 const MESSAGES: Bounds = Bounds { items: 16_384, bytes: 16 * 1024 * 1024 };
@@ -41,9 +41,6 @@ impl Inbox {
     }
 
     pub(super) fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Result<(PeerId, ChannelMessage), Missed>>> {
-        Poll::Ready(ready!(self.messages.poll_take(cx)).map(|taken| match taken {
-            Taken::Item(message) => Ok(message),
-            Taken::Missed(n) => Err(Missed(n)),
-        }))
+        self.messages.poll_event(cx)
     }
 }
