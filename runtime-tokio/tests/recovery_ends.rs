@@ -12,14 +12,16 @@
 mod support;
 
 use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use metered_realtime_server::RunningServer;
 use metered_realtime_tokio::{
-    CloseCode, ConnectError, JoinError, MeteredPeer, PeerError, PeerState, ReconnectOptions, SendError,
+    CloseCode, ConnectError, JoinError, MeteredPeer, PeerError, PeerState, ReconnectOptions, SendError, TokenError,
 };
 use support::proxy::{Admission, Proxy};
-use support::{ROOM, heard, named, next, quickly, server, soon, until, whole};
+use support::{ROOM, heard, named, next, quickly, server, soon, token, until, whole};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -256,4 +258,30 @@ async fn attempts_are_counted_from_each_welcome_anew() {
     }
     whole(&[&ada, &ben]).await;
     heard(&ada, &ben).await;
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_fails_the_join_in_its_time_and_is_asked_again_by_the_next() {
+    let server = server().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let ada = MeteredPeer::token_provider(move || {
+        let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            if first {
+                pending::<()>().await;
+            }
+            Ok::<_, std::convert::Infallible>(token("ada"))
+        }
+    });
+    let ada = ada.url(server.url()).build().unwrap();
+    tokio::time::pause();
+    let started = Instant::now();
+    let error = soon(ada.join(ROOM)).await.unwrap_err();
+    assert_eq!(error, JoinError::Connect(ConnectError::Token(TokenError::Timeout)));
+    assert!(started.elapsed() >= Duration::from_secs(10) && started.elapsed() < Duration::from_secs(11));
+    tokio::time::resume();
+    assert_eq!(ada.state(), PeerState::Idle);
+    soon(ada.join(ROOM)).await.unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
 }

@@ -13,7 +13,7 @@ use metered_realtime_tokio::{
     CloseCode, ReconnectOptions, RequestError, SignallingClient, SignallingClientBuilder, SignallingConnectError,
     SignallingEvent, SignallingState,
 };
-use support::{KEY, next, server, soon};
+use support::{KEY, next, soon};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -54,42 +54,6 @@ async fn close_code(socket: &mut WebSocketStream<TcpStream>) -> Option<u16> {
 }
 
 #[tokio::test]
-async fn a_channel_carries_messages_and_presence() {
-    let server = server().await;
-    let (one, two) = (client(server.url()).build().unwrap(), client(server.url()).build().unwrap());
-    assert!(matches!(soon(one.subscribe("news")).await, Err(RequestError::NotConnected)));
-    soon(one.connect()).await.unwrap();
-    soon(two.connect()).await.unwrap();
-    assert!(matches!(soon(one.connect()).await, Err(SignallingConnectError::InvalidState(_))));
-    let mut presence = one.on_presence();
-    let mut messages = one.on_message();
-    soon(one.subscribe("news")).await.unwrap();
-    soon(two.subscribe("news")).await.unwrap();
-    assert_eq!(one.subscriptions().len(), 1);
-    let newcomer = soon(async {
-        loop {
-            if let Some(peer) =
-                next(&mut presence).await.joined.pop().filter(|peer| Some(&peer.peer_id) == two.peer_id().as_ref())
-            {
-                return peer;
-            }
-        }
-    })
-    .await;
-    soon(two.publish("news", &["extra"])).await.unwrap();
-    soon(two.send(one.peer_id().unwrap(), &7)).await.unwrap();
-    let message = next(&mut messages).await;
-    assert_eq!((message.channel.unwrap().as_str(), &message.from), ("news", &newcomer.peer_id));
-    let message = next(&mut messages).await;
-    assert_eq!((message.channel, message.data.get()), (None, "7"));
-    assert!(matches!(soon(two.send("nobody", &7)).await, Err(RequestError::Rejected { .. })));
-    soon(one.unsubscribe("news")).await.unwrap();
-    soon(one.close()).await;
-    assert_eq!(one.state(), SignallingState::Closed);
-    assert_eq!(soon(messages.next()).await, None);
-}
-
-#[tokio::test]
 async fn closing_sends_a_close_frame_and_the_last_handle_closes_too() {
     let (listener, url) = listener().await;
     for drop_it in [false, true] {
@@ -104,18 +68,6 @@ async fn closing_sends_a_close_frame_and_the_last_handle_closes_too() {
             assert_eq!(soon(closed).await.0, Some(1000));
         }
     }
-}
-
-#[tokio::test]
-async fn a_payload_of_exactly_the_cap_goes_through_whatever_the_channel_is_called() {
-    let server = server().await;
-    let client = client(server.url()).build().unwrap();
-    soon(client.connect()).await.unwrap();
-    let (cap, channel) = (client.max_message_size(), "\"".repeat(256));
-    assert_eq!(soon(client.publish(&channel, &"x".repeat(cap - 2))).await, Ok(()));
-    let over = soon(client.publish(&channel, &"x".repeat(cap - 1))).await;
-    assert_eq!(over, Err(RequestError::Oversized { size: cap + 1, cap }));
-    assert_eq!(client.state(), SignallingState::Connected);
 }
 
 #[tokio::test]

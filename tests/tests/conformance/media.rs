@@ -1,22 +1,19 @@
 //! Media and data channels between two peers on this machine.
 
-mod support;
-
 use std::time::Duration;
 
-use metered_realtime_tokio::{
+use crate::support::{meet, next, pair, peer, server, sleep, soon};
+use metered_realtime_runtime::{
     ChannelMessage, ChannelState, Codec, ConnectionState, DataChannelError, DataChannelOptions, EncodedFrame,
-    LocalStream, LocalTrack, MediaKind, Metadata,
+    LocalStream, LocalTrack, MediaKind, Metadata, Runtime,
 };
-use support::{meet, next, pair, peer, server, soon};
 
 fn options(label: &str) -> DataChannelOptions {
     DataChannelOptions { label: label.to_owned(), ..Default::default() }
 }
 
-#[tokio::test]
-async fn a_data_channel_echoes() {
-    let pair = pair().await;
+pub(crate) async fn a_data_channel_echoes<R: Runtime + Default>() {
+    let pair = pair::<R>().await;
     let channel = soon(pair.ada.remote_peers()[0].open_data_channel(options("echo"))).await.unwrap();
     assert_eq!(channel.label(), "echo");
     // Sent before it is open, it waits.
@@ -43,15 +40,14 @@ async fn a_data_channel_echoes() {
     assert!(matches!(soon(theirs.send("late")).await, Err(DataChannelError::Closed)));
 }
 
-#[tokio::test]
-async fn a_channel_that_came_before_anyone_looked_is_there_with_its_messages() {
-    let pair = pair().await;
+pub(crate) async fn a_channel_that_came_before_anyone_looked_is_there_with_its_messages<R: Runtime + Default>() {
+    let pair = pair::<R>().await;
     let channel = soon(pair.ben_for_ada.open_data_channel(options("early"))).await.unwrap();
     soon(channel.send("early bird")).await.unwrap();
     // The other side has it once the bytes are acknowledged.
     soon(async {
         while channel.buffered_amount().await > 0 || pair.ada_for_ben.data_channels().is_empty() {
-            tokio::task::yield_now().await;
+            smol::future::yield_now().await;
         }
     })
     .await;
@@ -59,9 +55,8 @@ async fn a_channel_that_came_before_anyone_looked_is_there_with_its_messages() {
     assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text("early bird".to_owned()))));
 }
 
-#[tokio::test]
-async fn more_than_may_be_buffered_waits_its_turn_and_all_arrives() {
-    let pair = pair().await;
+pub(crate) async fn more_than_may_be_buffered_waits_its_turn_and_all_arrives<R: Runtime + Default>() {
+    let pair = pair::<R>().await;
     let channel = soon(pair.ben_for_ada.open_data_channel(options("bulk"))).await.unwrap();
     let theirs = next(&mut pair.ada_for_ben.on_data_channel()).await;
     const MESSAGES: usize = 32;
@@ -82,10 +77,9 @@ async fn more_than_may_be_buffered_waits_its_turn_and_all_arrives() {
     assert_eq!(bytes, MESSAGES * SIZE);
 }
 
-#[tokio::test]
-async fn frames_reach_the_other_peer_with_stream_and_metadata() {
+pub(crate) async fn frames_reach_the_other_peer_with_stream_and_metadata<R: Runtime + Default>() {
     let server = server().await;
-    let (ada, ben) = (peer(&server), peer(&server));
+    let (ada, ben) = (peer::<R>(&server), peer::<R>(&server));
     let microphone = LocalTrack::audio();
     let stream = LocalStream::new([microphone.clone()]);
     let metadata = Metadata::from_json(r#"{"role":"voice"}"#).unwrap();
@@ -97,7 +91,7 @@ async fn frames_reach_the_other_peer_with_stream_and_metadata() {
     // Nobody subscribes before the track is there: it must not be lost.
     soon(async {
         while ada_for_ben.tracks().is_empty() {
-            tokio::task::yield_now().await;
+            smol::future::yield_now().await;
         }
     })
     .await;
@@ -112,7 +106,7 @@ async fn frames_reach_the_other_peer_with_stream_and_metadata() {
         loop {
             tokio::select! {
                 frame = track.recv() => return frame.unwrap(),
-                () = tokio::time::sleep(Duration::from_millis(20)) => {
+                () = sleep(Duration::from_millis(20)) => {
                     timestamp += Duration::from_millis(20);
                     let data = vec![0xf8, 0xff, 0xfe].into();
                     assert_eq!(microphone.write(EncodedFrame { codec: Codec::Opus, timestamp, data }), Ok(1));
@@ -132,10 +126,9 @@ async fn frames_reach_the_other_peer_with_stream_and_metadata() {
     assert_eq!(microphone.write(EncodedFrame { codec: Codec::Opus, timestamp, data: vec![1].into() }), Ok(0));
 }
 
-#[tokio::test]
-async fn one_track_serves_two_rooms_and_a_replaced_one_falls_silent() {
+pub(crate) async fn one_track_serves_two_rooms_and_a_replaced_one_falls_silent<R: Runtime + Default>() {
     let server = server().await;
-    let (one, two) = (peer(&server), peer(&server));
+    let (one, two) = (peer::<R>(&server), peer::<R>(&server));
     let (old, new) = (LocalTrack::video(), LocalTrack::video());
     for peer in [&one, &two] {
         soon(peer.add_track(&old, None, None)).await.unwrap();
@@ -149,9 +142,8 @@ async fn one_track_serves_two_rooms_and_a_replaced_one_falls_silent() {
     assert_eq!((old.write(frame()), new.write(frame())), (Ok(0), Ok(0)));
 }
 
-#[tokio::test]
-async fn a_track_nobody_reads_holds_up_nothing() {
-    let pair = pair().await;
+pub(crate) async fn a_track_nobody_reads_holds_up_nothing<R: Runtime + Default>() {
+    let pair = pair::<R>().await;
     let microphone = LocalTrack::audio();
     soon(pair.ada.add_track(&microphone, None, None)).await.unwrap();
     let unread = next(&mut pair.ada_for_ben.on_track()).await;

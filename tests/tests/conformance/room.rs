@@ -1,16 +1,13 @@
 //! Peers in a room, over the embedded server and real sockets on this machine.
 
-mod support;
-
-use metered_realtime_tokio::{
+use crate::support::{ROOM, builder, kill, meet, next, pair, peer, server, soon};
+use metered_realtime_runtime::{
     Channel, CloseCode, Event, JoinError, LeftEvent, MeteredDataKind, MeteredPeer, Missed, PeerError, PeerState,
-    SendError, StateChange, TrackError,
+    Runtime, SendError, StateChange, TrackError,
 };
-use support::{ROOM, builder, meet, next, pair, peer, server, soon};
 
-#[tokio::test]
-async fn two_peers_meet_and_send_to_the_room_and_to_each_other() {
-    let pair = pair().await;
+pub(crate) async fn two_peers_meet_and_send_to_the_room_and_to_each_other<R: Runtime + Default>() {
+    let pair = pair::<R>().await;
     assert_eq!(pair.ada.state(), PeerState::Joined);
     assert_eq!(pair.ada.channel(), Some(Channel::new(ROOM).unwrap()));
     assert_eq!(Some(pair.ben_for_ada.id().clone()), pair.ben.peer_id());
@@ -30,10 +27,9 @@ async fn two_peers_meet_and_send_to_the_room_and_to_each_other() {
     assert_eq!(message.data.decode::<String>().unwrap(), "psst");
 }
 
-#[tokio::test]
-async fn arguments_and_states_are_refused_by_name() {
+pub(crate) async fn arguments_and_states_are_refused_by_name<R: Runtime + Default>() {
     let server = server().await;
-    let peer = peer(&server);
+    let peer = peer::<R>(&server);
     assert!(matches!(soon(peer.send(&1)).await, Err(SendError::NotJoined)));
     assert!(matches!(soon(peer.send_to("", &1)).await, Err(SendError::InvalidArgs(_))));
     assert!(matches!(soon(peer.join("_metered/x")).await, Err(JoinError::ReservedChannel)));
@@ -47,32 +43,29 @@ async fn arguments_and_states_are_refused_by_name() {
     assert!(matches!(soon(peer.send(&bad_keys)).await, Err(SendError::NotJson(_))));
 }
 
-#[tokio::test]
-async fn a_refused_key_fails_the_join_with_the_close_code() {
+pub(crate) async fn a_refused_key_fails_the_join_with_the_close_code<R: Runtime + Default>() {
     let server = server().await;
     let key = "pk_live_hunter2";
-    let peer = MeteredPeer::api_key(key).url(server.url()).build().unwrap();
+    let peer = MeteredPeer::<R>::api_key(key).url(server.url()).build().unwrap();
     let error = soon(peer.join(ROOM)).await.unwrap_err();
     assert_eq!(error.close_code(), Some(CloseCode::INVALID_TOKEN));
     assert_eq!(peer.state(), PeerState::Idle);
-    for shown in [format!("{error} {error:?} {peer:?}"), format!("{:?}", MeteredPeer::api_key(key))] {
+    for shown in [format!("{error} {error:?} {peer:?}"), format!("{:?}", MeteredPeer::<R>::api_key(key))] {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
     assert!(soon(peer.join(ROOM)).await.is_err(), "it may try again");
 }
 
-#[tokio::test]
-async fn a_server_that_is_not_there_fails_the_join() {
+pub(crate) async fn a_server_that_is_not_there_fails_the_join<R: Runtime + Default>() {
     let server = server().await;
-    let peer = peer(&server);
-    soon(server.kill()).await;
+    let peer = peer::<R>(&server);
+    kill(server).await;
     let error = soon(peer.join(ROOM)).await.unwrap_err();
     assert_eq!(error.close_code(), Some(CloseCode::ABNORMAL));
 }
 
-#[tokio::test]
-async fn close_ends_every_stream_and_later_calls_find_it_closed() {
-    let pair = pair().await;
+pub(crate) async fn close_ends_every_stream_and_later_calls_find_it_closed<R: Runtime + Default>() {
+    let pair = pair::<R>().await;
     let mut left = pair.ada.on_left();
     let mut events = pair.ada.events().lossy();
     let mut tracks = pair.ben_for_ada.on_track();
@@ -95,14 +88,13 @@ async fn close_ends_every_stream_and_later_calls_find_it_closed() {
         matches!(soon(pair.ada.join(ROOM)).await, Err(JoinError::InvalidState(error)) if error.state == PeerState::Closed)
     );
     assert!(matches!(soon(pair.ada.send(&1)).await, Err(SendError::Closed)));
-    let track = metered_realtime_tokio::LocalTrack::audio();
+    let track = metered_realtime_runtime::LocalTrack::audio();
     assert!(matches!(soon(pair.ada.add_track(&track, None, None)).await, Err(TrackError::InvalidState(_))));
     assert_eq!(soon(pair.ada.on_data().next()).await, None);
 }
 
-#[tokio::test]
-async fn dropping_the_last_handle_leaves_the_room() {
-    let pair = pair().await;
+pub(crate) async fn dropping_the_last_handle_leaves_the_room<R: Runtime + Default>() {
+    let pair = pair::<R>().await;
     let mut gone = pair.ben.on_peer_left();
     let mut events = pair.ada.events().lossy();
     let another = pair.ada.clone();
@@ -115,17 +107,16 @@ async fn dropping_the_last_handle_leaves_the_room() {
     assert!(soon(pair.ben_for_ada.open_data_channel(Default::default())).await.is_err());
     soon(async {
         while pair.server.connections() > 1 {
-            tokio::task::yield_now().await;
+            smol::future::yield_now().await;
         }
     })
     .await;
 }
 
-#[tokio::test]
-async fn a_slow_reader_is_told_what_it_missed_and_others_miss_nothing() {
+pub(crate) async fn a_slow_reader_is_told_what_it_missed_and_others_miss_nothing<R: Runtime + Default>() {
     let server = server().await;
-    let ada = peer(&server);
-    let ben = builder(&server).event_capacity(4).build().unwrap();
+    let ada = peer::<R>(&server);
+    let ben = builder::<R>(&server).event_capacity(4).build().unwrap();
     let mut slow = ben.on_data();
     let mut states = ben.state_changes();
     meet(&ada, &ben).await;
@@ -143,12 +134,11 @@ async fn a_slow_reader_is_told_what_it_missed_and_others_miss_nothing() {
     assert_eq!(next(&mut states).await, StateChange { from: PeerState::Idle, to: PeerState::Joining });
 }
 
-#[tokio::test]
-async fn a_drop_is_made_good_and_everyone_keeps_their_identity() {
+pub(crate) async fn a_drop_is_made_good_and_everyone_keeps_their_identity<R: Runtime + Default>() {
     let server = server().await;
     let named = |name: &'static str| {
-        let secret = support::secret();
-        MeteredPeer::token_provider(move || {
+        let secret = crate::support::secret();
+        MeteredPeer::<R>::token_provider(move || {
             let claims = metered_realtime_server::TokenClaims::new(name);
             let token = metered_realtime_server::mint_token(&secret, &claims);
             async move { token }
@@ -168,9 +158,8 @@ async fn a_drop_is_made_good_and_everyone_keeps_their_identity() {
     assert_eq!(ada.peer_id().unwrap().as_str(), "ada");
 }
 
-#[tokio::test]
-async fn an_administrator_s_disconnect_is_an_error_and_the_end() {
-    let pair = pair().await;
+pub(crate) async fn an_administrator_s_disconnect_is_an_error_and_the_end<R: Runtime + Default>() {
+    let pair = pair::<R>().await;
     let mut errors = pair.ada.on_error();
     pair.server.disconnect_peer(&pair.ada.peer_id().unwrap(), CloseCode::ADMIN_DISCONNECT);
     let error = next(&mut errors).await;
@@ -179,11 +168,12 @@ async fn an_administrator_s_disconnect_is_an_error_and_the_end() {
     assert_eq!(pair.ada.state(), PeerState::Closed);
 }
 
-#[tokio::test]
-async fn a_token_provider_that_fails_or_panics_fails_the_join_with_its_error_as_the_source_alone() {
+pub(crate) async fn a_token_provider_that_fails_or_panics_fails_the_join_with_its_error_as_the_source_alone<
+    R: Runtime + Default,
+>() {
     let server = server().await;
-    let failing = MeteredPeer::token_provider(|| async { Err::<String, _>("hunter2") });
-    let panicking = MeteredPeer::token_provider(|| async {
+    let failing = MeteredPeer::<R>::token_provider(|| async { Err::<String, _>("hunter2") });
+    let panicking = MeteredPeer::<R>::token_provider(|| async {
         if true {
             panic!("hunter2");
         }

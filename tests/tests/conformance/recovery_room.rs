@@ -1,27 +1,24 @@
 //! A room of several peers whose server dies and comes back.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests fails the test")]
-
-mod support;
-
 use std::time::Duration;
 
-use metered_realtime_server::RunningServer;
-use metered_realtime_tokio::{
-    Codec, DataChannelOptions, EncodedFrame, LocalStream, LocalTrack, MeteredPeer, PeerState, RemotePeer, SendError,
-    TrackError,
+use crate::support::backstage::backstage;
+use crate::support::port::Port;
+use crate::support::{ROOM, heard, kill, named, next, server_at, sleep, soon, until, whole};
+use metered_realtime_runtime::{
+    Codec, DataChannelOptions, EncodedFrame, LocalStream, LocalTrack, MeteredPeer, PeerState, RemotePeer, Runtime,
+    SendError, TrackError,
 };
-use support::port::Port;
-use support::{ROOM, heard, named, next, server_at, soon, until, whole};
+use metered_realtime_server::RunningServer;
 
 const NAMES: [&str; 3] = ["ada", "ben", "cyd"];
 
 /// Peers in a room, each with a microphone.
-struct Room {
-    peers: Vec<(MeteredPeer, LocalTrack)>,
+struct Room<R> {
+    peers: Vec<(MeteredPeer<R>, LocalTrack)>,
 }
 
-impl Room {
+impl<R: Runtime + Default> Room<R> {
     async fn new(server: &RunningServer) -> Self {
         let mut peers = Vec::new();
         for name in NAMES {
@@ -69,7 +66,7 @@ async fn microphone_is_heard(remote: &RemotePeer, microphone: &LocalTrack) {
                     assert_eq!(frame.expect("the track ended").codec, Codec::Opus);
                     return;
                 }
-                () = tokio::time::sleep(Duration::from_millis(20)) => {
+                () = sleep(Duration::from_millis(20)) => {
                     timestamp += Duration::from_millis(20);
                     microphone.write(EncodedFrame { codec: Codec::Opus, timestamp, data: vec![0xf8, 0xff, 0xfe].into() }).unwrap();
                 }
@@ -79,14 +76,13 @@ async fn microphone_is_heard(remote: &RemotePeer, microphone: &LocalTrack) {
     .await;
 }
 
-#[tokio::test]
-async fn a_server_that_dies_and_comes_back_on_its_port_finds_the_room_whole() {
+pub(crate) async fn a_server_that_dies_and_comes_back_on_its_port_finds_the_room_whole<R: Runtime + Default>() {
     let port = Port::reserve();
     let server = server_at(port.address()).await;
-    let room = Room::new(&server).await;
+    let room = Room::<R>::new(&server).await;
     room.check().await;
     let mut errors: Vec<_> = room.peers.iter().map(|(peer, _)| peer.on_error()).collect();
-    soon(server.kill()).await;
+    kill(server).await;
     room.all(PeerState::Reconnecting).await;
     let (ada, _) = &room.peers[0];
     assert_eq!(soon(ada.send("to whom?")).await, Err(SendError::NotConnected));
@@ -101,14 +97,13 @@ async fn a_server_that_dies_and_comes_back_on_its_port_finds_the_room_whole() {
     until(|| server.connections() == 0).await;
 }
 
-#[tokio::test]
-async fn a_server_that_is_stopped_in_order_and_started_again_finds_the_room_whole() {
+pub(crate) async fn a_server_that_is_stopped_in_order_and_started_again_finds_the_room_whole<R: Runtime + Default>() {
     let port = Port::reserve();
     let server = server_at(port.address()).await;
-    let room = Room::new(&server).await;
+    let room = Room::<R>::new(&server).await;
     room.check().await;
     let mut errors: Vec<_> = room.peers.iter().map(|(peer, _)| peer.on_error()).collect();
-    soon(server.shutdown_with(Duration::from_millis(100))).await;
+    soon(backstage(server.shutdown_with(Duration::from_millis(100)))).await;
     room.all(PeerState::Reconnecting).await;
 
     let server = server_at(port.address()).await;
@@ -120,11 +115,10 @@ async fn a_server_that_is_stopped_in_order_and_started_again_finds_the_room_whol
     until(|| server.connections() == 0).await;
 }
 
-#[tokio::test]
-async fn everyone_dropped_at_once_and_again_before_they_are_whole_finds_each_other() {
+pub(crate) async fn everyone_dropped_at_once_and_again_before_they_are_whole_finds_each_other<R: Runtime + Default>() {
     let port = Port::reserve();
     let server = server_at(port.address()).await;
-    let room = Room::new(&server).await;
+    let room = Room::<R>::new(&server).await;
     room.all(PeerState::Joined).await;
     for _ in 0..5 {
         server.drop_sockets();
@@ -134,15 +128,14 @@ async fn everyone_dropped_at_once_and_again_before_they_are_whole_finds_each_oth
     room.check().await;
 }
 
-#[tokio::test]
-async fn tracks_added_and_removed_while_the_server_is_away_are_so_when_it_is_back() {
+pub(crate) async fn tracks_added_and_removed_while_the_server_is_away_are_so_when_it_is_back<R: Runtime + Default>() {
     let port = Port::reserve();
     let server = server_at(port.address()).await;
-    let room = Room::new(&server).await;
+    let room = Room::<R>::new(&server).await;
     let (ada, microphone) = &room.peers[0];
     let (ben, _) = &room.peers[1];
     room.check().await;
-    soon(server.kill()).await;
+    kill(server).await;
     room.all(PeerState::Reconnecting).await;
     let camera = LocalTrack::video();
     soon(ada.add_track(&camera, None, None)).await.unwrap();
