@@ -1,7 +1,5 @@
 //! Commands of the handles to the driver.
 
-use std::sync::Arc;
-
 use metered_realtime_core::peer::{Broadcast, OpenRoomChannelError, RoomChannelError, RoomChannelPeer};
 use metered_realtime_core::peer::{JoinError, JoinOptions, ReplaceTrackError, SendError, TrackError};
 use metered_realtime_core::protocol::{Metadata, Payload};
@@ -15,7 +13,7 @@ use super::counters::Counters;
 use super::stay::Stay;
 use crate::data_channel::opened::Opened;
 use crate::reply::Reply;
-use crate::room_channel::inbox::Inbox;
+use crate::room_channel;
 use crate::track::{LocalStream, LocalTrack};
 
 pub(crate) enum Command {
@@ -97,7 +95,7 @@ pub(crate) enum Command {
     },
     OpenRoomChannel {
         options: DataChannelOptions,
-        reply: Reply<Result<Arc<Inbox>, OpenRoomChannelError>>,
+        reply: Reply<Result<room_channel::opened::Opened, OpenRoomChannelError>>,
     },
     Broadcast {
         channel: RoomChannelId,

@@ -18,6 +18,7 @@ use crate::data_channel::{self, Opened, Unclaimed};
 use crate::drive::{Machine, Task};
 use crate::events::StateChange;
 use crate::reply::{Reply, Waiting, answer};
+use crate::room_channel;
 use crate::room_channel::inbox::Inbox;
 use crate::track::{LocalTrack, OutboundFrame, Receiver};
 
@@ -143,6 +144,24 @@ impl Driven {
         });
         self.unclaimed.push(unclaimed);
         Ok(opened)
+    }
+
+    fn open_room_channel(
+        &mut self,
+        now: Instant,
+        options: DataChannelOptions,
+    ) -> Result<room_channel::opened::Opened, core::OpenRoomChannelError> {
+        let label = options.label.clone();
+        let channel = self.core.open_room_channel(now, options)?;
+        let inbox = Arc::new(Inbox::new(channel, label));
+        self.room_channels.insert(channel, Arc::downgrade(&inbox));
+        let commands = self.commands.clone();
+        Ok(room_channel::opened::Opened::new(inbox, move || {
+            if let Some(commands) = commands.upgrade() {
+                let (reply, _nobody_waits) = futures_channel::oneshot::channel();
+                let _sent_or_full = commands.try_send(Command::CloseRoomChannel { channel, reply });
+            }
+        }))
     }
 
     fn close_unclaimed(&mut self, now: Instant) {
@@ -379,12 +398,7 @@ impl Machine for Driven {
                 self.close_unclaimed(now);
             }
             Command::OpenRoomChannel { options, reply } => {
-                let label = options.label.clone();
-                let opened = self.core.open_room_channel(now, options).map(|id| {
-                    let inbox = Arc::new(Inbox::new(id, label));
-                    self.room_channels.insert(id, Arc::downgrade(&inbox));
-                    inbox
-                });
+                let opened = self.open_room_channel(now, options);
                 answer(reply, opened);
                 self.close_unclaimed(now);
             }
@@ -399,7 +413,9 @@ impl Machine for Driven {
             }
             Command::RoomChannelPeers { channel, reply } => answer(reply, self.core.room_channel_peers(channel)),
             Command::CloseRoomChannel { channel, reply } => {
-                self.room_channels.remove(&channel);
+                if let Some(inbox) = self.room_channels.remove(&channel).as_ref().and_then(Weak::upgrade) {
+                    inbox.end();
+                }
                 self.core.close_room_channel(now, channel);
                 answer(reply, ());
             }

@@ -234,7 +234,8 @@ impl<R> MeteredPeer<R> {
     /// [`OpenRoomChannelError`].
     pub async fn open_room_channel(&self, options: DataChannelOptions) -> Result<RoomChannel, OpenRoomChannelError> {
         let opened = self.ask(|reply| Command::OpenRoomChannel { options, reply }).await;
-        let inbox = opened.unwrap_or_else(|| Err(closed("open_room_channel").into()))?;
+        let opened = opened.unwrap_or_else(|| Err(closed("open_room_channel").into()))?;
+        let inbox = opened.take().ok_or_else(|| closed("open_room_channel"))?;
         Ok(RoomChannel::new(inbox, self.commands.downgrade()))
     }
 

@@ -1,6 +1,7 @@
 //! One channel to everybody in a room.
 
 pub(crate) mod inbox;
+pub(crate) mod opened;
 
 use std::fmt;
 use std::pin::Pin;
@@ -98,7 +99,6 @@ impl RoomChannel {
     pub async fn close(&self) {
         let channel = self.0.inbox.id();
         let _gone = ask_weak(&self.0.commands, |reply| Command::CloseRoomChannel { channel, reply }).await;
-        self.0.inbox.end();
     }
 }
 
