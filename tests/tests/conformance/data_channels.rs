@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{KEY, Pair, ROOM, meet, named, next, pair, peer, server, soon, spawn, until};
+use crate::support::{KEY, PATIENCE, Pair, ROOM, builder, meet, named, next, pair, peer, server, soon, spawn, until};
 use futures_util::io::{AsyncReadExt, AsyncWriteExt};
 use futures_util::{SinkExt, StreamExt, TryStreamExt, future, stream};
 use metered_realtime_runtime::{
@@ -315,7 +315,10 @@ pub(crate) async fn a_handle_kept_after_the_end_says_so<R: Runtime + Default>() 
 }
 
 pub(crate) async fn closing_the_peer_waits_for_what_was_accepted<R: Runtime + Default>() {
-    let pair = pair::<R>().await;
+    let server = server().await;
+    let (ben, ada) = (peer::<R>(&server), builder::<R>(&server).close_timeout(PATIENCE).build().unwrap());
+    let (ben_for_ada, ada_for_ben) = meet(&ada, &ben).await;
+    let pair = Pair { server, ada, ben, ben_for_ada, ada_for_ben };
     let options = DataChannelOptions { max_buffered_amount: 4 * 1024 * 1024, ..labelled("x") };
     let (ours, theirs) = open(&pair, options).await;
     for n in 0..200 {

@@ -2,7 +2,7 @@
 //! executor of the example.
 //!
 //! A scenario is a function over the runtime. What it needs around the peers, such as the server, runs on a runtime of its
-//! own. Room channels are not among the scenarios yet: the client has none.
+//! own.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,17 +16,23 @@ mod calls;
 mod cancellation;
 mod data_channels;
 mod dropped_handles;
+mod endings;
 mod handles;
 mod measured;
 mod media;
+mod misbehaving_servers;
 mod recovery_room;
 mod renewal;
 mod room;
+mod room_channels;
 mod sharing;
 mod shutdown;
 mod signalling;
 mod support;
+mod tls;
 mod tokens;
+mod turn;
+mod unreachable;
 mod ways;
 
 /// Each scenario of each module as a test, on each way of running.
@@ -167,13 +173,54 @@ conformance! {
         numbers_are_taken_of_peers_tracks_and_channels
         without_being_asked_nothing_is_measured
     }
+    room_channels {
+        everybody_hears_a_broadcast_and_the_end
+        a_message_to_one_peer_is_for_that_peer_alone
+        what_cannot_be_is_refused_by_name
+        who_comes_later_hears_and_who_goes_is_not_waited_for
+        a_room_channel_is_open_again_after_a_reconnect
+        a_room_channel_closes_with_its_last_handle
+    }
+    endings {
+        close_ends_a_peer_in_every_state
+        the_last_handle_dropped_ends_a_peer_in_every_state
+        a_client_ends_in_every_state
+    }
+    unreachable {
+        a_refused_port_is_named_with_its_server
+        a_server_without_tls_and_one_with_it_alone_are_told_apart
+        a_status_of_http_and_a_name_that_cannot_be_are_told
+        why_a_peer_reconnects_is_told_with_each_attempt
+    }
+    misbehaving_servers {
+        closing_sends_a_close_frame_and_the_last_handle_closes_too
+        a_message_over_the_limit_is_answered_with_1009_and_a_reconnect
+        a_server_that_does_not_read_is_given_up
+        a_socket_and_a_token_in_the_making_are_given_up_by_close
+    }
+    tls {
+        a_root_of_one_s_own_is_trusted_and_an_unknown_one_is_not
+    }
+    turn {
+        relays_alone_without_a_relay_are_told_of_at_once
+        two_peers_that_offer_relays_alone_meet
+        servers_that_misbehave_are_told_of_and_hold_nobody_up
+        servers_that_cannot_be_are_refused_by_name
+    }
     cancellation {
         every_method_of_a_room_may_be_dropped_half_way
         a_receive_dropped_half_way_loses_no_message
         every_method_of_a_client_may_be_dropped_half_way
         a_join_or_a_close_dropped_half_way_goes_on
+        a_close_of_a_channel_dropped_half_way_goes_on
+        a_stream_or_a_sink_dropped_half_way_loses_nothing
+        every_method_of_a_room_channel_may_be_dropped_half_way
+        a_room_channel_that_nobody_got_is_closed
+        a_close_of_a_room_channel_dropped_half_way_ends_it
     }
     sharing {
         handles_are_used_from_several_tasks_and_threads
+        room_channels_and_clients_are_used_from_several_tasks_and_threads
+        handles_can_be_cloned_printed_and_shared_between_threads
     }
 }

@@ -4,7 +4,7 @@ use std::thread::{self, JoinHandle};
 
 use metered_realtime_runtime::{
     DataChannel, DataChannelError, DataChannelOptions, Event, Events, LocalTrack, OpenChannelError, RemotePeer,
-    Runtime, SignallingClient,
+    RoomChannel, RoomChannelError, Runtime, SignallingClient,
 };
 
 use crate::support::{KEY, Pair, next, pair, soon, until};
@@ -15,6 +15,7 @@ pub(crate) struct Held<R> {
     client: SignallingClient<R>,
     events: Events<Event>,
     channel: DataChannel,
+    room_channel: RoomChannel,
     waiting: Vec<JoinHandle<()>>,
 }
 
@@ -32,6 +33,8 @@ pub(crate) async fn peers_alive<R: Runtime + Default>() -> Held<R> {
     let track = next(&mut pair.ada_for_ben.on_track()).await;
     let client = SignallingClient::<R>::api_key(KEY).url(pair.server.url()).build().unwrap();
     soon(client.connect()).await.unwrap();
+    let room_channel = soon(pair.ada.open_room_channel(DataChannelOptions::reliable("game"))).await.unwrap();
+    let waits_for_all = room_channel.clone();
     let events = pair.ada.events();
     let mut others = pair.ben.events().lossy();
     let (waits_for_end, waits_for_bytes) = (channel.clone(), theirs.clone());
@@ -39,11 +42,12 @@ pub(crate) async fn peers_alive<R: Runtime + Default>() -> Held<R> {
     let waiting = vec![
         wait(async move { while others.next().await.is_some() {} }),
         wait(async move { assert_eq!(waits_for_bytes.recv().await, None) }),
+        wait(async move { assert_eq!(waits_for_all.recv().await, None) }),
         wait(async move { waits_for_end.closed().await }),
         wait(async move { while track.recv().await.is_some() {} }),
         wait(async move { assert_eq!(messages.next().await, None) }),
     ];
-    Held { pair, client, events, channel, waiting }
+    Held { pair, client, events, channel, room_channel, waiting }
 }
 
 /// What of a remote peer is asked once the runtime has ended.
@@ -56,7 +60,7 @@ async fn remote_has_ended(remote: &RemotePeer) {
 }
 
 pub(crate) async fn everything_has_ended<R: Runtime>(held: Held<R>) {
-    let Held { pair, client, mut events, channel, waiting } = held;
+    let Held { pair, client, mut events, channel, room_channel, waiting } = held;
     for thread in waiting {
         thread.join().unwrap();
     }
@@ -73,6 +77,10 @@ pub(crate) async fn everything_has_ended<R: Runtime>(held: Held<R>) {
     remote_has_ended(&pair.ada_for_ben).await;
     assert_eq!(soon(channel.send("late")).await, Err(DataChannelError::Closed));
     soon(channel.close()).await;
+    assert_eq!(soon(room_channel.broadcast("late")).await, Err(RoomChannelError::Closed));
+    assert!(soon(room_channel.peers()).await.is_empty());
+    soon(room_channel.close()).await;
+    assert!(soon(pair.ada.open_room_channel(DataChannelOptions::reliable("late"))).await.is_err());
     assert!(soon(client.publish("news", &1)).await.is_err());
     assert!(soon(client.connect()).await.is_err());
     soon(client.close()).await;

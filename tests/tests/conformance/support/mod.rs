@@ -7,6 +7,8 @@ pub(crate) mod port;
 #[allow(dead_code, reason = "the suites of tokio use the rest")]
 #[path = "../../../../runtime-tokio/tests/support/proxy.rs"]
 pub(crate) mod proxy;
+#[path = "../../../../runtime-tokio/tests/support/turn.rs"]
+pub(crate) mod turn;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -28,7 +30,7 @@ pub(crate) const KEY: &str = "pk_live_tests";
 pub(crate) const ROOM: &str = "room-42";
 
 /// Far longer than anything here takes; reached only when something never comes.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn server() -> RunningServer {
     server_at(SocketAddr::from(([127, 0, 0, 1], 0))).await

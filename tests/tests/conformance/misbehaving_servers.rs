@@ -1,43 +1,45 @@
-//! The signalling client over the embedded server, and the drive loop against servers that misbehave.
-
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails the test")]
-
-mod support;
+//! A client and servers that misbehave.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use metered_realtime_tokio::{
-    CloseCode, ReconnectOptions, RequestError, SignallingClient, SignallingClientBuilder, SignallingConnectError,
-    SignallingEvent, SignallingState,
+use metered_realtime_runtime::{
+    CloseCode, ReconnectOptions, RequestError, Runtime, SignallingClient, SignallingClientBuilder,
+    SignallingConnectError, SignallingEvent, SignallingState,
 };
-use support::{KEY, next, soon};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::support::backstage::backstage;
+use crate::support::{KEY, next, soon};
+
 const WELCOME: &str =
     r#"{"type":"welcome","peerId":"me","expiresAt":null,"serverTime":1700000000,"maxMessageSize":65536}"#;
 
-fn client(url: impl Into<String>) -> SignallingClientBuilder {
+fn client<R: Runtime>(url: impl Into<String>) -> SignallingClientBuilder<R> {
     let at_once = ReconnectOptions { initial_delay: Duration::ZERO, ..Default::default() };
     SignallingClient::api_key(KEY).url(url).reconnect(at_once)
 }
 
-async fn listener() -> (TcpListener, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+async fn listener() -> (Arc<TcpListener>, String) {
+    let listener = backstage(TcpListener::bind("127.0.0.1:0")).await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
-    (listener, url)
+    (Arc::new(listener), url)
 }
 
 /// The next connection, upgraded and welcomed.
-async fn welcomed(listener: &TcpListener) -> WebSocketStream<TcpStream> {
-    let (stream, _) = soon(listener.accept()).await.unwrap();
-    let mut socket = soon(tokio_tungstenite::accept_async(stream)).await.unwrap();
-    soon(socket.send(Message::text(WELCOME))).await.unwrap();
-    socket
+async fn welcomed(listener: &Arc<TcpListener>) -> WebSocketStream<TcpStream> {
+    let listener = listener.clone();
+    let welcome = async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        socket.send(Message::text(WELCOME)).await.unwrap();
+        socket
+    };
+    soon(backstage(welcome)).await
 }
 
 /// The code of the close frame that comes after whatever else.
@@ -53,11 +55,10 @@ async fn close_code(socket: &mut WebSocketStream<TcpStream>) -> Option<u16> {
     .await
 }
 
-#[tokio::test]
-async fn closing_sends_a_close_frame_and_the_last_handle_closes_too() {
+pub(crate) async fn closing_sends_a_close_frame_and_the_last_handle_closes_too<R: Runtime + Default>() {
     let (listener, url) = listener().await;
     for drop_it in [false, true] {
-        let client = client(&url).build().unwrap();
+        let client = client::<R>(&url).build().unwrap();
         let (mut socket, connected) = soon(async { tokio::join!(welcomed(&listener), client.connect()) }).await;
         connected.unwrap();
         if drop_it {
@@ -70,10 +71,9 @@ async fn closing_sends_a_close_frame_and_the_last_handle_closes_too() {
     }
 }
 
-#[tokio::test]
-async fn a_message_over_the_limit_is_answered_with_1009_and_a_reconnect() {
+pub(crate) async fn a_message_over_the_limit_is_answered_with_1009_and_a_reconnect<R: Runtime + Default>() {
     let (listener, url) = listener().await;
-    let client = client(url).build().unwrap();
+    let client = client::<R>(url).build().unwrap();
     let mut events = client.events();
     let (mut socket, connected) = soon(async { tokio::join!(welcomed(&listener), client.connect()) }).await;
     connected.unwrap();
@@ -109,10 +109,9 @@ async fn a_message_over_the_limit_is_answered_with_1009_and_a_reconnect() {
     }
 }
 
-#[tokio::test]
-async fn a_server_that_does_not_read_is_given_up() {
+pub(crate) async fn a_server_that_does_not_read_is_given_up<R: Runtime + Default>() {
     let (listener, url) = listener().await;
-    let client = client(url).build().unwrap();
+    let client = client::<R>(url).build().unwrap();
     let mut events = client.events().lossy();
     let (unread, connected) = soon(async { tokio::join!(welcomed(&listener), client.connect()) }).await;
     connected.unwrap();
@@ -135,15 +134,14 @@ async fn a_server_that_does_not_read_is_given_up() {
     drop(unread);
 }
 
-#[tokio::test]
-async fn a_socket_and_a_token_in_the_making_are_given_up_by_close() {
+pub(crate) async fn a_socket_and_a_token_in_the_making_are_given_up_by_close<R: Runtime + Default>() {
     // Accepted by the system and never upgraded.
     let (_listener, url) = listener().await;
-    let connecting = client(url).build().unwrap();
+    let connecting = client::<R>(url).build().unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let asking = {
         let asked = asked.clone();
-        SignallingClient::token_provider(move || {
+        SignallingClient::<R>::token_provider(move || {
             asked.fetch_add(1, Ordering::SeqCst);
             std::future::pending::<Result<String, std::io::Error>>()
         })

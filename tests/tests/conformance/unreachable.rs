@@ -1,20 +1,18 @@
-//! A server that cannot be reached is named, with the cause, over real sockets.
-
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails the test")]
-
-mod support;
+//! A server that cannot be reached is named, with the cause.
 
 use std::error::Error;
 use std::net::SocketAddr;
 
-use metered_realtime_tokio::{ConnectError, Event, JoinError, MeteredPeer, SocketError, SocketErrorKind};
-use support::{ROOM, builder, server, soon};
-use tokio::io::AsyncWriteExt;
+use metered_realtime_runtime::{ConnectError, Event, JoinError, MeteredPeer, Runtime, SocketError, SocketErrorKind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use crate::support::backstage::backstage;
+use crate::support::{ROOM, builder, kill, server, soon};
+
 /// Joins through this server, which is none. Gives the text and the cause.
-async fn fails(url: &str) -> (String, SocketErrorKind) {
-    let peer = MeteredPeer::api_key("pk_sesame").url(url).build().unwrap();
+async fn fails<R: Runtime + Default>(url: &str) -> (String, SocketErrorKind) {
+    let peer = MeteredPeer::<R>::api_key("pk_sesame").url(url).build().unwrap();
     let error = soon(peer.join(ROOM)).await.unwrap_err();
     let JoinError::Connect(ConnectError::Unreachable { server, source }) = &error else { panic!("{error:?}") };
     assert_eq!(&**server, url);
@@ -25,55 +23,55 @@ async fn fails(url: &str) -> (String, SocketErrorKind) {
 
 /// A listener that answers each connection with this and closes it.
 async fn answering(answer: &'static [u8]) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 16];
-            let _read = tokio::io::AsyncReadExt::read(&mut stream, &mut request).await;
-            let _written = stream.write_all(answer).await;
-        }
-    });
-    address
+    backstage(async move {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 16];
+                let _read = stream.read(&mut request).await;
+                let _written = stream.write_all(answer).await;
+            }
+        });
+        address
+    })
+    .await
 }
 
-#[tokio::test]
-async fn a_refused_port_is_named_with_its_server() {
+pub(crate) async fn a_refused_port_is_named_with_its_server<R: Runtime + Default>() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("ws://{free}");
-    assert_eq!(fails(&url).await, (format!("cannot reach {url}: connection refused"), SocketErrorKind::Refused));
+    let expected = (format!("cannot reach {url}: connection refused"), SocketErrorKind::Refused);
+    assert_eq!(fails::<R>(&url).await, expected);
 }
 
-#[tokio::test]
-async fn a_server_without_tls_and_one_with_it_alone_are_told_apart() {
+pub(crate) async fn a_server_without_tls_and_one_with_it_alone_are_told_apart<R: Runtime + Default>() {
     let clear = answering(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
-    let (text, kind) = fails(&format!("wss://{clear}")).await;
+    let (text, kind) = fails::<R>(&format!("wss://{clear}")).await;
     assert_eq!((kind, text.ends_with("does it expect ws:?")), (SocketErrorKind::Tls, true), "{text}");
 
     // A fatal alert, unexpected_message (RFC 8446, section 6).
     let secure = answering(&[0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x0a]).await;
-    let (text, kind) = fails(&format!("ws://{secure}")).await;
+    let (text, kind) = fails::<R>(&format!("ws://{secure}")).await;
     assert_eq!((kind, text.ends_with("does it expect wss:?")), (SocketErrorKind::Protocol, true), "{text}");
 }
 
-#[tokio::test]
-async fn a_status_of_http_and_a_name_that_cannot_be_are_told() {
+pub(crate) async fn a_status_of_http_and_a_name_that_cannot_be_are_told<R: Runtime + Default>() {
     let address = answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
-    let (_, kind) = fails(&format!("ws://{address}")).await;
+    let (_, kind) = fails::<R>(&format!("ws://{address}")).await;
     assert_eq!(kind, SocketErrorKind::Http(503));
     // RFC 6761 keeps this name from ever being resolved.
-    let (text, kind) = fails("wss://nowhere.invalid:8443").await;
+    let (text, kind) = fails::<R>("wss://nowhere.invalid:8443").await;
     assert_eq!(kind, SocketErrorKind::NameLookup);
     assert!(text.starts_with("cannot reach wss://nowhere.invalid:8443: name lookup failed: "), "{text}");
 }
 
-#[tokio::test]
-async fn why_a_peer_reconnects_is_told_with_each_attempt() {
+pub(crate) async fn why_a_peer_reconnects_is_told_with_each_attempt<R: Runtime + Default>() {
     let server = server().await;
-    let peer = builder(&server).build().unwrap();
+    let peer = builder::<R>(&server).build().unwrap();
     let mut events = peer.events();
     soon(peer.join(ROOM)).await.unwrap();
-    soon(server.kill()).await;
+    kill(server).await;
     let mut causes = Vec::new();
     while causes.len() < 3 {
         if let Ok(Event::Disconnected { error, attempt, .. }) = soon(events.next()).await.unwrap() {

@@ -1,34 +1,14 @@
-//! Futures that are dropped half-way: nothing is lost, nothing is left over, and what was begun is done.
+//! The methods of a peer, of remote peers and of what they have.
 
-use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use metered_realtime_runtime::{
     ChannelMessage, Codec, ConnectionState, DataChannelOptions, EncodedFrame, JoinOptions, LocalStream, LocalTrack,
-    PeerState, Runtime, SignallingClient, SignallingState, SubscribeOptions,
+    PeerState, Runtime,
 };
 
-use crate::support::{KEY, Pair, ROOM, meet, next, pair, peer, server, sleep, soon, until};
-
-/// After how many polls a future is dropped: the driver has not seen the command, is at it, or has answered.
-const POLLS: std::ops::Range<usize> = 0..5;
-
-/// Polls a call so many times, lets others run between, and drops it, unless it ends before.
-async fn drop_after<T>(polls: usize, call: impl Future<Output = T>) -> Option<T> {
-    let mut call = pin!(call);
-    for poll in 0..polls {
-        if let Some(output) = call.as_mut().now_or_never() {
-            return Some(output);
-        }
-        match poll {
-            0 => {}
-            1 => smol::future::yield_now().await,
-            _ => sleep(Duration::from_millis(1)).await,
-        }
-    }
-    None
-}
+use super::{POLLS, drop_after};
+use crate::support::{Pair, ROOM, meet, next, pair, peer, server, sleep, soon, until};
 
 pub(crate) async fn every_method_of_a_room_may_be_dropped_half_way<R: Runtime + Default>() {
     let pair = pair::<R>().await;
@@ -51,6 +31,7 @@ pub(crate) async fn every_method_of_a_room_may_be_dropped_half_way<R: Runtime + 
         drop_after(polls, channel.send(format!("channel {polls}"))).await;
         // Sent once it was polled, however soon it was dropped.
         expected.extend((polls > 0).then_some(polls));
+        drop_after(polls, ada.open_room_channel(DataChannelOptions::reliable("unwanted"))).await;
         drop_after(polls, ada.counters()).await;
         drop_after(polls, ada.network_changed()).await;
         drop_after(polls, ada.track_metadata(&kept)).await;
@@ -112,64 +93,6 @@ pub(crate) async fn every_method_of_a_room_may_be_dropped_half_way<R: Runtime + 
         }
     };
     soon(smol::future::or(async { drop(track.recv().await.unwrap()) }, hears)).await;
-}
-
-pub(crate) async fn a_receive_dropped_half_way_loses_no_message<R: Runtime + Default>() {
-    let pair = pair::<R>().await;
-    let mut data = pair.ben.on_data();
-    let mut channels = pair.ada_for_ben.on_data_channel();
-    let channel = soon(pair.ben_for_ada.open_data_channel(DataChannelOptions::default())).await.unwrap();
-    let theirs = next(&mut channels).await;
-    for n in 0..100 {
-        let waits = theirs.recv();
-        let mut waits = Box::pin(waits);
-        assert_eq!((&mut waits).now_or_never(), None);
-        let mut hears = Box::pin(data.next());
-        assert!((&mut hears).now_or_never().is_none());
-        soon(channel.send(n.to_string())).await.unwrap();
-        soon(pair.ada.send(&n)).await.unwrap();
-        // Woken or not: nothing was taken out that was not given.
-        drop((waits, hears));
-        assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text(n.to_string()))));
-        assert_eq!(next(&mut data).await.data.get(), n.to_string());
-    }
-}
-
-pub(crate) async fn every_method_of_a_client_may_be_dropped_half_way<R: Runtime + Default>() {
-    let server = server().await;
-    let client = || SignallingClient::<R>::api_key(KEY).url(server.url()).build().unwrap();
-    let other = client();
-    soon(other.connect()).await.unwrap();
-    soon(other.subscribe("news")).await.unwrap();
-    let mut messages = other.on_message();
-    let id = other.peer_id().unwrap();
-    for polls in POLLS {
-        let client = client();
-        drop_after(polls, client.connect()).await;
-        if polls == 0 {
-            assert_eq!(client.state(), SignallingState::Idle);
-            soon(client.connect()).await.unwrap();
-        }
-        until(|| client.state() == SignallingState::Connected).await;
-        drop_after(polls, client.subscribe("news")).await;
-        drop_after(polls, client.subscribe_with("more", SubscribeOptions::default())).await;
-        drop_after(polls, client.unsubscribe("news")).await;
-        drop_after(polls, client.publish("news", &format!("published {polls}"))).await;
-        drop_after(polls, client.send(&id, &format!("sent {polls}"))).await;
-        drop_after(polls, client.counters()).await;
-        soon(client.publish("news", "and no more")).await.unwrap();
-        let dropped = [format!("published {polls}"), format!("sent {polls}")];
-        for text in dropped.into_iter().filter(|_| polls > 0).chain(["and no more".to_owned()]) {
-            assert_eq!(next(&mut messages).await.data.decode::<String>().unwrap(), text);
-        }
-        drop_after(polls, client.close_with_reason("done")).await;
-        if polls == 0 {
-            assert_eq!(client.state(), SignallingState::Connected);
-            drop_after(1, client.close()).await;
-        }
-        until(|| client.state() == SignallingState::Closed).await;
-        until(|| server.connections() == 1).await;
-    }
 }
 
 pub(crate) async fn a_join_or_a_close_dropped_half_way_goes_on<R: Runtime + Default>() {
