@@ -211,13 +211,15 @@ impl Allocation {
         }
     }
 
-    /// Deletes the allocation on the server.
+    /// Deletes the allocation on the server, at once or once it is granted.
     pub(super) fn delete(&mut self, now: Instant) {
         match self.phase {
             Phase::Active { .. } if self.client.delete(now) => {
                 self.phase = Phase::Deleting { deadline: now + DELETE_TIMEOUT };
                 self.drain(now);
             }
+            // The server may have granted it, and the answer be on its way.
+            Phase::Allocating { .. } => self.phase = Phase::Deleting { deadline: now + DELETE_TIMEOUT },
             Phase::Deleting { .. } | Phase::Ended => {}
             _ => self.end(None),
         }
@@ -287,6 +289,9 @@ impl Allocation {
                     addresses.extend(std::iter::from_fn(|| self.client.poll_allocated()));
                     self.phase = Phase::Active { relayed: Relayed::default() };
                     self.outputs.push_back(Output::Allocated(addresses));
+                }
+                (Phase::Deleting { .. }, ClientEvent::Allocated(_)) => {
+                    self.client.delete(now);
                 }
                 (Phase::Allocating { .. }, ClientEvent::Redirected { to, domain }) => {
                     self.end_with(Output::Redirected { to, domain });

@@ -240,9 +240,7 @@ impl Client {
 
     /// Requests the deletion of the allocation. Returns whether there is one.
     pub(super) fn delete(&mut self, now: Instant) -> bool {
-        let at = self.epoch.since(now);
-        self.refresh.stop();
-        let requested = self.client.delete(at).is_ok();
+        let requested = self.refresh.delete(now);
         self.drive(now);
         requested
     }
@@ -253,7 +251,10 @@ impl Client {
 
     /// Advances the TURN client and refreshes the allocation.
     pub(super) fn drive(&mut self, now: Instant) {
-        self.drive_client(now);
+        self.wake_at = None;
+        if !self.refresh.is_deleting() {
+            self.drive_client(now);
+        }
         while !self.closed
             && let Some(step) = self.refresh.step(now)
         {
@@ -262,7 +263,7 @@ impl Client {
                     self.requests.note(&bytes);
                     self.put(bytes);
                 }
-                Step::Expired => {
+                Step::Gone => {
                     self.closed = true;
                     self.events.push_back(ClientEvent::Closed);
                 }
@@ -272,7 +273,6 @@ impl Client {
 
     fn drive_client(&mut self, now: Instant) {
         let at = self.epoch.since(now);
-        self.wake_at = None;
         for _ in 0..CALLS_AT_ONCE {
             if self.closed {
                 return;

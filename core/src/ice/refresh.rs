@@ -1,9 +1,12 @@
-//! Keeps an allocation alive for as long as it is wanted (RFC 8656, section 8).
+//! Keeps an allocation alive for as long as it is wanted, and deletes it then (RFC 8656, section 8).
 //!
 //! turn-client-proto 0.7.3 ignores a successful answer to a Refresh if the lifetime in it is below 600 s (`MIN_LIFETIME` in
 //! its `protocol.rs`), sends no other Refresh, and drops the allocation at the end of the former lifetime, although the server
 //! keeps it: coturn with `--max-allocate-lifetime` gives such lifetimes. So the library's client is told that allocations
 //! last, and the Refresh requests are made here, for every lifetime.
+//!
+//! The library's client leaves 50 ms between two requests, so that one that deletes would wait behind the last, and be lost
+//! where the link is closed in the same moment. So that request is made here as well, and waits for none.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -59,8 +62,8 @@ pub(super) enum Taken {
 /// What there is to do.
 pub(super) enum Step {
     Send(Vec<u8>),
-    /// The allocation has run out.
-    Expired,
+    /// The allocation is deleted, or its lifetime is over.
+    Gone,
 }
 
 /// An allocation that there is.
@@ -70,6 +73,8 @@ struct Kept {
     /// When the next request goes out, if none is under way.
     next: Instant,
     pending: Option<TransactionId>,
+    /// It is to be deleted.
+    deleting: bool,
 }
 
 pub(super) struct Refresh {
@@ -99,9 +104,23 @@ impl Refresh {
         Self { epoch, agent, server, auth, luck, kept: None, stale_nonces: 0 }
     }
 
-    /// The allocation is not wanted any more.
-    pub(super) fn stop(&mut self) {
-        self.kept = None;
+    /// Asks for the deletion of the allocation, at the next step. Returns whether there is one.
+    pub(super) fn delete(&mut self, now: Instant) -> bool {
+        let Some(kept) = &mut self.kept else { return false };
+        if !kept.deleting {
+            kept.deleting = true;
+            kept.next = now;
+            if let Some(mut former) = kept.pending.take().and_then(|former| self.agent.mut_request_transaction(former))
+            {
+                former.cancel();
+            }
+        }
+        true
+    }
+
+    /// Whether the allocation is to be deleted.
+    pub(super) fn is_deleting(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.deleting)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -150,7 +169,7 @@ impl Refresh {
         let margin = MARGIN.min(lifetime / 2);
         let margin = margin.saturating_add((margin / 2).mul_f64(self.luck.clamp(0.0, 1.0)));
         let next = now + lifetime.saturating_sub(margin).max(MIN_WAIT);
-        self.kept = Some(Kept { lifetime, expires_at: now + lifetime, next, pending: None });
+        self.kept = Some(Kept { lifetime, expires_at: now + lifetime, next, pending: None, deleting: false });
     }
 
     fn answered(&mut self, now: Instant, message: &Message<'_>, validated: Option<LongTermClientValidation>) {
@@ -162,7 +181,9 @@ impl Refresh {
         }
         self.agent.handle_stun_message_with_time(message, self.server, self.epoch.since(now));
         kept.pending = None;
-        if success {
+        if success && kept.deleting {
+            kept.expires_at = now;
+        } else if success {
             let told =
                 message.attribute::<Lifetime>().ok().map(|lifetime| Duration::from_secs(lifetime.seconds().into()));
             let lifetime = told.unwrap_or(kept.lifetime);
@@ -185,19 +206,26 @@ impl Refresh {
         let kept = self.kept.as_mut()?;
         if kept.expires_at <= now {
             self.kept = None;
-            return Some(Step::Expired);
+            return Some(Step::Gone);
         }
         if kept.pending.is_some() {
             if let Some(again) = self.agent.poll_transmit(at) {
                 return Some(Step::Send(again.data.to_vec()));
             }
             match self.agent.poll(at) {
+                StunAgentPollRet::TransactionTimedOut(id) | StunAgentPollRet::TransactionCancelled(id)
+                    if kept.pending == Some(id) =>
+                {
+                    (kept.pending, kept.next) = (None, now);
+                }
                 StunAgentPollRet::WaitUntil(wait) => {
                     kept.next = self.epoch.instant(wait).max(now + MIN_POLL);
                     return None;
                 }
-                StunAgentPollRet::TransactionTimedOut(_) | StunAgentPollRet::TransactionCancelled(_) => {
-                    (kept.pending, kept.next) = (None, now);
+                // A former one, which is gone now.
+                _ => {
+                    kept.next = now + MIN_POLL;
+                    return None;
                 }
             }
         }
@@ -207,7 +235,7 @@ impl Refresh {
         // A failure to write or to send is one that no later try mends: the allocation runs out.
         kept.next = kept.expires_at;
         let mut request = Message::builder_request(REFRESH, MessageWriteVec::new());
-        request.add_attribute(&Lifetime::new(WANTED)).ok()?;
+        request.add_attribute(&Lifetime::new(if kept.deleting { 0 } else { WANTED })).ok()?;
         let id = request.transaction_id();
         let request = self.auth.sign_outgoing_message(request).ok()?.finish();
         let bytes = self.agent.send_request(&request, self.server, at).ok()?.data.to_vec();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use turn_client_proto::types::message::{ALLOCATE, REFRESH};
+use turn_client_proto::types::message::{ALLOCATE, CREATE_PERMISSION, REFRESH};
 
 use super::rig::{Asked, DATA, Reply, Rig, at, honest, secs};
 use crate::ice::IceServerProblem;
@@ -122,8 +122,73 @@ fn what_is_given_back_is_not_refreshed() {
     let mut rig = begun(UDP, brief(60));
     rig.call(|gatherer, now| gatherer.close(now));
     rig.pass(secs(600));
-    let given_back = rig.asked.iter().filter(|asked| asked.method == REFRESH && asked.lifetime == Some(0)).count();
-    assert_eq!((given_back, refreshes(&rig), rig.links.len()), (1, 0, 0));
+    assert_eq!((deletes(&rig), refreshes(&rig), rig.links.len()), (1, 0, 0));
+}
+
+fn deletes(rig: &Rig) -> usize {
+    rig.asked.iter().filter(|asked| asked.method == REFRESH && asked.lifetime == Some(0)).count()
+}
+
+/// As when the whole peer is closed without waiting.
+fn close_at_once(rig: &mut Rig) {
+    rig.call(|gatherer, now| {
+        gatherer.close(now);
+        gatherer.abandon();
+    });
+}
+
+#[test]
+fn what_is_given_back_right_after_another_request_is_given_back_at_once() {
+    for url in [UDP, TCP] {
+        for millis in [0, 1, 49] {
+            let mut rig = begun(url, honest);
+            let relayed = rig.relayed();
+            rig.send(1, relayed[0], at("203.0.113.1:9"), DATA);
+            rig.pass(Duration::from_millis(millis));
+            let others = rig.asked.len();
+            assert_eq!(rig.asked[others - 1].method, CREATE_PERMISSION);
+            close_at_once(&mut rig);
+            assert_eq!((deletes(&rig), rig.asked.len() - others, rig.links.len()), (1, 1, 0), "{url}, {millis} ms");
+        }
+    }
+}
+
+#[test]
+fn what_is_given_back_while_it_is_refreshed_is_not_refreshed_again() {
+    let mut rig = begun(UDP, brief_but(60, |_| Some(Reply::Silence)));
+    while refreshes(&rig) == 0 {
+        rig.pass(Duration::from_millis(100));
+    }
+    let silent = rig.asked.len();
+    rig.script = Box::new(|asked| if asked.method == REFRESH { Reply::Silence } else { honest(asked) });
+    rig.call(|gatherer, now| gatherer.close(now));
+    rig.pass(secs(600));
+    assert!((2..=4).contains(&deletes(&rig)), "it is asked for again: {}", deletes(&rig));
+    assert_eq!((rig.asked.len() - silent, rig.links.len()), (deletes(&rig), 0));
+}
+
+#[test]
+fn what_is_granted_after_it_was_given_back_is_deleted() {
+    for reply in [Reply::Done, Reply::Refuse(438), Reply::Refuse(437)] {
+        let mut first = true;
+        let mut refused = Some(reply);
+        let mut rig = Rig::new(&[UDP], move |asked| match asked.method {
+            ALLOCATE if asked.signed && std::mem::take(&mut first) => Reply::Silence,
+            REFRESH => match refused.take() {
+                Some(Reply::Refuse(code)) => Reply::Refuse(code),
+                _ => honest(asked),
+            },
+            _ => honest(asked),
+        });
+        rig.begin(&[at("10.0.0.1:5000")]);
+        rig.pass(Duration::from_millis(100));
+        assert_eq!((allocates(&rig), rig.relayed().len()), (1, 0));
+        rig.call(|gatherer, now| gatherer.close(now));
+        rig.pass(secs(5));
+        assert_eq!((allocates(&rig), rig.links.len(), rig.found), (2, 0, 0));
+        assert!((1..=2).contains(&deletes(&rig)));
+        assert_eq!(rig.failed.len(), 0);
+    }
 }
 
 #[test]
