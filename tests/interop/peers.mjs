@@ -11,7 +11,7 @@ import { Peer } from "./lib/peer.mjs";
 import { setUpPeers } from "./lib/peers.mjs";
 import { end, playAll } from "./lib/play.mjs";
 import { startServer } from "./lib/server.mjs";
-import { connectsOrSaysWhy, theyOffer, weOffer, weOfferAChannel } from "./scenarios/peers.mjs";
+import { bothOpen, connectsOrSaysWhy, theyOffer, weOffer, weOfferAChannel } from "./scenarios/peers.mjs";
 
 const { values: options } = parseArgs({
   options: { repeat: { type: "string", default: "1" }, only: { type: "string", default: "" }, verbose: { type: "boolean" } },
@@ -22,6 +22,7 @@ console.log(`ready after ${Math.round(performance.now() / 1000)} s`);
 const full = Object.keys(programs).filter((kind) => kind !== "gstreamer");
 const scenarios = full.flatMap((kind) => [
   { name: `${kind} offers`, kinds: ["rust", kind], run: theyOffer },
+  { name: `${kind} offers and both open channels`, kinds: ["rust", kind], run: bothOpen },
   { name: `rust offers to ${kind}`, kinds: ["rust", kind], run: weOffer },
   { name: `rust offers a channel to ${kind}`, kinds: ["rust", kind], run: weOfferAChannel },
 ]);

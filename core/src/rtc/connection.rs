@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use str0m::crypto::CryptoProvider;
 use str0m::{Candidate, IceConnectionState, Input, Rtc, RtcConfig};
 use tracing::{debug, warn};
 
@@ -133,11 +134,16 @@ impl Connection {
 
     /// Makes sure that there is something to negotiate with, unless the connection is closed.
     pub(super) fn build(&mut self) {
+        self.build_with(dtls::crypto_provider());
+    }
+
+    /// The same over this cryptography.
+    pub(super) fn build_with(&mut self, crypto: CryptoProvider) {
         if self.rtc.is_some() || self.is_closed() {
             return;
         }
         let config = RtcConfig::new()
-            .set_crypto_provider(Arc::new(dtls::crypto_provider()))
+            .set_crypto_provider(Arc::new(crypto))
             // `str0m` 0.25 compares with one fingerprint only; see `certificate`.
             .set_fingerprint_verification(false)
             .set_sctp_max_buffered_amount(MAX_BUFFERED_OVER_ALL_CHANNELS)

@@ -100,7 +100,7 @@ impl Connection {
             }
             None => return,
         };
-        self.negotiation.offer_accepted();
+        self.negotiation.offer_accepted(offer);
         self.in_force(description, |slot, direction| match (slot.wanted, direction.is_sending()) {
             (true, true) => Some(true),
             (false, _) => Some(false),

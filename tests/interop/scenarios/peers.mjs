@@ -53,6 +53,18 @@ export async function theyOffer(t, ours, theirs) {
   noErrors(t, ours, theirs);
 }
 
+/** The other side makes the first offer, of a channel alone, and both open one before the connection is up. */
+export async function bothOpen(t, ours, theirs) {
+  await meet(t, ours, theirs);
+  await theirs.call("openChannel", { peer: ours.id, label: "theirs" });
+  await t.check("the offer is answered", theirs.event("description", { peer: ours.id, sent: false, type: "answer" }));
+  await ours.call("openChannel", { peer: theirs.id, label: "ours" });
+  if (!(await connected(t, ours, theirs))) return;
+  await echoes(t, theirs, ours, "theirs");
+  await echoes(t, ours, theirs, "ours");
+  noErrors(t, ours, theirs);
+}
+
 /** Ours makes the first offer, of sound, a picture and a channel. */
 export async function weOffer(t, ours, theirs) {
   await ours.call("addStream", {});

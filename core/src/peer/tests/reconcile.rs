@@ -264,7 +264,9 @@ fn a_peer_with_a_key_comes_back_as_another_and_finds_the_others_as_they_were() {
     let (old, other) = (world.id(0), world.id(1));
     world.forget();
     world.drop_socket(0);
-    world.until("the track comes again", |world| tracks(world, 0) == 1 && is_connected(world, 1));
+    world.until("the track comes again", |world| {
+        tracks(world, 0) == 1 && is_connected(world, 0) && is_connected(world, 1)
+    });
     let new = world.id(0);
     assert_ne!(old, new);
     assert_eq!(world.nodes[0].comings_and_goings(), [format!("*{other}")]);

@@ -64,9 +64,9 @@ pub(super) struct Negotiation {
     agreement: Agreement,
     data_section: DataSection,
     restart: Restart,
-    /// We answered the first offer, as the DTLS server, and have not been connected since: should the other side never get
-    /// that answer, our own offer must tell (RFC 8842, section 5.5), or both would wait for the other to begin.
-    dtls_server: bool,
+    /// Our DTLS role by our answer to the first offer, `active` or `passive`, until we are connected: should the other side
+    /// never get that answer, our own offer must tell (RFC 8842, section 5.5), or both would take the same role.
+    role: Option<&'static str>,
     candidates: RemoteCandidates,
     sources: Sources,
     /// Our ICE generation by what is agreed on. Empty before there are ICE credentials.
@@ -84,7 +84,7 @@ impl Negotiation {
             agreement: Agreement::default(),
             data_section: DataSection::default(),
             restart: Restart::default(),
-            dtls_server: false,
+            role: None,
             candidates: RemoteCandidates::default(),
             sources: Sources::default(),
             local_ufrag: String::new(),
@@ -121,7 +121,7 @@ impl Negotiation {
     /// The connection is up.
     pub(super) fn connected(&mut self) {
         self.restart.connected();
-        self.dtls_server = false;
+        self.role = None;
     }
 
     /// The connection is closed.

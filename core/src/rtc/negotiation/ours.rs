@@ -69,8 +69,8 @@ impl Negotiation {
         let text = sdp::outbound(text, &description, &theirs, published);
         self.data_section.name(&description, sections.len());
         let mut text = self.data_section.outbound(text);
-        if self.dtls_server {
-            text = text.replace("a=setup:actpass\r\n", "a=setup:passive\r\n");
+        if let Some(role) = self.role {
+            text = text.replace("a=setup:actpass\r\n", &format!("a=setup:{role}\r\n"));
         }
         described(&mut self.trickle, &self.data_section, &description, &theirs);
         let sdp = text.clone();

@@ -34,7 +34,7 @@ impl Negotiation {
             Ok(description) if description.credentials().is_none() => {
                 return Some(Action::Refuse(NegotiationError::BadOffer(SdpProblem::Credentials)));
             }
-            Ok(description) => description,
+            Ok(description) => description.with_role_chosen(),
             Err(error) => return Some(Action::Refuse(error)),
         };
         let text = sdp::inbound(&description, &mut self.sources, |section| Flow {
@@ -89,9 +89,12 @@ impl Negotiation {
     }
 
     /// `str0m` accepted an offer.
-    pub(in crate::rtc) fn offer_accepted(&mut self) {
+    pub(in crate::rtc) fn offer_accepted(&mut self, offer: &RemoteOffer) {
         self.data_section.accepted();
-        self.dtls_server |= self.agreement.sections().is_empty();
+        if self.agreement.sections().is_empty() {
+            let is_client = offer.description.setup() == Some("passive");
+            self.role = Some(if is_client { "active" } else { "passive" });
+        }
         self.repeats.accepted_offer();
     }
 

@@ -1,16 +1,19 @@
 //! How the association begins (RFC 9260, section 5).
 //!
-//! `str0m` begins as the DTLS client, and waits as the server. If nothing comes then, the association is begun in its name:
-//! it is given an INIT of an invented peer, and answers with its tag and its first TSN. With these an INIT goes to the
-//! other side. What the other side answers is given to `str0m` as a second INIT of the invented peer, and once the other
-//! side has accepted the cookie, `str0m` gets its own cookie back. From then on the tag of the invented peer is replaced
-//! in what it sends.
+//! `str0m` begins as the DTLS client, where the other side may begin as well: see [`crossing`](super::crossing).
+//!
+//! As the server it waits. If nothing comes then, the association is begun in its name: it is given an INIT of an invented
+//! peer, and answers with its tag and its first TSN. With these an INIT goes to the other side. What the other side answers
+//! is given to `str0m` as a second INIT of the invented peer, and once the other side has accepted the cookie, `str0m`
+//! gets its own cookie back. From then on the tag of the invented peer is replaced in what it sends.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::crossing::{Ask, Crossing};
+use super::init;
 use super::packet::{
-    self, COOKIE_ACK, COOKIE_ECHO, INIT, INIT_ACK, seal, set_tag, tag, u16_at, u32_at, with_chunk, write,
+    self, COOKIE_ACK, COOKIE_ECHO, DATA, ERROR, I_DATA, INIT, INIT_ACK, seal, set_tag, tag, u32_at, with_chunk, write,
 };
 use super::repeat::Repeat;
 
@@ -20,13 +23,8 @@ const COURTESY: Duration = Duration::from_millis(500);
 /// The tag of the invented peer. It is seen by `str0m` only.
 const INVENTED_TAG: u32 = 1;
 
-/// The largest INIT that is kept, in bytes. Real ones have some hundred.
-const MAX_INIT_BYTES: usize = 1500;
-
-/// Bytes of an INIT or INIT ACK before its parameters: tag, window, streams both ways, first TSN.
-const INIT_HEADER: usize = 16;
-
-const STATE_COOKIE: u16 = 7;
+/// The largest packet with an INIT or INIT ACK that is looked at, in bytes; others are dropped. Real ones have some hundred.
+pub(super) const MAX_INIT_BYTES: usize = 1500;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -68,8 +66,8 @@ pub(super) struct Handshake {
     agreed: bool,
     /// An INIT from before that.
     early: Option<Vec<u8>>,
-    /// `str0m` has begun.
-    initiated: bool,
+    /// The association as the DTLS client.
+    crossing: Crossing,
     /// The tag of the other side's first INIT.
     initiator: Option<u32>,
     begun: Option<Begun>,
@@ -100,15 +98,27 @@ impl Handshake {
     }
 
     fn wait_for_them(&mut self) {
-        let waits = self.active == Some(false) && !self.initiated;
+        let waits = self.active == Some(false) && !self.crossing.has_begun();
         if waits && self.agreed && self.initiator.is_none() && !self.up {
             self.courtesy.start_with(COURTESY);
         }
     }
 
     /// Sees a packet of the other side's.
-    pub(super) fn received(&mut self, received: &[u8], inbound: &mut VecDeque<Vec<u8>>) -> Verdict {
-        match packet::first_kind(received) {
+    pub(super) fn received(
+        &mut self,
+        received: &[u8],
+        inbound: &mut VecDeque<Vec<u8>>,
+        outbound: &mut VecDeque<Vec<u8>>,
+    ) -> Verdict {
+        let kind = packet::first_kind(received);
+        if matches!(kind, Some(INIT | INIT_ACK)) && received.len() > MAX_INIT_BYTES {
+            return Verdict::Drop;
+        }
+        if self.active == Some(true) || self.crossing.has_begun() {
+            return self.crossed(kind, received, inbound, outbound);
+        }
+        match kind {
             Some(INIT) => self.init(received, inbound),
             Some(INIT_ACK) => self.init_ack(received, inbound),
             Some(COOKIE_ACK) => self.cookie_ack(received, inbound),
@@ -116,15 +126,58 @@ impl Handshake {
         }
     }
 
+    /// The same as the DTLS client.
+    fn crossed(
+        &mut self,
+        kind: Option<u8>,
+        received: &[u8],
+        inbound: &mut VecDeque<Vec<u8>>,
+        outbound: &mut VecDeque<Vec<u8>>,
+    ) -> Verdict {
+        let ask = match kind {
+            Some(INIT) => {
+                self.crossing.init(received, outbound);
+                None
+            }
+            Some(INIT_ACK) => self.crossing.init_ack(received, outbound),
+            Some(COOKIE_ECHO) => {
+                self.crossing.cookie_echo(received, inbound, outbound);
+                None
+            }
+            Some(COOKIE_ACK) => return self.crossing.cookie_ack(received, inbound),
+            // The cookie was accepted, and the acknowledgement is lost. To ask for another now rather than in a second is to
+            // have it before the data is repeated.
+            Some(DATA | I_DATA) if !self.up && self.asks_with_cookie() => {
+                outbound.extend(self.unanswered.clone());
+                None
+            }
+            Some(ERROR) if !self.up => self.crossing.error(received),
+            _ => return Verdict::Pass,
+        };
+        self.obey(ask);
+        Verdict::Drop
+    }
+
+    fn asks_with_cookie(&self) -> bool {
+        self.unanswered.as_deref().and_then(packet::first_kind) == Some(COOKIE_ECHO)
+    }
+
+    fn obey(&mut self, ask: Option<Ask>) {
+        match ask {
+            None => {}
+            Some(Ask::This(packet)) => self.ask(packet),
+            Some(Ask::Nothing) => {
+                self.up = true;
+                self.answered();
+            }
+        }
+    }
+
     fn init(&mut self, received: &[u8], inbound: &mut VecDeque<Vec<u8>>) -> Verdict {
         let their_tag = packet::chunks(received).next().and_then(|init| u32_at(init.value, 0)).filter(|tag| *tag != 0);
-        let Some(their_tag) = their_tag.filter(|_| !self.up && received.len() <= MAX_INIT_BYTES) else {
+        let Some(their_tag) = their_tag.filter(|_| !self.up) else {
             return Verdict::Drop;
         };
-        // `str0m` cannot answer one when it has sent one itself, and everyone else answers that.
-        if self.initiated {
-            return Verdict::Drop;
-        }
         // Another tag is another association, which takes memory of its own.
         if *self.initiator.get_or_insert(their_tag) != their_tag {
             return Verdict::Drop;
@@ -147,13 +200,12 @@ impl Handshake {
     }
 
     fn init_ack(&mut self, received: &[u8], inbound: &mut VecDeque<Vec<u8>>) -> Verdict {
-        let Some(begun) = &mut self.begun else {
-            return if self.initiated { Verdict::Pass } else { Verdict::Drop };
-        };
+        let Some(begun) = &mut self.begun else { return Verdict::Drop };
         let is_for_us =
             !self.up && !begun.echoed && begun.expected.is_none() && tag(received) == Some(begun.tag) && begun.tag != 0;
         let answer = packet::chunks(received).next().filter(|_| is_for_us);
-        let answer = answer.and_then(|answer| Some((answer.value, u32_at(answer.value, 0)?, cookie(answer.value)?)));
+        let answer =
+            answer.and_then(|answer| Some((answer.value, u32_at(answer.value, 0)?, init::cookie(answer.value)?)));
         if let Some((value, their_tag, cookie)) = answer.filter(|(_, tag, _)| *tag != 0) {
             begun.expected = Some(Expected::Accepted { tag: their_tag, cookie: cookie.to_vec() });
             let rest = value.get(4..).unwrap_or_default();
@@ -171,19 +223,26 @@ impl Handshake {
             self.answered();
             return Verdict::Drop;
         }
-        if self.initiated {
-            self.up = true;
-            self.answered();
-        }
         Verdict::Pass
     }
 
     /// Sees a packet of `str0m`'s, and gives it as it is to go out.
-    pub(super) fn sent(&mut self, mut sent: Vec<u8>, outbound: &mut VecDeque<Vec<u8>>) -> Option<Vec<u8>> {
+    pub(super) fn sent(
+        &mut self,
+        mut sent: Vec<u8>,
+        inbound: &mut VecDeque<Vec<u8>>,
+        outbound: &mut VecDeque<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
         match packet::first_kind(&sent) {
-            Some(INIT | COOKIE_ECHO) => {
-                self.initiated = true;
-                self.ask(sent.clone());
+            Some(INIT) => {
+                let init = self.crossing.begin(sent, outbound)?;
+                self.ask(init.clone());
+                return Some(init);
+            }
+            Some(COOKIE_ECHO) => {
+                let ask = self.crossing.told(inbound);
+                self.obey(ask);
+                return None;
             }
             Some(INIT_ACK) => match self.begun.as_mut().and_then(|begun| begun.expected.take()) {
                 None | Some(Expected::Answer) => {}
@@ -223,15 +282,12 @@ impl Handshake {
     /// `str0m` has told its parameters: the INIT goes to the other side.
     fn begin_with(&mut self, init_ack: &[u8], outbound: &mut VecDeque<Vec<u8>>) {
         let value = packet::chunks(init_ack).next().map(|chunk| chunk.value).unwrap_or_default();
-        let (Some(begun), Some(tag), Some(own)) = (&mut self.begun, u32_at(value, 0), cookie(value)) else { return };
+        let (Some(begun), Some(tag), Some(own)) = (&mut self.begun, u32_at(value, 0), init::cookie(value)) else {
+            return;
+        };
         begun.tag = tag;
         begun.cookie = own.to_vec();
-        let mut init = value.get(..INIT_HEADER).unwrap_or_default().to_vec();
-        for (_, whole) in parameters(value).filter(|(kind, _)| *kind != STATE_COOKIE) {
-            init.extend(whole);
-            init.resize(init.len().next_multiple_of(4), 0);
-        }
-        let init = with_chunk(0, INIT, &init);
+        let init = with_chunk(0, INIT, &init::without_cookie(value));
         outbound.push_back(init.clone());
         self.ask(init);
     }
@@ -280,19 +336,4 @@ impl Handshake {
     pub(super) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         [self.courtesy.poll_timeout(now), self.repeat.poll_timeout(now)].into_iter().flatten().min()
     }
-}
-
-/// The parameters of an INIT or INIT ACK: their kinds, and all of their bytes without padding.
-fn parameters(value: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    let mut at = INIT_HEADER;
-    std::iter::from_fn(move || {
-        let (kind, length) = (u16_at(value, at)?, usize::from(u16_at(value, at.checked_add(2)?)?));
-        let whole = value.get(at..at.checked_add(length)?).filter(|whole| whole.len() >= 4)?;
-        at = at.checked_add(length.next_multiple_of(4))?;
-        Some((kind, whole))
-    })
-}
-
-fn cookie(value: &[u8]) -> Option<&[u8]> {
-    parameters(value).find(|(kind, _)| *kind == STATE_COOKIE).and_then(|(_, whole)| whole.get(4..))
 }

@@ -14,6 +14,7 @@ pub(super) const DATA: u8 = 0;
 pub(super) const INIT: u8 = 1;
 pub(super) const INIT_ACK: u8 = 2;
 pub(super) const SACK: u8 = 3;
+pub(super) const ERROR: u8 = 9;
 pub(super) const COOKIE_ECHO: u8 = 10;
 pub(super) const COOKIE_ACK: u8 = 11;
 /// RFC 8260.
@@ -82,6 +83,21 @@ pub(super) fn seal(packet: &mut [u8]) {
     write(packet, 8..12, &[0; 4]);
     let checksum = CRC32C.checksum(packet);
     write(packet, 8..12, &checksum.to_le_bytes());
+}
+
+/// The chunks of a packet after the first.
+pub(super) fn after_first_chunk(packet: &[u8]) -> &[u8] {
+    let first = chunks(packet).next();
+    let end = first.map(|first| first.start.saturating_add(first.value.len()).next_multiple_of(4));
+    end.and_then(|end| packet.get(end..)).unwrap_or_default()
+}
+
+/// A packet with one chunk that has no value, and others, between the ports of WebRTC.
+pub(super) fn with_chunks(tag: u32, kind: u8, others: &[u8]) -> Vec<u8> {
+    let mut packet = with_chunk(tag, kind, &[]);
+    packet.extend(others);
+    seal(&mut packet);
+    packet
 }
 
 /// A packet with one chunk, between the ports of WebRTC.

@@ -116,6 +116,17 @@ impl Description {
         reader.finish(known, types)
     }
 
+    /// An offer that leaves the choice of the DTLS roles, as one whose writer is to be the server. `str0m` would become the
+    /// server. Browsers become the client, and some endpoints give streams to their channels as if that were the only choice.
+    pub(in crate::rtc) fn with_role_chosen(self) -> Self {
+        Self { setup: self.setup.map(|setup| if setup == "actpass" { "passive" } else { setup }), ..self }
+    }
+
+    /// The DTLS role of its writer: `active`, `passive` or `actpass`.
+    pub(in crate::rtc) fn setup(&self) -> Option<&'static str> {
+        self.setup
+    }
+
     /// Whether it comes from the same instance of the peer as one with these fingerprints: one in common suffices.
     pub(in crate::rtc) fn has_fingerprint_of(&self, known: &[String]) -> bool {
         self.fingerprints.iter().any(|fingerprint| known.contains(fingerprint))

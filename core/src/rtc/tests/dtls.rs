@@ -222,9 +222,16 @@ fn a_garbled_handshake_ends_or_comes_up_and_nothing_between() {
                 }
             }
             pair.run_for(Duration::from_secs(40));
+            let gave_up = pair.sides.iter().any(|side| side.connection.state() == ConnectionState::Closed);
             for side in &pair.sides {
                 match side.connection.state() {
-                    ConnectionState::Connected => prop_assert!(side.errors().is_empty()),
+                    // The server is done first. It does not believe the client's word that is not encrypted.
+                    ConnectionState::Connected => prop_assert!(
+                        side.errors().is_empty()
+                            || gave_up && matches!(side.errors()[..], [NegotiationError::ChannelNotOpen { .. }]),
+                        "{:?}",
+                        side.errors()
+                    ),
                     ConnectionState::Closed => prop_assert!(
                         matches!(side.errors()[..], [NegotiationError::TransportFailed(_)])
                             || side.events.contains(&Event::ClosedByRemote)
