@@ -6,7 +6,8 @@
 //!
 //! # The contract
 //! The core opens no socket, reads no clock, spawns nothing, never waits or locks, and asks the system for no randomness: the
-//! time and a seed are arguments. (The keys of DTLS are the exception: `str0m` draws them.) The program around it runs this
+//! time and a seed are arguments. (The keys of DTLS are the exception: `str0m` and its
+//! cryptography draw them.) The program around it runs this
 //! loop:
 //!
 //! 1. **Feed.** Call [`handle_input`](peer::MeteredPeer::handle_input) for everything that has arrived, and
@@ -56,6 +57,11 @@
 //! | 10 s | the server may close the WebSocket; the peer reconnects |
 //! | 20 s | remote peers find the connection silent (RFC 7675); ICE is restarted |
 //!
+//! # Features
+//! `webrtc` (on by default) is what [`rtc`], [`ice`], [`peer`], [`net`] and [`media`] need. It needs cryptography:
+//! `aws-lc-rs` (default), `rust-crypto` (no C) or `openssl` (DTLS with RSA certificates too, and repeats of lost messages of
+//! the handshake by OpenSSL's own clock). Of several, `openssl` comes before `rust-crypto`, and that before `aws-lc-rs`.
+//!
 //! # Modules
 //! Each machine contains the one before it:
 //!
@@ -66,19 +72,27 @@
 //! - [`peer`]: a peer in a room. Owns the connection to the server, the candidates, and a WebRTC connection to each remote peer.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "webrtc")]
 mod address;
 mod counters;
+#[cfg(feature = "webrtc")]
 pub mod ice;
 mod ids;
+#[cfg(feature = "webrtc")]
 pub mod media;
+#[cfg(feature = "webrtc")]
 pub mod net;
 mod options;
+#[cfg(feature = "webrtc")]
 mod packet;
+#[cfg(feature = "webrtc")]
 pub mod peer;
 #[cfg(test)]
 mod property;
 pub mod protocol;
+#[cfg(feature = "webrtc")]
 pub mod rtc;
 mod secret;
 pub mod signalling;

@@ -42,11 +42,19 @@
 //! ```
 //! async-std is no longer maintained; its users are advised to move to smol.
 //!
+//! # Features
+//! `webrtc` (on by default) is what [`MeteredPeer`] and all that belongs to it needs; without it there is
+//! [`SignallingClient`]. `aws-lc-rs` (default), `rust-crypto` and `openssl` choose the cryptography of WebRTC, and of TLS
+//! except for `rust-crypto`, with which TLS uses the provider that the builder's `tls_provider` is given. Of several,
+//! `openssl` comes before `rust-crypto`, and that before `aws-lc-rs`. `native-roots` and `webpki-roots` (both default) are
+//! the certificates that TLS trusts: the system's, and Mozilla's where the system has none.
+//!
 //! # Logs
 //! Through `tracing`, free of credentials and of what users say to each other, with the two exceptions at level `TRACE`
 //! that `metered-realtime-tokio` names.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod timer;
 mod udp;
@@ -65,9 +73,11 @@ pub use timer::Timer;
 pub use udp::Udp;
 
 /// A peer in a room, on smol. See [`metered_realtime_runtime::MeteredPeer`].
+#[cfg(feature = "webrtc")]
 pub type MeteredPeer = metered_realtime_runtime::MeteredPeer<Smol>;
 
 /// Makes a [`MeteredPeer`]. See [`metered_realtime_runtime::MeteredPeerBuilder`].
+#[cfg(feature = "webrtc")]
 pub type MeteredPeerBuilder = metered_realtime_runtime::MeteredPeerBuilder<Smol>;
 
 /// A signalling connection alone, on smol. See [`metered_realtime_runtime::SignallingClient`].

@@ -133,6 +133,13 @@
 //! # }
 //! ```
 //!
+//! # Features
+//! `webrtc` (on by default) is what [`MeteredPeer`] and all that belongs to it needs; without it there is
+//! [`SignallingClient`]. `aws-lc-rs` (default), `rust-crypto` and `openssl` choose the cryptography of WebRTC, and of TLS
+//! except for `rust-crypto`, with which TLS uses the provider that the builder's `tls_provider` is given. Of several,
+//! `openssl` comes before `rust-crypto`, and that before `aws-lc-rs`. `native-roots` and `webpki-roots` (both default) are
+//! the certificates that TLS trusts: the system's, and Mozilla's where the system has none.
+//!
 //! # Logs
 //! Through `tracing`, free of credentials and of what users say to each other. The two exceptions are not ours: at level
 //! `TRACE`, the target `tungstenite::handshake::client` prints the HTTP request of the WebSocket, and its query holds the
@@ -140,6 +147,7 @@
 //! turn those targets off.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod timer;
 mod udp;
@@ -156,9 +164,11 @@ pub use timer::Sleep;
 pub use udp::Udp;
 
 /// A peer in a room, on tokio. See [`metered_realtime_runtime::MeteredPeer`].
+#[cfg(feature = "webrtc")]
 pub type MeteredPeer = metered_realtime_runtime::MeteredPeer<Tokio>;
 
 /// Makes a [`MeteredPeer`]. See [`metered_realtime_runtime::MeteredPeerBuilder`].
+#[cfg(feature = "webrtc")]
 pub type MeteredPeerBuilder = metered_realtime_runtime::MeteredPeerBuilder<Tokio>;
 
 /// A signalling connection alone, on tokio. See [`metered_realtime_runtime::SignallingClient`].

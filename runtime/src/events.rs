@@ -176,6 +176,7 @@ impl<E> Hub<E> {
         Self { capacity, state: Mutex::new(HubState { closed: false, subscribers: Vec::new() }) }
     }
 
+    #[cfg(feature = "webrtc")]
     pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }

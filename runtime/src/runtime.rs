@@ -167,6 +167,7 @@ pub struct RecvSlot {
     pub remote: Option<SocketAddr>,
 }
 
+#[cfg(feature = "webrtc")]
 impl RecvSlot {
     pub(crate) fn new(size: usize) -> Self {
         Self { buffer: vec![0; size].into(), len: 0, remote: None }

@@ -92,20 +92,33 @@ impl DtlsAlert {
     /// The first alert in a datagram that is not encrypted, and so proves nothing of its sender, and that would end the
     /// handshake: a fatal one, or the notice that the other side closes.
     pub(super) fn unprotected(datagram: &[u8]) -> Option<Self> {
+        Self::all_unprotected(datagram).find_map(|(level, alert)| {
+            let ends = level == FATAL || alert == Self::CLOSE_NOTIFY;
+            ends.then_some(alert)
+        })
+    }
+
+    /// Whether there is an alert of any kind in a datagram that is not encrypted.
+    #[cfg(feature = "openssl")]
+    pub(super) fn is_in_clear(datagram: &[u8]) -> bool {
+        Self::all_unprotected(datagram).next().is_some()
+    }
+
+    /// The alerts in a datagram that are not encrypted, with their levels.
+    fn all_unprotected(datagram: &[u8]) -> impl Iterator<Item = (u8, Self)> {
         let mut rest = datagram;
-        while let Some((header, after)) = rest.split_at_checked(HEADER_BYTES) {
+        let records = std::iter::from_fn(move || {
+            let (header, after) = rest.split_at_checked(HEADER_BYTES)?;
             let [kind, _, _, epoch @ .., length_high, length_low] = header else { return None };
             let length = usize::from(u16::from_be_bytes([*length_high, *length_low]));
             let (contents, next) = after.split_at_checked(length)?;
-            let is_unprotected = epoch.starts_with(&[0, 0]);
-            if let (ALERT, true, [level, number, ..]) = (*kind, is_unprotected, contents)
-                && (*level == FATAL || Self(*number) == Self::CLOSE_NOTIFY)
-            {
-                return Some(Self(*number));
-            }
             rest = next;
-        }
-        None
+            Some((*kind, epoch.starts_with(&[0, 0]), contents))
+        });
+        records.filter_map(|record| match record {
+            (ALERT, true, [level, number, ..]) => Some((*level, Self(*number))),
+            _ => None,
+        })
     }
 }
 

@@ -1,7 +1,4 @@
-//! How patient the DTLS handshake is (RFC 6347, section 4.2.4), and what goes wrong with it.
-//!
-//! `str0m` begins the handshake as soon as the two sides agree, which may be minutes before ICE finds a way. Left to its
-//! defaults, the handshake would have failed by then, and the connection with it, while ICE restarts are still to come.
+//! What goes wrong with DTLS, whichever library does it.
 //!
 //! It is also where the packets of SCTP pass, through [`Filter`].
 //!
@@ -9,8 +6,7 @@
 //! protocol. So the instance tells its last error as a version that does not exist, until the next datagram.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use str0m::Rtc;
 use str0m::crypto::dtls::{
@@ -19,18 +15,9 @@ use str0m::crypto::dtls::{
 use str0m::crypto::{CryptoError, CryptoProvider};
 
 use super::alert::DtlsAlert;
+use super::crypto;
 use super::failure::{HandshakeProblem, TransportFailure};
 use super::sctp::Filter;
-
-/// How long a message of the handshake may stay unanswered at first before it is sent again; twice as long each time.
-const FIRST_RETRANSMIT: Duration = Duration::from_millis(200);
-
-/// How often it is sent again: for more than a day. Nothing leaves while there is no way, and then all copies do.
-const RETRANSMITS: usize = 19;
-
-/// How long the whole handshake may take. When it is given up is for the ICE restart ladder to say, and even after that the
-/// other side may restart.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// Tells the DTLS instance that the descriptions agree on data channels. `str0m` 0.25 gives no way to the instance but this:
 /// a datagram of a content type that DTLS does not have (RFC 9147, section 4.1). See [`is_command`].
@@ -43,7 +30,7 @@ pub(super) fn is_command(datagram: &[u8]) -> bool {
 
 /// The cryptography of `str0m`, with handshakes that wait for ICE.
 pub(super) fn crypto_provider() -> CryptoProvider {
-    CryptoProvider { dtls_provider: &Patient, ..str0m::crypto::from_feature_flags() }
+    crypto::provider(&Patient)
 }
 
 #[derive(Debug)]
@@ -51,7 +38,7 @@ struct Patient;
 
 impl DtlsProvider for Patient {
     fn generate_certificate(&self) -> Option<DtlsCert> {
-        str0m::crypto::from_feature_flags().dtls_provider.generate_certificate()
+        crypto::generate_certificate()
     }
 
     fn new_dtls(
@@ -61,22 +48,7 @@ impl DtlsProvider for Patient {
         version: DtlsVersion,
         mtu: Option<usize>,
     ) -> Result<Box<dyn DtlsInstance>, CryptoError> {
-        // ICE has verified the other side's address, which is what a cookie is for.
-        let mut config = dimpl::Config::builder()
-            .use_server_cookie(false)
-            .flight_start_rto(FIRST_RETRANSMIT)
-            .flight_retries(RETRANSMITS)
-            .handshake_timeout(HANDSHAKE_TIMEOUT);
-        if let Some(mtu) = mtu {
-            config = config.mtu(mtu);
-        }
-        let config = Arc::new(config.build().map_err(|error| CryptoError::Other(error.to_string()))?);
-        let certificate = certificate.clone();
-        let dtls = match version {
-            DtlsVersion::Dtls12 => dimpl::Dtls::new_12(config, certificate, now),
-            DtlsVersion::Dtls13 => dimpl::Dtls::new_13(config, certificate, now),
-            _ => dimpl::Dtls::new_auto(config, certificate, now),
-        };
+        let dtls = crypto::new_dtls(certificate, now, version, mtu)?;
         Ok(Box::new(Instance { dtls, sctp: Filter::new(now), connected: false, report: None }))
     }
 }
@@ -136,7 +108,7 @@ impl Report {
 }
 
 struct Instance {
-    dtls: dimpl::Dtls,
+    dtls: Box<dyn DtlsInstance>,
     sctp: Filter,
     connected: bool,
     report: Option<Report>,
@@ -260,9 +232,9 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
     fn an_alert_under_encryption_is_certain_and_other_errors_are_about_one_datagram() {
         let certificate = Patient.generate_certificate().unwrap();
-        let config = Arc::new(dimpl::Config::builder().build().unwrap());
-        let dtls = dimpl::Dtls::new_12(config, certificate, Instant::now());
-        let mut instance = Instance { dtls, sctp: Filter::new(Instant::now()), connected: false, report: None };
+        let now = Instant::now();
+        let dtls = crypto::new_dtls(&certificate, now, DtlsVersion::Dtls12, None).unwrap();
+        let mut instance = Instance { dtls, sctp: Filter::new(now), connected: false, report: None };
         let alert = DtlsAlert::new(80);
         let told = DtlsImplError::SecurityError(dimpl::SecurityError::FatalAlert { description: 80 });
         let failure = TransportFailure::AlertReceived(alert);

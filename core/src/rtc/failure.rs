@@ -13,7 +13,8 @@ pub enum TransportFailure {
     #[error("the certificate does not match the fingerprint in the description")]
     CertificateMismatch,
     /// The other side ended the DTLS handshake or session with a fatal alert, or closed during the handshake. A peer with
-    /// an RSA certificate answers our handshake with `handshake_failure`: only ECDSA certificates are supported.
+    /// an RSA certificate answers our handshake with `handshake_failure`: without the feature `openssl`, only ECDSA
+    /// certificates are supported.
     #[error("the other side sent the DTLS alert {0}")]
     AlertReceived(DtlsAlert),
     /// The handshake cannot go on after what the other side sent, and the other side was told with an alert.
@@ -36,8 +37,9 @@ pub enum TransportFailure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeProblem {
-    /// The other side presented no certificate. So do peers with an RSA certificate: only ECDSA certificates are supported.
-    #[error("no ECDSA certificate presented")]
+    /// The other side presented no certificate of a supported kind. Without the feature `openssl`, only ECDSA certificates
+    /// are supported, and peers with an RSA certificate present none.
+    #[error("no supported certificate presented")]
     NoCertificate,
     /// The other side's certificate cannot be read, or has a key of an unsupported kind.
     #[error("unusable certificate")]

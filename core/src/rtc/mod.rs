@@ -11,6 +11,7 @@ mod channels;
 mod closing;
 mod commands;
 mod connection;
+mod crypto;
 mod datagram;
 mod descriptions;
 mod dtls;

@@ -248,6 +248,7 @@ impl Signalling {
 
     /// Back to idle from anywhere, without a word to the user: the machine above tells its own story. The socket, if
     /// there is one, is closed; the subscriptions are forgotten.
+    #[cfg(feature = "webrtc")]
     pub(crate) fn reset(&mut self) {
         self.abandon_token();
         self.release_others();

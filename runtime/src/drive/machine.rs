@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use metered_realtime_core::peer::Input;
-use metered_realtime_core::{net, signalling};
+#[cfg(feature = "webrtc")]
+use metered_realtime_core::net;
+use metered_realtime_core::signalling;
 
 /// A machine of the core, with its handles.
 pub(crate) trait Machine: Send + 'static {
@@ -16,7 +17,10 @@ pub(crate) trait Machine: Send + 'static {
     /// The last handle is gone.
     fn abandoned(&mut self, now: Instant);
     fn frame(&mut self, now: Instant, frame: Self::Frame);
-    fn input(&mut self, now: Instant, input: Input<'_>);
+    fn signalling_input(&mut self, now: Instant, input: signalling::Input<'_>);
+    /// From UDP sockets, links and names, if it asks for any.
+    #[cfg(feature = "webrtc")]
+    fn network_input(&mut self, now: Instant, input: net::Input<'_>);
     fn handle_timeout(&mut self, now: Instant);
     fn poll_timeout(&self) -> Option<Instant>;
     /// The next thing for the loop to do. What is for the handles has reached them by then.
@@ -26,6 +30,7 @@ pub(crate) trait Machine: Send + 'static {
 /// Something for the loop to do.
 pub(crate) enum Task {
     Signalling(signalling::Action),
+    #[cfg(feature = "webrtc")]
     Network(net::Action),
     Finished,
 }

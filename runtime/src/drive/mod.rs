@@ -4,11 +4,16 @@
 //! messages, datagrams, tokens, commands and the timer. Each turn takes a bounded number of inputs from each source, and
 //! after some turns the executor gets its way.
 
+#[cfg(feature = "webrtc")]
 mod links;
 mod machine;
+#[cfg(feature = "webrtc")]
 mod names;
+#[cfg_attr(not(feature = "webrtc"), path = "no_network.rs")]
+mod network;
 mod sockets;
 mod tokens;
+#[cfg(feature = "webrtc")]
 mod udp;
 
 use std::future::poll_fn;
@@ -18,17 +23,18 @@ use std::time::Instant;
 
 use async_channel::Receiver;
 use futures_core::Stream;
+#[cfg(feature = "webrtc")]
 use metered_realtime_core::net;
 use metered_realtime_core::signalling::{self, Action};
 
-use links::{LinkInput, Links};
+#[cfg(feature = "webrtc")]
+use links::LinkInput;
 pub(crate) use machine::{Machine, Task};
-use names::Names;
+use network::Network;
 use sockets::{SocketInput, Sockets};
 use tokens::Tokens;
-use udp::Udp;
 
-use crate::net::{Connector, Roots};
+use crate::net::{Connector, Tls};
 use crate::runtime::{Runtime, Timer};
 use crate::token::TokenProvider;
 
@@ -45,9 +51,7 @@ pub(crate) struct Driver<R: Runtime, M: Machine> {
     frames: Pin<Box<Receiver<M::Frame>>>,
     abandoned: bool,
     sockets: Sockets<R>,
-    udp: Udp<R>,
-    links: Links<R>,
-    names: Names<R>,
+    network: Network<R>,
     tokens: Tokens,
     timer: Alarm<R::Timer>,
     finished: bool,
@@ -56,18 +60,16 @@ pub(crate) struct Driver<R: Runtime, M: Machine> {
 impl<R: Runtime, M: Machine> Driver<R, M> {
     pub(crate) fn new(
         runtime: R,
-        roots: Roots,
+        tls: Tls,
         machine: M,
         tokens: Option<TokenProvider>,
         commands: Receiver<M::Command>,
         frames: Receiver<M::Frame>,
     ) -> Self {
-        let connector = Connector::new(runtime.clone(), roots);
+        let connector = Connector::new(runtime.clone(), tls);
         Self {
-            sockets: Sockets::new(connector.clone()),
-            udp: Udp::new(runtime.clone()),
-            links: Links::new(connector),
-            names: Names::new(runtime.clone()),
+            network: Network::new(connector.clone()),
+            sockets: Sockets::new(connector),
             runtime,
             machine,
             commands: Box::pin(commands),
@@ -82,7 +84,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     /// Drives the machine until it is finished.
     pub(crate) async fn run(mut self) {
         poll_fn(|cx| self.turns(cx)).await;
-        tracing::debug!(lost_datagrams = self.udp.lost(), lost_to_links = self.links.lost(), "driver done");
+        tracing::debug!("driver done");
     }
 
     fn turns(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -91,19 +93,16 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             let mut progress = self.take_commands(now, cx);
             progress |= self.take_socket_inputs(now, cx);
             progress |= self.take_tokens(now, cx);
-            progress |= self.take_names(now, cx);
             progress |= self.take_frames(now, cx);
-            progress |= self.take_datagrams(now, cx);
-            progress |= self.take_link_inputs(now, cx);
+            progress |= self.take_network_inputs(now, cx);
             progress |= self.take_timeout(now, progress, cx);
             // After all inputs: what they made the machine send goes out in as few writes as possible.
             self.sockets.flush(cx);
-            self.udp.flush(cx);
-            self.links.flush(cx);
+            let has_news = self.network.flush(cx) || self.sockets.has_news();
             if self.finished {
                 return Poll::Ready(());
             }
-            if !progress && !self.sockets.has_news() && !self.links.has_news() {
+            if !progress && !has_news {
                 return Poll::Pending;
             }
         }
@@ -156,7 +155,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
                     signalling::Input::SocketClosed { socket, close: Some((*code, reason)) }
                 }
             };
-            self.machine.input(now, input.into());
+            self.machine.signalling_input(now, input);
             self.perform(now);
         }
         true
@@ -165,62 +164,16 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
     fn take_tokens(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
         while let Poll::Ready((request, token)) = self.tokens.poll_answer(cx) {
-            self.machine.input(now, signalling::Input::Token { request, token }.into());
+            self.machine.signalling_input(now, signalling::Input::Token { request, token });
             self.perform(now);
             progress = true;
         }
         progress
-    }
-
-    fn take_datagrams(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        let mut progress = false;
-        for index in 0..self.udp.len() {
-            let mut taken = 0;
-            while taken < INPUTS_A_TURN {
-                let Poll::Ready(count) = self.udp.poll_recv(index, cx) else { break };
-                for slot in 0..count {
-                    if let Some((local, remote, contents)) = self.udp.received(index, slot) {
-                        self.machine.input(now, net::Input::Datagram { local, remote, contents }.into());
-                    }
-                    self.perform(now);
-                }
-                taken += count.max(1);
-            }
-            progress |= taken > 0;
-        }
-        progress
-    }
-
-    fn take_names(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        let mut progress = false;
-        while let Poll::Ready((request, addresses)) = self.names.poll_answer(cx) {
-            self.machine.input(now, net::Input::Resolved { request, addresses: &addresses }.into());
-            self.perform(now);
-            progress = true;
-        }
-        progress
-    }
-
-    fn take_link_inputs(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        for taken in 0..INPUTS_A_TURN {
-            let Poll::Ready((link, input)) = self.links.poll_input(cx) else {
-                return taken > 0;
-            };
-            let input = match input {
-                LinkInput::Opened => net::Input::LinkOpened { link },
-                LinkInput::Data(len) => net::Input::LinkData { link, contents: self.links.received(len) },
-                LinkInput::Closed => net::Input::LinkClosed { link },
-            };
-            self.machine.input(now, input.into());
-            self.perform(now);
-        }
-        true
     }
 
     /// After `progress` there is another turn, and no need of a timer until then.
     fn take_timeout(&mut self, now: Instant, progress: bool, cx: &mut Context<'_>) -> bool {
-        let own = earlier(self.sockets.poll_timeout(), self.links.poll_timeout());
-        let own = earlier(own, self.udp.poll_timeout());
+        let own = earlier(self.sockets.poll_timeout(), self.network.poll_timeout());
         let Some(deadline) = earlier(self.machine.poll_timeout(), own) else {
             self.timer.due = None;
             return false;
@@ -231,11 +184,7 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         // A timer may be due a little before the clock says so.
         let now = now.max(deadline);
         self.sockets.handle_timeout(now);
-        self.links.handle_timeout(now);
-        if let Some(addresses) = self.udp.handle_timeout(now) {
-            self.machine.input(now, net::Input::LocalAddresses(&addresses).into());
-            self.perform(now);
-        }
+        self.handle_network_timeout(now);
         if self.machine.poll_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now);
             self.perform(now);
@@ -248,23 +197,10 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
         while let Some(task) = self.machine.poll_task() {
             match task {
                 Task::Signalling(action) => self.sockets_or_tokens(now, action),
+                #[cfg(feature = "webrtc")]
                 Task::Network(action) => self.network(now, action),
                 Task::Finished => self.finished = true,
             }
-        }
-    }
-
-    fn network(&mut self, now: Instant, action: net::Action) {
-        match action {
-            net::Action::BindSockets { loopback } => {
-                let addresses = self.udp.bind(now, loopback);
-                self.machine.input(now, net::Input::LocalAddresses(&addresses).into());
-            }
-            net::Action::Transmit(transmit) => self.udp.send(transmit),
-            net::Action::Resolve { request, host } => self.names.ask(request, host),
-            net::Action::OpenLink(open) => self.links.open(open),
-            net::Action::SendLink(send) => self.links.send(send),
-            net::Action::CloseLink { link } => self.links.close(now, link),
         }
     }
 
@@ -279,6 +215,91 @@ impl<R: Runtime, M: Machine> Driver<R, M> {
             Action::AbandonToken { request } => self.tokens.abandon(request),
         }
     }
+}
+
+#[cfg(feature = "webrtc")]
+impl<R: Runtime, M: Machine> Driver<R, M> {
+    fn take_network_inputs(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let mut progress = self.take_names(now, cx);
+        progress |= self.take_datagrams(now, cx);
+        progress | self.take_link_inputs(now, cx)
+    }
+
+    fn take_datagrams(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        for index in 0..self.network.udp.len() {
+            let mut taken = 0;
+            while taken < INPUTS_A_TURN {
+                let Poll::Ready(count) = self.network.udp.poll_recv(index, cx) else { break };
+                for slot in 0..count {
+                    if let Some((local, remote, contents)) = self.network.udp.received(index, slot) {
+                        self.machine.network_input(now, net::Input::Datagram { local, remote, contents });
+                    }
+                    self.perform(now);
+                }
+                taken += count.max(1);
+            }
+            progress |= taken > 0;
+        }
+        progress
+    }
+
+    fn take_names(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        while let Poll::Ready((request, addresses)) = self.network.names.poll_answer(cx) {
+            self.machine.network_input(now, net::Input::Resolved { request, addresses: &addresses });
+            self.perform(now);
+            progress = true;
+        }
+        progress
+    }
+
+    fn take_link_inputs(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        for taken in 0..INPUTS_A_TURN {
+            let Poll::Ready((link, input)) = self.network.links.poll_input(cx) else {
+                return taken > 0;
+            };
+            let input = match input {
+                LinkInput::Opened => net::Input::LinkOpened { link },
+                LinkInput::Data(len) => net::Input::LinkData { link, contents: self.network.links.received(len) },
+                LinkInput::Closed => net::Input::LinkClosed { link },
+            };
+            self.machine.network_input(now, input);
+            self.perform(now);
+        }
+        true
+    }
+
+    fn handle_network_timeout(&mut self, now: Instant) {
+        self.network.links.handle_timeout(now);
+        if let Some(addresses) = self.network.udp.handle_timeout(now) {
+            self.machine.network_input(now, net::Input::LocalAddresses(&addresses));
+            self.perform(now);
+        }
+    }
+
+    fn network(&mut self, now: Instant, action: net::Action) {
+        match action {
+            net::Action::BindSockets { loopback } => {
+                let addresses = self.network.udp.bind(now, loopback);
+                self.machine.network_input(now, net::Input::LocalAddresses(&addresses));
+            }
+            net::Action::Transmit(transmit) => self.network.udp.send(transmit),
+            net::Action::Resolve { request, host } => self.network.names.ask(request, host),
+            net::Action::OpenLink(open) => self.network.links.open(open),
+            net::Action::SendLink(send) => self.network.links.send(send),
+            net::Action::CloseLink { link } => self.network.links.close(now, link),
+        }
+    }
+}
+
+#[cfg(not(feature = "webrtc"))]
+impl<R: Runtime, M: Machine> Driver<R, M> {
+    fn take_network_inputs(&mut self, _now: Instant, _cx: &mut Context<'_>) -> bool {
+        false
+    }
+
+    fn handle_network_timeout(&mut self, _now: Instant) {}
 }
 
 impl<R: Runtime, M: Machine> Drop for Driver<R, M> {

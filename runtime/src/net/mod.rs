@@ -15,22 +15,23 @@ use crate::runtime::Runtime;
 
 pub(crate) use stream::Stream;
 pub use tls::InvalidCertificates;
-pub(crate) use tls::Roots;
+pub(crate) use tls::{Tls, TlsOptions};
 use web_socket::Target;
 pub(crate) use web_socket::{Inbound, Outbound, WebSocket, WebSocketError, WebSocketLimits};
 
-/// Opens connections on a runtime, with the trust that one peer or client was built with.
+/// Opens connections on a runtime, with the TLS that one peer or client was built with.
 #[derive(Clone)]
 pub(crate) struct Connector<R> {
     runtime: R,
-    roots: Roots,
+    tls: Tls,
 }
 
 impl<R: Runtime> Connector<R> {
-    pub(crate) fn new(runtime: R, roots: Roots) -> Self {
-        Self { runtime, roots }
+    pub(crate) fn new(runtime: R, tls: Tls) -> Self {
+        Self { runtime, tls }
     }
 
+    #[cfg(feature = "webrtc")]
     pub(crate) fn runtime(&self) -> &R {
         &self.runtime
     }
@@ -67,6 +68,7 @@ impl<R: Runtime> Connector<R> {
         Err(failed)
     }
 
+    #[cfg(feature = "webrtc")]
     /// Opens a TCP connection, and with `tls` speaks TLS over it: the server's certificate must be for that name or
     /// address.
     ///
@@ -83,7 +85,7 @@ impl<R: Runtime> Connector<R> {
     async fn secured(&self, tcp: R::Tcp, name: Option<String>) -> io::Result<Stream<R::Tcp>> {
         let Some(name) = name else { return Ok(Stream::plain(tcp)) };
         let name = ServerName::try_from(name).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let config = self.roots.config().map_err(io::Error::other)?;
+        let config = self.tls.config().map_err(io::Error::other)?;
         Stream::tls(config, name, tcp).await
     }
 }

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use async_channel::{Sender, WeakSender};
 use metered_realtime_core::net;
-use metered_realtime_core::peer::{self as core, Input, MeteredPeerOptions, Output, ReplaceTrackError};
+use metered_realtime_core::peer::{self as core, MeteredPeerOptions, Output, ReplaceTrackError};
 use metered_realtime_core::rtc::{
     ChannelInfo, ConnectionState, DataChannelError, DataChannelOptions, OpenChannelError, RestartIceError,
 };
+use metered_realtime_core::signalling;
 use metered_realtime_core::{DataChannelId, InvalidOption, RoomChannelId, StreamId, TrackId};
 
 use super::stay::Stay;
@@ -446,8 +447,12 @@ impl Machine for Driven {
         let _peers = self.core.write_frame(now, &track, &frame);
     }
 
-    fn input(&mut self, now: Instant, input: Input<'_>) {
-        self.as_seen |= matches!(input, Input::Network(net::Input::Datagram { .. }));
+    fn signalling_input(&mut self, now: Instant, input: signalling::Input<'_>) {
+        self.core.handle_input(now, input);
+    }
+
+    fn network_input(&mut self, now: Instant, input: net::Input<'_>) {
+        self.as_seen |= matches!(input, net::Input::Datagram { .. });
         self.core.handle_input(now, input);
     }
 

@@ -4,9 +4,12 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use metered_realtime_core::peer::Input;
+#[cfg(feature = "webrtc")]
+use metered_realtime_core::net;
 use metered_realtime_core::protocol::Payload;
-use metered_realtime_core::signalling::{Counters, Event, Output, RequestError, Signalling, SignallingOptions, State};
+use metered_realtime_core::signalling::{
+    self, Counters, Event, Output, RequestError, Signalling, SignallingOptions, State,
+};
 use metered_realtime_core::{Channel, InvalidOption, PeerId};
 
 use super::error::SignallingConnectError;
@@ -157,11 +160,13 @@ impl Machine for Driven {
         match frame {}
     }
 
-    fn input(&mut self, now: Instant, input: Input<'_>) {
-        if let Input::Signalling(input) = input {
-            self.core.handle_input(now, input);
-        }
+    fn signalling_input(&mut self, now: Instant, input: signalling::Input<'_>) {
+        self.core.handle_input(now, input);
     }
+
+    /// A client asks nothing of the network.
+    #[cfg(feature = "webrtc")]
+    fn network_input(&mut self, _now: Instant, _input: net::Input<'_>) {}
 
     fn handle_timeout(&mut self, now: Instant) {
         self.core.handle_timeout(now);
@@ -219,7 +224,6 @@ mod tests {
     use futures_channel::oneshot;
     use metered_realtime_core::SocketId;
     use metered_realtime_core::protocol::CloseCode;
-    use metered_realtime_core::signalling;
     use metered_realtime_core::signalling::Action;
 
     use super::*;
@@ -263,14 +267,14 @@ mod tests {
         let socket = run(&mut driven).unwrap();
         let connected = look(&shared, State::Connected, &mut answer);
         let text = r#"{"type":"welcome","peerId":"me","expiresAt":null,"serverTime":1,"maxMessageSize":65536}"#;
-        driven.input(now, signalling::Input::SocketText { socket, text }.into());
+        driven.signalling_input(now, signalling::Input::SocketText { socket, text });
         run(&mut driven);
         let (reply, mut answer) = oneshot::channel();
         let (channel, data) = (Channel::new("a").unwrap(), Payload::from_json("1").unwrap());
         driven.command(now, Command::Publish { channel, data, reply });
         run(&mut driven);
         let dropped = look(&shared, State::Reconnecting, &mut answer);
-        driven.input(now, signalling::Input::SocketClosed { socket, close: None }.into());
+        driven.signalling_input(now, signalling::Input::SocketClosed { socket, close: None });
         run(&mut driven);
         for look in [connected, dropped] {
             assert!(look.came.load(Ordering::Relaxed));
@@ -286,7 +290,7 @@ mod tests {
         let socket = run(&mut driven).unwrap();
         let refused = look(&shared, State::Closed, &mut answer);
         let close = Some((CloseCode(4001), ""));
-        driven.input(now, signalling::Input::SocketClosed { socket, close }.into());
+        driven.signalling_input(now, signalling::Input::SocketClosed { socket, close });
         run(&mut driven);
         assert!(refused.came.load(Ordering::Relaxed));
     }

@@ -15,4 +15,6 @@ mod opening;
 mod outage;
 mod pair;
 mod random;
+#[cfg(feature = "openssl")]
+mod rsa;
 mod shapes;

@@ -264,6 +264,7 @@ fn a_reconnect_without_a_list_of_ice_servers_keeps_the_former_and_an_empty_list_
     assert_eq!(ice_urls(&bench), [""; 0]);
 }
 
+#[cfg(feature = "webrtc")]
 #[test]
 fn a_reset_forgets_all_a_welcome_told_and_connects_afresh() {
     let mut bench = connecting();

@@ -1,25 +1,8 @@
 //! How peers and clients are made: exactly one credential, checked options, and a driver that is started.
 
-use std::fmt;
-use std::marker::PhantomData;
-use std::time::Duration;
+use metered_realtime_core::InvalidOption;
 
-use metered_realtime_core::ice::IceTransportPolicy;
-use metered_realtime_core::peer::MeteredPeerOptions;
-use metered_realtime_core::protocol::IceServer;
-use metered_realtime_core::rtc::BandwidthEstimation;
-use metered_realtime_core::signalling::{Credentials, ReconnectOptions, SignallingOptions};
-use metered_realtime_core::{InvalidOption, Secret};
-
-use crate::drive::Driver;
-use crate::events::DEFAULT_EVENT_CAPACITY;
-use crate::net::{InvalidCertificates, Roots};
-use crate::peer::{Driven, MeteredPeer};
-use crate::reply::COMMANDS;
 use crate::runtime::Runtime;
-use crate::signalling::{self, SignallingClient};
-use crate::token::TokenProvider;
-use crate::track::OUTBOUND_FRAMES;
 
 /// The seed of what the core draws by lot.
 fn seed() -> u64 {
@@ -33,14 +16,6 @@ fn check_runtime(runtime: &impl Runtime) -> Result<(), InvalidOption> {
     }
 }
 
-fn of_peer(options: &mut MeteredPeerOptions) -> &mut SignallingOptions {
-    &mut options.signalling
-}
-
-fn itself(options: &mut SignallingOptions) -> &mut SignallingOptions {
-    options
-}
-
 macro_rules! builder {
     ($(#[$doc:meta])* $name:ident makes $noun:literal $made:ident with $options:ty, $signalling:expr) => {
         $(#[$doc])*
@@ -50,7 +25,7 @@ macro_rules! builder {
             credentials: Credentials,
             tokens: Option<TokenProvider>,
             event_capacity: usize,
-            roots: Roots,
+            tls: TlsOptions,
             runtime: PhantomData<fn() -> R>,
         }
 
@@ -91,7 +66,7 @@ macro_rules! builder {
                     options: options.into(),
                     tokens,
                     event_capacity: DEFAULT_EVENT_CAPACITY,
-                    roots: Roots::default(),
+                    tls: TlsOptions::default(),
                     runtime: PhantomData,
                 }
             }
@@ -132,14 +107,23 @@ macro_rules! builder {
                 self
             }
 
-            /// Trusts these certificates, in PEM form, beside the system's roots: for `wss:` and for `turns:`. Replaces
+            /// Trusts these certificates, in PEM form, beside the usual roots: for `wss:` and for `turns:`. The usual roots are
+            /// the system's (feature `native-roots`), and Mozilla's where the system has none (`webpki-roots`). Replaces
             /// those of an earlier call.
             ///
             /// # Errors
             /// [`InvalidCertificates`] if there is none, or one that cannot be a root.
             pub fn root_certificates(mut self, pem: &[u8]) -> Result<Self, InvalidCertificates> {
-                self.roots = Roots::with(pem)?;
+                self.tls.trust(pem)?;
                 Ok(self)
+            }
+
+            /// Whose cryptography TLS uses, for `wss:` and for `turns:`. Default: OpenSSL's with the feature `openssl`, AWS-LC's
+            /// with the feature `aws-lc-rs`, and without either the default of the process
+            /// ([`CryptoProvider::install_default`]). WebRTC is not concerned: it has the cryptography that features choose.
+            pub fn tls_provider(mut self, provider: impl Into<Arc<CryptoProvider>>) -> Self {
+                self.tls.set_provider(provider.into());
+                self
             }
 
             /// Takes all options at once, or changes any of them. The credentials stay what they were made with.
@@ -152,7 +136,7 @@ macro_rules! builder {
             ///
             /// # Errors
             /// [`InvalidOption`] names the option that cannot be, and what is allowed. Outside of a runtime the option is
-            /// `runtime`.
+            /// `runtime`; without a provider of TLS, and a URL that needs one, it is `tls_provider`.
             pub fn build(self) -> Result<$made<R>, InvalidOption>
             where
                 R: Runtime + Default,
@@ -166,6 +150,14 @@ macro_rules! builder {
                         option: "event_capacity",
                         value: "0".to_owned(),
                         allowed: "at least 1",
+                    });
+                }
+                let needs_tls = $signalling(&mut self.options).url.starts_with("wss:");
+                if needs_tls && !self.tls.has_provider() {
+                    return Err(InvalidOption {
+                        option: "tls_provider",
+                        value: "none".to_owned(),
+                        allowed: "a provider of rustls: of the builder, the process, or the features aws-lc-rs or openssl",
                     });
                 }
                 let mut options = self.options.clone();
@@ -182,114 +174,10 @@ macro_rules! builder {
     };
 }
 
-builder! {
-    /// Makes a [`MeteredPeer`].
-    MeteredPeerBuilder makes "peer" MeteredPeer with MeteredPeerOptions,
-    of_peer
-}
+#[cfg(feature = "webrtc")]
+mod peer;
+mod signalling;
 
-impl<R> MeteredPeerBuilder<R> {
-    /// Whether to offer this machine's loopback addresses to peers, for peers on one machine. Default false.
-    pub fn loopback_candidates(mut self, offer: bool) -> Self {
-        self.options.loopback_candidates = offer;
-        self
-    }
-
-    /// A STUN or TURN server to use beside those that the server lists for us, and before them; at most 16.
-    pub fn ice_server(mut self, server: IceServer) -> Self {
-        self.options.ice_servers.push(server);
-        self
-    }
-
-    /// Which candidates are offered to peers: all, or those of TURN servers alone, so that peers learn no address of ours.
-    /// Default all.
-    pub fn ice_transport_policy(mut self, policy: IceTransportPolicy) -> Self {
-        self.options.ice_transport_policy = policy;
-        self
-    }
-
-    /// Estimates the bandwidth to each peer, for encoders that follow it: see [`BandwidthEstimation`]. Default not.
-    pub fn bandwidth_estimation(mut self, estimation: BandwidthEstimation) -> Self {
-        self.options.bandwidth_estimation = Some(estimation);
-        self
-    }
-
-    /// How often the numbers of each connection are taken for [`RemotePeer::stats`](crate::RemotePeer::stats), from
-    /// 100 ms to an hour. Default not at all, which costs nothing.
-    pub fn stats_interval(mut self, interval: Duration) -> Self {
-        self.options.stats_interval = Some(interval);
-        self
-    }
-
-    /// How long nothing may come from a peer before the connection to it counts as lost, and is restarted: from 5 s to 24 s.
-    /// Default 24 s. A live peer gives a sign of life every 3 s; short times give false alarms on lossy networks.
-    pub fn disconnect_timeout(mut self, timeout: Duration) -> Self {
-        self.options.disconnect_timeout = timeout;
-        self
-    }
-
-    /// How many audio packets after a missing one arrive before the missing one is given up, from 1 to 15. Default 3.
-    ///
-    /// Audio is not retransmitted: a lost packet holds up the next one by 40 ms by default, in general by 20 ms for each packet
-    /// but one. With 1 nothing waits, and a packet that was overtaken by another is dropped.
-    pub fn audio_reordering(mut self, packets: u8) -> Self {
-        self.options.audio_reordering = packets;
-        self
-    }
-
-    /// How long [`close`](MeteredPeer::close) waits for the remote peers to acknowledge the data channel messages that
-    /// were accepted: at most a minute; with zero they are lost. Default 5 s.
-    pub fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.options.close_timeout = timeout;
-        self
-    }
-
-    /// Makes the peer, on this runtime. Nothing is connected yet.
-    ///
-    /// # Errors
-    /// [`InvalidOption`] names the option that cannot be, and what is allowed.
-    pub fn build_on(mut self, runtime: R) -> Result<MeteredPeer<R>, InvalidOption>
-    where
-        R: Runtime,
-    {
-        let (options, tokens) = self.checked()?;
-        let (commands, commands_in) = async_channel::bounded(COMMANDS);
-        let (frames, frames_in) = async_channel::bounded(OUTBOUND_FRAMES);
-        let (driven, shared) = Driven::new(options, seed(), self.event_capacity, commands.downgrade(), frames)?;
-        check_runtime(&runtime)?;
-        runtime.spawn(Driver::new(runtime.clone(), self.roots, driven, tokens, commands_in, frames_in).run());
-        Ok(MeteredPeer::from_parts(commands, shared))
-    }
-}
-
-builder! {
-    /// Makes a [`SignallingClient`].
-    SignallingClientBuilder makes "client" SignallingClient with SignallingOptions,
-    itself
-}
-
-impl<R> SignallingClientBuilder<R> {
-    /// Whether to subscribe again, after a reconnect, to what was subscribed to before. Default true.
-    pub fn auto_resubscribe(mut self, resubscribe: bool) -> Self {
-        self.options.auto_resubscribe = resubscribe;
-        self
-    }
-
-    /// Makes the client, on this runtime. Nothing is connected yet.
-    ///
-    /// # Errors
-    /// [`InvalidOption`] names the option that cannot be, and what is allowed.
-    pub fn build_on(mut self, runtime: R) -> Result<SignallingClient<R>, InvalidOption>
-    where
-        R: Runtime,
-    {
-        let (options, tokens) = self.checked()?;
-        let (commands, commands_in) = async_channel::bounded(COMMANDS);
-        // A client has no tracks: nothing is ever sent in here.
-        let (_, frames_in) = async_channel::bounded(1);
-        let (driven, shared) = signalling::Driven::new(options, seed(), self.event_capacity)?;
-        check_runtime(&runtime)?;
-        runtime.spawn(Driver::new(runtime.clone(), self.roots, driven, tokens, commands_in, frames_in).run());
-        Ok(SignallingClient::from_parts(commands, shared))
-    }
-}
+#[cfg(feature = "webrtc")]
+pub use peer::MeteredPeerBuilder;
+pub use signalling::SignallingClientBuilder;
