@@ -118,6 +118,23 @@ fn ourselves_and_duplicates_in_presence_are_ignored() {
 }
 
 #[test]
+fn the_metadata_of_a_peer_is_that_which_it_joined_with() {
+    let mut world = World::new(1);
+    world.join(0).unwrap();
+    let presence = |role: &str| {
+        let peer = format!(r#"{{"peerId":"x","metadata":{{"role":"{role}"}}}}"#);
+        format!(r#"{{"type":"presence","channel":"room-42","joined":[{peer}],"left":[]}}"#)
+    };
+    world.inject(0, &presence("first"));
+    world.nodes[0].forget();
+    world.inject(0, &presence("second"));
+    assert!(world.nodes[0].events.is_empty());
+    let peer = world.nodes[0].peer.remote_peers().next().unwrap().clone();
+    let metadata = world.nodes[0].peer.remote_metadata(&peer).unwrap();
+    assert_eq!(metadata.get_str("role").as_deref(), Some("first"));
+}
+
+#[test]
 fn a_room_is_served_with_256_peers() {
     let mut world = World::new(1);
     world.join(0).unwrap();

@@ -144,7 +144,9 @@ impl ServerFrame<'_> {
                 .array("left", left, write_peer)
                 .finish(),
             Self::GoingAway { retry_after } => {
-                ObjectWriter::of_type("going_away").plain("retryAfterMs", retry_after.as_millis()).finish()
+                // Rounded up: 0 would mean that the server leaves the wait to the client.
+                let millis = retry_after.as_nanos().div_ceil(1_000_000).max(1);
+                ObjectWriter::of_type("going_away").plain("retryAfterMs", millis).finish()
             }
             Self::Pong => ObjectWriter::of_type("pong").finish(),
         }

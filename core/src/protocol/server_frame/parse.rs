@@ -153,11 +153,11 @@ fn size(raw: &RawValue) -> Option<usize> {
     Some(number.min(MAX_SAFE_INTEGER) as usize)
 }
 
+/// In whole milliseconds, rounded up: 0 has another meaning.
 fn retry_after(raw: Option<&RawValue>) -> Duration {
-    let max = limits::GOING_AWAY_MAX_RETRY.as_secs_f64();
     raw.and_then(raw::number)
         .filter(|ms| *ms > 0.0)
-        .and_then(|ms| Duration::try_from_secs_f64((ms / 1000.0).min(max)).ok())
+        .map(|ms| Duration::from_millis(ms.ceil() as u64).min(limits::GOING_AWAY_MAX_RETRY))
         .unwrap_or(limits::GOING_AWAY_DEFAULT_RETRY)
 }
 
@@ -278,6 +278,9 @@ mod tests {
             (",\"retryAfterMs\":1e300", 300_000),
             (",\"retryAfterMs\":300001", 300_000),
             (",\"retryAfterMs\":20", 20),
+            (",\"retryAfterMs\":0.11", 1),
+            (",\"retryAfterMs\":1e-300", 1),
+            (",\"retryAfterMs\":250.5", 251),
         ] {
             assert_eq!(
                 parse(&format!(r#"{{"type":"going_away"{ms}}}"#)),
@@ -286,6 +289,16 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn a_wait_below_a_millisecond_is_not_written_as_none() {
+        for (wait, ms) in [(0, 1), (1, 1), (110, 1), (1000, 1), (1001, 2), (250_000, 250)] {
+            let text = ServerFrame::GoingAway { retry_after: Duration::from_micros(wait) }.encode();
+            assert_eq!(text, format!(r#"{{"type":"going_away","retryAfterMs":{ms}}}"#));
+            assert_eq!(parse(&text), Ok(ServerFrame::GoingAway { retry_after: Duration::from_millis(ms) }));
+        }
+    }
+
     /// Objects with the fields of frames, in any order and number, each with a value that may or may not be its own.
     fn objects() -> impl Strategy<Value = String> {
         let kinds =
