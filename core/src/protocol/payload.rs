@@ -1,12 +1,14 @@
 //! User data and metadata as they travel: raw JSON, checked once, decoded by whoever wants it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::raw;
 use crate::text::cut;
 
 /// JSON text that has been checked, borrowed from where it stands: from a frame, a [`Payload`] or a [`Metadata`].
@@ -73,7 +75,9 @@ pub enum PayloadError {
         /// Column of the text, from 1.
         column: usize,
     },
-    /// The text is JSON, but not of the type that was asked for.
+    /// The text is JSON, but not of the type that was asked for, or it has a value that the type cannot hold: a number out of
+    /// range, half of a surrogate pair, more than 128 levels. JavaScript reads such numbers as infinite, and such text as it
+    /// is; [`Payload::get`] has the text as it came.
     #[error("JSON of another type than expected (line {line}, column {column})")]
     Mismatch {
         /// Line of the text, from 1.
@@ -88,9 +92,12 @@ impl PayloadError {
         Self::Unencodable { reason: cut(&error.to_string(), MAX_REASON_BYTES).into() }
     }
 
-    fn decoding(error: &serde_json::Error) -> Self {
-        let (line, column) = (error.line(), error.column());
-        if error.is_data() { Self::Mismatch { line, column } } else { Self::Syntax { line, column } }
+    fn syntax(error: &serde_json::Error) -> Self {
+        Self::Syntax { line: error.line(), column: error.column() }
+    }
+
+    fn mismatch(error: &serde_json::Error) -> Self {
+        Self::Mismatch { line: error.line(), column: error.column() }
     }
 }
 
@@ -112,7 +119,7 @@ impl Payload {
     /// [`PayloadError`] says where the text stops being JSON.
     pub fn from_json(text: &str) -> Result<Self, PayloadError> {
         let raw: Result<&RawValue, _> = serde_json::from_str(text);
-        raw.map(|raw| RawJson::from(raw).into()).map_err(|error| PayloadError::decoding(&error))
+        raw.map(|raw| RawJson::from(raw).into()).map_err(|error| PayloadError::syntax(&error))
     }
 
     /// The value as JSON text.
@@ -123,9 +130,9 @@ impl Payload {
     /// Reads the value as a `T`. Fields of an object that `T` does not have are ignored.
     ///
     /// # Errors
-    /// [`PayloadError`] if the value is not a `T`.
+    /// [`PayloadError::Mismatch`] if the value is not a `T`, or has something that a `T` cannot hold.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
-        serde_json::from_str(&self.0).map_err(|error| PayloadError::decoding(&error))
+        serde_json::from_str(&self.0).map_err(|error| PayloadError::mismatch(&error))
     }
 
     /// The size that counts against `maxMessageSize`, in bytes.
@@ -206,10 +213,12 @@ impl Metadata {
         self.0.decode()
     }
 
-    /// The string under `key`, if there is one.
+    /// The string under `key`, if there is one; the last of several. Whatever stands under other keys does not matter.
     pub fn get_str(&self, key: &str) -> Option<String> {
-        let object: serde_json::Map<String, serde_json::Value> = self.decode().ok()?;
-        object.get(key)?.as_str().map(str::to_owned)
+        let Members(members) = serde_json::from_str(self.get()).ok()?;
+        let is_wanted = |name: &RawValue| raw::string(name).is_some_and(|name| name == key);
+        let (_, value) = members.into_iter().rfind(|(name, _)| is_wanted(name))?;
+        raw::string(value).map(Cow::into_owned)
     }
 
     /// The size in bytes of JSON.
@@ -220,6 +229,33 @@ impl Metadata {
     /// The object, borrowed.
     pub fn as_raw(&self) -> RawJson<'_> {
         self.0.as_raw()
+    }
+}
+
+/// The members of an object, each as it was written.
+struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All;
+
+        impl<'de> Visitor<'de> for All {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(All)
     }
 }
 
@@ -285,6 +321,34 @@ mod tests {
         let number = Payload::from_json(r#"{"secret":"hunter2"}"#).unwrap().decode::<u8>().unwrap_err();
         assert_eq!(number, PayloadError::Mismatch { line: 1, column: 0 });
         assert!(!format!("{number} {number:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn json_that_a_type_cannot_hold_is_kept_and_is_an_error_where_it_is_read() {
+        for text in ["1e999", r#""\ud83d""#, r#"{"a":-1e999,"b":"\udda0Z"}"#, &("[".repeat(200) + &"]".repeat(200))] {
+            let payload = Payload::from_json(text).unwrap();
+            assert_eq!(payload.get(), text);
+            let error = payload.decode::<serde_json::Value>().unwrap_err();
+            assert!(matches!(error, PayloadError::Mismatch { line: 1, .. }), "{text}: {error:?}");
+        }
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Some {
+            kind: String,
+        }
+        let payload = Payload::from_json(r#"{"kind":"a","x":1e999,"y":"\ud83d"}"#).unwrap();
+        assert_eq!(payload.decode(), Ok(Some { kind: "a".to_owned() }), "what is not asked for does not matter");
+    }
+
+    #[test]
+    fn a_string_of_metadata_is_found_whatever_stands_beside_it() {
+        let metadata =
+            Metadata::from_json(r#"{"x":1e999,"\udda0":1,"ro\u006ce":"camera","y":"\ud83d","n":{"role":"z"}}"#)
+                .unwrap();
+        let get = |key| metadata.get_str(key);
+        assert_eq!(get("role").as_deref(), Some("camera"));
+        assert_eq!((get("x"), get("y"), get("n"), get("z")), (None, None, None, None));
+        let twice = Metadata::from_json(r#"{"role":"a","role":"b"}"#).unwrap();
+        assert_eq!(twice.get_str("role").as_deref(), Some("b"), "as JavaScript has it");
     }
 
     #[test]
