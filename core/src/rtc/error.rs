@@ -159,7 +159,7 @@ pub enum SdpProblem {
     #[error("credentials or fingerprint missing")]
     Credentials,
     /// Every fingerprint is made with a hash function that cannot be checked. SHA-256 and SHA-1 can.
-    #[error("no fingerprint that can be checked")]
+    #[error("no fingerprint with SHA-256 or SHA-1")]
     Fingerprint,
     /// It cannot be read.
     #[error("not readable")]

@@ -98,6 +98,11 @@ impl DataSection {
         }
     }
 
+    /// Whether it is not offered any more.
+    pub(super) fn is_given_up(&self) -> bool {
+        matches!(self.state, State::GivenUp)
+    }
+
     /// A description of the other side's is in force. Whether the section is agreed on by it for the first time.
     ///
     /// Without the section, if the other side is a browser that gives way to us, ours had better not cross one of its own: the

@@ -217,8 +217,9 @@ impl Negotiation {
         let restarted = local_ufrag != self.local_ufrag;
         self.local_ufrag = local_ufrag;
         let refused_tracks = self.agreement.refused_tracks(&description.sections);
-        let refused_data_channels =
-            !self.data_section.is_agreed() && self.agreement.refuses_data_channels(&description.sections);
+        // It was told already if they are given up.
+        let is_open = !self.data_section.is_agreed() && !self.data_section.is_given_up();
+        let refused_data_channels = is_open && self.agreement.refuses_data_channels(&description.sections);
         self.agreement.renew(description, sections);
         self.repeats.agreed();
         let begins_data_channels = self.data_section.agreed(now, description, self.polite);

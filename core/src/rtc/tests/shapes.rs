@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::codecs;
+use super::data::{named, open};
 use super::pair::{A, B, Pair, sending_over, text};
 use crate::media::{Codec, MediaKind};
 use crate::protocol::{DescriptionKind, Signal};
 use crate::rtc::{
-    ConnectionState, DataChannelOptions, Event, NegotiationError, RefusalReason, TrackRefused, TransportFailure,
+    ConnectionState, DataChannelOptions, Event, NegotiationError, RefusalReason, SdpProblem, TrackRefused,
+    TransportFailure,
 };
 
 /// Not yet connected, with descriptions of A's changed.
@@ -206,4 +208,42 @@ fn a_track_without_a_common_codec_is_told_of_on_both_sides_and_the_others_flow()
         assert_eq!(pair.sides[side].connection.counters().refused_tracks, 1);
     }
     assert_eq!(pair.sides[B].connection.remote_tracks().count(), 2);
+}
+
+#[test]
+fn a_description_with_unknown_hash_functions_alone_is_told_and_the_next_one_counts() {
+    let problem = SdpProblem::Fingerprint;
+    for (from, error) in [(A, NegotiationError::BadOffer(problem)), (B, NegotiationError::BadAnswer(problem))] {
+        for hash in ["sha-384", "sha-512"] {
+            let mut pair = Pair::new();
+            open(&mut pair, A, named("x"));
+            pair.rewrite = Some(Box::new(move |side, sdp| {
+                if side == from {
+                    sdp.replace("a=fingerprint:sha-256", &format!("a=fingerprint:{hash}"))
+                } else {
+                    sdp.to_owned()
+                }
+            }));
+            pair.run_for(Duration::from_secs(1));
+            assert_eq!((pair.sides[1 - from].errors(), pair.sides[from].errors()), (vec![error], vec![]));
+            pair.rewrite = None;
+            pair.connect();
+            pair.run_until(|pair| pair.sides.iter().all(|side| !side.opened().is_empty()));
+        }
+    }
+}
+
+#[test]
+fn data_channels_on_another_port_are_refused_and_told_and_the_rest_goes_on() {
+    for from in [A, B] {
+        let mut pair = Pair::new();
+        pair.attach(A, "mic", None, MediaKind::Audio);
+        open(&mut pair, A, named("x"));
+        pair.rewrite = Some(Box::new(move |side, sdp| {
+            if side == from { sdp.replace("a=sctp-port:5000", "a=sctp-port:5001") } else { sdp.to_owned() }
+        }));
+        pair.connect();
+        assert_eq!(pair.sides[A].errors(), [NegotiationError::DataChannelsRefused]);
+        assert_eq!(pair.sides[B].track_changes(), ["+mic"]);
+    }
 }
