@@ -113,6 +113,10 @@ fn of_features() -> Option<Arc<CryptoProvider>> {
 
 /// The system's roots; where there are none, or without that feature, those of Mozilla's that are built in; without either
 /// feature, none.
+#[cfg_attr(
+    not(any(feature = "native-roots", feature = "webpki-roots")),
+    expect(unused_mut, reason = "nothing is added")
+)]
 fn usual_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     #[cfg(feature = "native-roots")]
