@@ -189,7 +189,7 @@ impl Outbox {
 
     /// Hands over one message that was taken on, if the window has room.
     pub(super) fn hand_over(&mut self, now: Instant, rtc: &mut Rtc, id: ChannelId) -> Step {
-        if self.taken == 0 || self.window.as_ref().is_some_and(|window| !window.has_room(self.on_their_way)) {
+        if self.taken == 0 || self.window.as_ref().is_some_and(|window| !window.has_room()) {
             return Step::Done;
         }
         let Some((_, message)) = self.queue.front() else { return Step::Done };

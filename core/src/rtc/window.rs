@@ -1,13 +1,18 @@
 //! How much of a data channel's messages `str0m` has at a time.
 //!
-//! With every packet, SCTP beneath looks through all that is on its way, so that to give it all there is costs more than
-//! sending it. It gets what keeps the path busy: twice what is acknowledged in one round trip, as in BBR's bound on what is
-//! in flight, at least [`LEAST`]. While the path bears it, that doubles with each round trip, as SCTP's own window does.
+//! With every packet, SCTP beneath looks through all messages that are on their way, so that to give it all there are costs
+//! more than sending them. It gets what keeps the path busy: twice what is acknowledged in one round trip, as in BBR's bound on
+//! what is in flight, at least [`LEAST`]. While the path bears it, that doubles with each round trip, as SCTP's own window
+//! does. What is counted is bytes, and [`LEAST_COST`] for a message that is smaller.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Bytes it always may have: enough for a network near by, and to measure on.
+/// What it always may have: enough for a network near by, and to measure on.
 const LEAST: usize = 32 * 1024;
+
+/// What a message counts at least. 16 000 messages of one byte on their way would take SCTP longer than the round trip.
+const LEAST_COST: usize = 256;
 
 /// Rounds after which the shortest one is forgotten, for the path may have become longer. The next is measured with less
 /// on its way, so that what is not the path's delay but the queue's is found to be shorter.
@@ -26,10 +31,22 @@ struct Round {
     end: u64,
 }
 
+/// A message that `str0m` has.
+#[derive(Debug, Clone, Copy)]
+struct Handed {
+    /// Bytes that are not acknowledged.
+    bytes: usize,
+    /// What it counts beyond its bytes.
+    surcharge: usize,
+}
+
 #[derive(Debug)]
 pub(super) struct Window {
     size: usize,
     most: usize,
+    /// Messages that are not acknowledged in full, as if they were acknowledged in order. `most` bounds their number.
+    messages: VecDeque<Handed>,
+    on_their_way: usize,
     handed: u64,
     acknowledged: u64,
     round: Option<Round>,
@@ -40,25 +57,50 @@ pub(super) struct Window {
 
 impl Window {
     pub(super) fn new(most: usize) -> Self {
-        let (size, handed, acknowledged, round, shortest, rounds) = (LEAST.min(most), 0, 0, None, None, 0);
-        Self { size, most, handed, acknowledged, round, shortest, rounds, probing: false }
+        let (messages, on_their_way, handed, acknowledged) = (VecDeque::new(), 0, 0, 0);
+        let (size, most, round, shortest, rounds, probing) = (LEAST, most.max(LEAST), None, None, 0, false);
+        Self { size, most, messages, on_their_way, handed, acknowledged, round, shortest, rounds, probing }
     }
 
-    /// Whether another message may be handed over while so many bytes are on their way.
-    pub(super) fn has_room(&self, on_their_way: usize) -> bool {
-        let size = if self.probing { (self.size / PROBE).max(LEAST.min(self.size)) } else { self.size };
-        on_their_way == 0 || on_their_way < size
+    /// Whether another message may be handed over.
+    pub(super) fn has_room(&self) -> bool {
+        let size = if self.probing { (self.size / PROBE).max(LEAST) } else { self.size };
+        self.on_their_way == 0 || self.on_their_way < size
     }
 
+    /// A message of so many bytes was handed over.
     pub(super) fn handed(&mut self, now: Instant, bytes: usize) {
-        self.handed = self.handed.saturating_add(bytes as u64);
+        let surcharge = LEAST_COST.saturating_sub(bytes);
+        self.messages.push_back(Handed { bytes, surcharge });
+        let cost = bytes.saturating_add(surcharge);
+        self.on_their_way = self.on_their_way.saturating_add(cost);
+        self.handed = self.handed.saturating_add(cost as u64);
         let (acknowledged, end) = (self.acknowledged, self.handed);
         self.round.get_or_insert(Round { since: now, acknowledged, end });
     }
 
+    /// Takes so many bytes off the oldest messages. Gives what they counted.
+    fn take_off(&mut self, mut bytes: usize) -> usize {
+        let mut cost = 0_usize;
+        while let Some(first) = self.messages.front_mut() {
+            let taken = first.bytes.min(bytes);
+            first.bytes -= taken;
+            bytes -= taken;
+            cost = cost.saturating_add(taken);
+            if first.bytes > 0 {
+                break;
+            }
+            cost = cost.saturating_add(first.surcharge);
+            self.messages.pop_front();
+        }
+        self.on_their_way = self.on_their_way.saturating_sub(cost);
+        cost
+    }
+
     /// So many bytes are no longer on their way; `more` says that others wait for their room.
     pub(super) fn acknowledged(&mut self, now: Instant, bytes: usize, more: bool) {
-        self.acknowledged = self.acknowledged.saturating_add(bytes as u64);
+        let cost = self.take_off(bytes);
+        self.acknowledged = self.acknowledged.saturating_add(cost as u64);
         let Some(round) = self.round.filter(|round| self.acknowledged >= round.end) else { return };
         self.round = None;
         let took = now.saturating_duration_since(round.since).max(Duration::from_micros(1));
@@ -101,7 +143,7 @@ mod tests {
         let mut on_their_way: VecDeque<Instant> = VecDeque::new();
         let (mut largest, mut sent) = (0, 0);
         while now < start + time {
-            while window.has_room(on_their_way.len() * MESSAGE) {
+            while window.has_room() {
                 window.handed(now, MESSAGE);
                 free_at = free_at.max(now) + Duration::from_secs_f64(MESSAGE as f64 / bytes_per_second);
                 on_their_way.push_back(free_at + rtt);
@@ -144,17 +186,40 @@ mod tests {
 
     #[test]
     fn little_to_send_tells_nothing_and_something_may_always_be_sent() {
-        let mut window = Window::new(100);
-        assert!(window.has_room(0) && window.has_room(99) && !window.has_room(100));
-        let mut window_of_one = Window::new(MOST);
+        let mut window = Window::new(MOST);
         let mut now = some_instant();
         for _ in 0..100 {
-            window_of_one.handed(now, 10);
+            assert!(window.has_room());
+            window.handed(now, 10);
             now += Duration::from_millis(100);
-            window_of_one.acknowledged(now, 10, false);
+            window.acknowledged(now, 10, false);
         }
-        assert_eq!(window_of_one.size, LEAST);
-        window.handed(now, 200);
-        assert!(!window.has_room(200) && window.has_room(0));
+        assert_eq!(window.size, LEAST);
+        window.handed(now, MOST);
+        assert!(!window.has_room());
+        window.acknowledged(now, MOST - LEAST, true);
+        assert!(!window.has_room());
+        window.acknowledged(now, LEAST, true);
+        assert!(window.has_room() && window.messages.is_empty());
+    }
+
+    #[test]
+    fn small_messages_count_for_what_they_cost() {
+        let mut window = Window::new(MOST);
+        let now = some_instant();
+        let mut handed = 0;
+        while window.has_room() {
+            window.handed(now, 1);
+            handed += 1;
+        }
+        assert_eq!(handed, LEAST / LEAST_COST);
+        window.acknowledged(now, 1, true);
+        assert!(window.has_room());
+        window.handed(now, 3);
+        assert!(!window.has_room());
+        window.acknowledged(now, handed - 1 + 2, true);
+        assert_eq!(window.on_their_way, 1 + LEAST_COST - 3);
+        window.acknowledged(now, 1, true);
+        assert_eq!(window.on_their_way, 0);
     }
 }
