@@ -16,7 +16,8 @@ use crate::protocol::{DescriptionKind, Signal};
 /// How far a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConnectionState {
-    /// There is nothing to negotiate: no track, no data channel, no offer of the other side's.
+    /// There is nothing to negotiate: no track, no data channel, no offer of the other side's. A connection that is
+    /// `Connecting` returns to this state when the two sides agree on nothing: every section is rejected.
     Idle,
     /// Negotiating, or looking for a way to the other side, for the first time.
     Connecting,

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use metered_realtime_core::peer::{Event, MeteredPeer, Output, PeerState, RemoteEvent};
+use metered_realtime_core::peer::{Event, MeteredPeer, Output, PeerState, RemoteEvent, RoomChannelEvent};
 use metered_realtime_core::rtc::ConnectionState;
-use metered_realtime_core::{LinkId, PeerId, RequestId, ResolveId, net};
+use metered_realtime_core::{LinkId, PeerId, RequestId, ResolveId, RoomChannelId, net};
 
 use super::sockets::Sockets;
 use crate::machines;
@@ -23,6 +23,10 @@ pub(crate) struct PeerWatch {
     /// Who left since the connection was lost, and whether survivors and newcomers have been told of.
     departed: BTreeSet<PeerId>,
     reconcile: Reconcile,
+    /// The room channels that are open, each to a peer.
+    open_to: BTreeSet<(RoomChannelId, PeerId)>,
+    /// The room channels that the user closed.
+    closed: BTreeSet<RoomChannelId>,
     joined: bool,
     left: bool,
     finished: bool,
@@ -47,7 +51,11 @@ fn may_follow(from: ConnectionState, to: ConnectionState) -> bool {
     use ConnectionState::{Closed, Connected, Connecting, Idle, Reconnecting};
     matches!(
         (from, to),
-        (Idle, Connecting) | (Connecting | Reconnecting, Connected) | (Connecting | Connected, Reconnecting)
+        (Idle, Connecting)
+            | (Connecting | Reconnecting, Connected)
+            | (Connecting | Connected, Reconnecting)
+            // Where the two sides agree on nothing.
+            | (Connecting | Reconnecting, Idle)
     ) || (from != Closed && to == Closed)
 }
 
@@ -63,6 +71,17 @@ impl PeerWatch {
     /// A request of the user's began.
     pub(crate) fn began(&mut self, request: RequestId) {
         assert!(self.begun.insert(request), "{request:?} began twice");
+    }
+
+    /// The user closed a room channel.
+    pub(crate) fn room_channel_closed(&mut self, channel: RoomChannelId) {
+        self.open_to.retain(|(open, _)| *open != channel);
+        self.closed.insert(channel);
+    }
+
+    /// Whether messages flow between a room channel and a peer, as the events tell.
+    pub(crate) fn is_open_to(&self, channel: RoomChannelId, peer: &PeerId) -> bool {
+        self.open_to.contains(&(channel, peer.clone()))
     }
 
     pub(crate) fn input(&mut self, event: &machines::Event<'_>) {
@@ -133,6 +152,10 @@ impl PeerWatch {
                 assert!(self.roster.len() <= MAX_REMOTE_PEERS);
             }
             Event::PeerLeft { peer } => {
+                assert!(
+                    self.open_to.iter().all(|(_, open)| open != peer),
+                    "a room channel is open to {peer}, who left"
+                );
                 assert_eq!(self.roster.remove(peer), Some(ConnectionState::Closed), "{peer} left unclosed or twice");
                 if self.state() == PeerState::Reconnecting {
                     assert_eq!(self.reconcile, Reconcile::Departures, "departures come first");
@@ -142,6 +165,7 @@ impl PeerWatch {
             Event::Data(data) => assert!(self.roster.contains_key(&data.sender), "a message of a stranger"),
             Event::Error(_) => assert!(self.in_room(), "an error while {}", self.state()),
             Event::Remote { peer, event } => self.remote(peer, event),
+            Event::RoomChannel { channel, event } => self.room_channel(*channel, event),
             _ => {}
         }
     }
@@ -165,6 +189,18 @@ impl PeerWatch {
             }
             _ => assert_ne!(*shown, ConnectionState::Closed, "{event:?} after closed"),
         }
+    }
+
+    fn room_channel(&mut self, channel: RoomChannelId, event: &RoomChannelEvent) {
+        assert!(!self.closed.contains(&channel), "{event:?} of a room channel that was closed");
+        let (peer, holds) = match event {
+            RoomChannelEvent::Opened { peer } => (peer, self.open_to.insert((channel, peer.clone()))),
+            RoomChannelEvent::Closed { peer } => (peer, self.open_to.remove(&(channel, peer.clone()))),
+            RoomChannelEvent::Message { peer, .. } => (peer, self.is_open_to(channel, peer)),
+            _ => return,
+        };
+        assert!(holds, "{event:?} out of turn");
+        assert!(self.roster.contains_key(peer), "{event:?} of a stranger");
     }
 
     /// All outputs are drained.

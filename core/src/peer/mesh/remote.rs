@@ -235,6 +235,11 @@ impl Remote {
                 self.came_up();
                 self.show(to)
             }
+            // The two sides agreed on nothing, so there is nothing to reconnect.
+            (Showing::UntilConnected, ConnectionState::Idle) => {
+                self.showing = Showing::Live;
+                self.show(to)
+            }
             (Showing::UntilReset | Showing::UntilConnected, _) => None,
         }
     }
@@ -289,6 +294,24 @@ impl Remote {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+    fn a_new_connection_that_is_agreed_to_be_for_nothing_is_idle() {
+        use ConnectionState::{Connected, Connecting, Idle, Reconnecting};
+        let now = Instant::now();
+        let config = crate::rtc::Config { polite: true, channel_serial: 1, ..crate::rtc::Config::default() };
+        let connection = || Connection::new(now, config.clone());
+        let mut remote = Remote::new(connection(), None);
+        remote.state_changed(Connecting);
+        remote.state_changed(Connected);
+        remote.reset(connection(), None);
+        assert_eq!(remote.state_changed(Connecting), None);
+        let idle = RemoteEvent::StateChange { from: Reconnecting, to: Idle };
+        assert_eq!(remote.state_changed(Idle), Some(idle));
+        let connecting = RemoteEvent::StateChange { from: Idle, to: Connecting };
+        assert_eq!(remote.state_changed(Connecting), Some(connecting));
+    }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]

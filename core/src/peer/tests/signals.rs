@@ -179,3 +179,33 @@ fn track_metadata_is_kept_across_a_reconnect() {
     world.until("it comes again", |world| voices(world, 0).len() == 2);
     assert_eq!(voices(&world, 0), [Some(role("kept")), Some(role("kept"))]);
 }
+
+/// A section that the offer takes back leaves a connection that is being made with nothing to do.
+#[test]
+fn a_connection_that_is_agreed_to_be_for_nothing_is_idle_again() {
+    let session = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
+    let transport = "c=IN IP4 0.0.0.0\r\na=ice-ufrag:Zq3N\r\na=ice-pwd:hZf1uTnXvFQ8ePO4p0Mo3P7c\r\n\
+        a=fingerprint:sha-256 7B:8B:F0:65:5F:78:E2:51:3B:AC:6F:F3:3F:46:1B:35:DC:B8:5F:64:1A:24:C2:43:F0:A1:58:D0:A1:2C:19:08\r\n\
+        a=setup:actpass\r\na=mid:0\r\na=rtcp-mux\r\n";
+    let offer = |port: u16| {
+        format!(
+            "{session}m=audio {port} UDP/TLS/RTP/SAVPF 111\r\n{transport}a=rtpmap:111 opus/48000/2\r\na=sendonly\r\n"
+        )
+    };
+    let mut world = World::named(1);
+    world.join(0).unwrap();
+    world.inject_presence(0, &["far"], &[]);
+    for sdp in [offer(9), offer(0)] {
+        let data = serde_json::json!({ "type": "rtc-description", "description": { "type": "offer", "sdp": sdp } });
+        world.inject(0, &direct("far", &data.to_string()));
+    }
+    let states: Vec<_> = world.nodes[0]
+        .remote_events()
+        .filter_map(|event| match event {
+            RemoteEvent::StateChange { from, to } => Some((*from, *to)),
+            _ => None,
+        })
+        .collect();
+    let (idle, connecting) = (ConnectionState::Idle, ConnectionState::Connecting);
+    assert_eq!(states, [(idle, connecting), (connecting, idle)]);
+}

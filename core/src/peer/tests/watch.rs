@@ -51,6 +51,8 @@ fn is_documented_of_a_remote_peer(from: ConnectionState, to: ConnectionState) ->
             | (Connecting, Connected)
             | (Connecting | Connected, Reconnecting)
             | (Reconnecting, Connected)
+            // Where the two sides agree on nothing.
+            | (Connecting | Reconnecting, Idle)
             | (Idle | Connecting | Connected | Reconnecting, Closed)
     )
 }
