@@ -5,11 +5,13 @@ use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use arbitrary::Unstructured;
 use metered_realtime_core::peer::{JoinError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output as PeerOutput};
 use metered_realtime_core::protocol::{CloseCode, Signal};
 use metered_realtime_core::rtc::{Config, Connection, DataChannelOptions, OutboundTrack, Output, Transmit};
 use metered_realtime_core::signalling::{
-    Output as ClientOutput, RequestError, Signalling, SignallingOptions, State, StateError, TokenError,
+    Output as ClientOutput, ProviderError, RequestError, Signalling, SignallingOptions, SocketError, SocketErrorKind,
+    State, StateError, TokenError,
 };
 use metered_realtime_core::{
     Channel, DataChannelId, LinkId, RequestId, ResolveId, Secret, SocketId, TokenRequestId, TrackId, net, signalling,
@@ -20,17 +22,71 @@ use crate::watch::{ClientWatch, PeerWatch};
 /// What every token is.
 pub(crate) const TOKEN: &str = "eyJhbGciOi.open.sesame";
 
-/// Calls of `handle_timeout` within one wait that no machine needs: one for each millisecond of a minute, for a token provider
-/// with a limit of 1 ms that is asked again at once.
-const WAKES: usize = 60_000;
+/// Wake-ups of a signalling connection in one input, and of a peer in one wait. Those of a token provider with a limit of
+/// 1 ms that is asked again at once would take for ever; what is beyond is not waited for.
+const WAKES: usize = 20_000;
+
+/// Wake-ups at one moment that no connection needs.
+const WAKES_AT_ONCE: u128 = 16;
+
+/// Wake-ups in a millisecond that no connection needs.
+const WAKES_PER_MILLISECOND: u128 = 4;
 
 /// What a peer may take to leave: 5 s for its data channels, a second for the server, and an hour if the clock has gone back
 /// since.
 const LONGEST_CLOSE: Duration = Duration::from_secs(3600);
 
+/// What goes wrong with sockets.
+pub(crate) const FAILURES: &[SocketErrorKind] = &[
+    SocketErrorKind::NameLookup,
+    SocketErrorKind::Refused,
+    SocketErrorKind::TimedOut,
+    SocketErrorKind::HostUnreachable,
+    SocketErrorKind::NoLocalPort,
+    SocketErrorKind::Tls,
+    SocketErrorKind::Http(401),
+    SocketErrorKind::Http(429),
+    SocketErrorKind::Http(503),
+    SocketErrorKind::Protocol,
+    SocketErrorKind::Ended,
+    SocketErrorKind::NotReading,
+    SocketErrorKind::Io,
+];
+
+/// What a token provider gives. An error of its own may repeat the token.
+pub(crate) fn token_answer(u: &mut Unstructured<'_>) -> arbitrary::Result<Result<&'static str, TokenError>> {
+    Ok(match u.int_in_range(0..=4)? {
+        0 => Ok(TOKEN),
+        1 => Ok(""),
+        2 => Err(TokenError::Failed),
+        3 => Err(TokenError::Timeout),
+        _ => Err(TokenError::Provider(ProviderError::new(TOKEN))),
+    })
+}
+
 /// Some moment far enough from the clock's own beginning to go back from.
 pub(crate) fn start() -> Instant {
     Instant::now() + Duration::from_secs(30 * 24 * 3600)
+}
+
+/// Counts the wake-ups of one wait.
+struct Wakes {
+    begin: Instant,
+    count: usize,
+}
+
+impl Wakes {
+    fn new(begin: Instant) -> Self {
+        Self { begin, count: 0 }
+    }
+
+    /// One more. The timers of so many connections may be due at one moment, but none again and again.
+    fn woken(&mut self, now: Instant, connections: usize) {
+        self.count += 1;
+        let time = now - self.begin;
+        let most = (time.as_millis() * WAKES_PER_MILLISECOND + WAKES_AT_ONCE) * connections as u128;
+        assert!(self.count as u128 <= most, "a busy loop: {} wake-ups in {time:?}", self.count);
+    }
 }
 
 /// What happens to a machine.
@@ -39,6 +95,7 @@ pub(crate) enum Event<'a> {
     Opened(SocketId),
     Text(SocketId, &'a str),
     Binary(SocketId),
+    Failed(SocketId, SocketErrorKind),
     Closed(SocketId, Option<u16>),
     Token(TokenRequestId, Result<&'a str, TokenError>),
     Datagram { local: SocketAddr, remote: SocketAddr, bytes: &'a [u8] },
@@ -57,6 +114,10 @@ impl<'a> Event<'a> {
             Event::Opened(socket) => signalling::Input::SocketOpened { socket },
             Event::Text(socket, text) => signalling::Input::SocketText { socket, text },
             Event::Binary(socket) => signalling::Input::SocketBinary { socket },
+            Event::Failed(socket, kind) => {
+                let error = SocketError::new(kind, "because");
+                signalling::Input::SocketFailed { socket, error }
+            }
             Event::Closed(socket, code) => {
                 signalling::Input::SocketClosed { socket, close: code.map(|code| (CloseCode(code), "because")) }
             }
@@ -171,12 +232,14 @@ pub(crate) struct Client {
     pub(crate) watch: ClientWatch,
     /// Every output, byte for byte.
     pub(crate) transcript: String,
+    /// Wake-ups that are left.
+    wakes: usize,
 }
 
 impl Client {
     pub(crate) fn new(begin: Instant, options: SignallingOptions, seed: u64) -> Self {
         let machine = Signalling::new(options, seed).expect("good options");
-        Self { machine, now: begin, watch: ClientWatch::default(), transcript: String::new() }
+        Self { machine, now: begin, watch: ClientWatch::default(), transcript: String::new(), wakes: WAKES }
     }
 
     fn drain(&mut self) {
@@ -238,19 +301,22 @@ impl Client {
     /// Lets time go by, and does what becomes due on the way.
     pub(crate) fn wait(&mut self, time: Duration) {
         let end = self.now + time;
-        for _ in 0..WAKES {
+        let mut wakes = Wakes::new(self.now);
+        while self.wakes > 0 {
             let Some(at) = self.machine.poll_timeout().filter(|at| *at <= end) else {
                 self.now = end;
                 return self.input(Event::Timeout);
             };
             self.now = self.now.max(at);
+            wakes.woken(self.now, 1);
+            self.wakes -= 1;
             self.input(Event::Timeout);
         }
-        panic!("a busy loop");
     }
 
     /// The end of it, which comes once.
     pub(crate) fn finish(mut self) -> String {
+        self.wakes = WAKES;
         self.close();
         self.wait(Duration::from_secs(2));
         // The clock may have gone back since the machine closed by itself.
@@ -362,15 +428,16 @@ impl Peer {
     /// Lets time go by, and does what becomes due on the way.
     pub(crate) fn wait(&mut self, time: Duration) {
         let end = self.now + time;
-        for _ in 0..WAKES {
+        let mut wakes = Wakes::new(self.now);
+        while wakes.count < WAKES {
             let Some(at) = self.machine.poll_timeout().filter(|at| *at <= end) else {
                 self.now = end;
                 return self.input(Event::Timeout);
             };
             self.now = self.now.max(at);
+            wakes.woken(self.now, 1 + self.machine.remote_peers().count());
             self.input(Event::Timeout);
         }
-        panic!("a busy loop");
     }
 
     /// Lets the time of one wake-up go by, and gives whether there was one to wait for.

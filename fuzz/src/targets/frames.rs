@@ -2,7 +2,8 @@
 //! reads back the same.
 
 use metered_realtime_core::protocol::{
-    ClientFrame, Metadata, Payload, PeerMessage, ServerFrame, TrackMetadataMessage, ice_servers as read_ice_servers,
+    ClientFrame, IceServer, Metadata, Payload, PeerMessage, ServerFrame, TrackMetadataMessage,
+    ice_servers as read_ice_servers,
 };
 use serde_json::Value;
 
@@ -162,8 +163,13 @@ pub fn ice_servers(input: &[u8]) {
     let debug = format!("{read:?}");
     for secret in read.iter().flatten().filter_map(|server| server.credential.as_ref()) {
         let secret = secret.expose();
-        // Short ones occur in anything.
-        assert!(secret.len() < 16 || !debug.contains(secret), "a credential in {debug}");
+        let shown = |server: &IceServer| {
+            let public = server.urls.iter().chain(&server.username);
+            public.into_iter().any(|text| format!("{text:?}").contains(secret))
+        };
+        // Short ones occur in anything, and others in a URL or a username, which are shown.
+        let is_public = secret.len() < 16 || read.iter().flatten().any(shown);
+        assert!(is_public || !debug.contains(secret), "a credential in {debug}");
     }
     let read: Option<Vec<model::Entry>> = read.map(|list| {
         list.into_iter()

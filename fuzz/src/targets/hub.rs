@@ -26,6 +26,9 @@ const MAX_PAYLOAD: usize = 64;
 /// Steps of one input.
 const STEPS: usize = 300;
 
+/// Steps of one input with a crowd, each of which reaches everybody.
+const STEPS_WITH_CROWD: usize = 60;
+
 /// Plays the input.
 pub fn hub(input: &[u8]) {
     let mut u = Unstructured::new(input);
@@ -45,7 +48,7 @@ pub fn hub(input: &[u8]) {
     if u.ratio(1, 16).unwrap_or_default() {
         game.crowd();
     }
-    for _ in 0..STEPS {
+    for _ in 0..if game.crowded { STEPS_WITH_CROWD } else { STEPS } {
         if u.is_empty() || game.step(&mut u).is_err() {
             break;
         }
@@ -355,7 +358,7 @@ impl Game {
     fn obeyed(&mut self, conn: ConnId, frame: &ClientFrame<'_>, sent: &Sent) {
         let tenant = self.members[&conn].tenant;
         let got = |kind: &str| -> BTreeSet<ConnId> {
-            let is = |text: &String| text.starts_with(&format!("{{\"type\":\"{kind}\""));
+            let is = |text: &String| text.strip_prefix(r#"{"type":""#).is_some_and(|rest| rest.starts_with(kind));
             sent.iter().filter(|(_, (texts, _))| texts.iter().any(is)).map(|(conn, _)| *conn).collect()
         };
         let (mut messages, mut directs) = (BTreeSet::new(), BTreeSet::new());

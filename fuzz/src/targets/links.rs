@@ -21,6 +21,9 @@ const STEPS: usize = 200;
 /// Links of one input: each step may end one, and waits grow between attempts.
 const MAX_LINKS: usize = 2 * STEPS;
 
+/// Bytes on their way to the peer: what an input repeats would double with every step.
+const MAX_STREAM: usize = 1 << 18;
+
 /// Plays the input.
 pub fn links(input: &[u8]) {
     let mut u = Unstructured::new(input);
@@ -114,7 +117,7 @@ impl Game {
                 let to = u.int_in_range(from..=length)?;
                 self.relay.stream.drain(from..to);
             }
-            10 => {
+            10 if length < MAX_STREAM => {
                 let at = u.int_in_range(0..=length)?;
                 let twice: Vec<u8> = self.relay.stream.iter().skip(at).copied().collect();
                 self.relay.stream.extend(twice);
@@ -154,7 +157,8 @@ impl Game {
                 }
             }
             18 => self.refuses = u.arbitrary()?,
-            _ => self.peer.input(Event::NetworkChanged),
+            19 => self.peer.input(Event::NetworkChanged),
+            _ => {}
         }
         Ok(())
     }

@@ -11,14 +11,16 @@ use metered_realtime_core::media::{Codec, EncodedFrame, MediaKind};
 use metered_realtime_core::peer::{LocalTrack, MeteredPeerOptions, Output, PeerState};
 use metered_realtime_core::protocol::{ClientFrame, IceServer, Metadata, Payload, PeerMessage, Signal};
 use metered_realtime_core::rtc::{self, ChannelMessage, DataChannelOptions, OutboundTrack};
-use metered_realtime_core::signalling::{Action, TokenError};
-use metered_realtime_core::{Channel, DataChannelId, PeerId, SocketId, StreamId, TrackId, net};
+use metered_realtime_core::signalling::Action;
+use metered_realtime_core::{Channel, DataChannelId, PeerId, RoomChannelId, SocketId, StreamId, TrackId, net};
 use serde_json::json;
 
 use crate::generate::{self, Scene};
-use crate::machines::{Event, Link, Peer, PeerSetup, TOKEN, own_address, parts};
+use crate::machines::{Event, FAILURES, Link, Peer, PeerSetup, TOKEN, own_address, parts, token_answer};
 
 const PEERS: &[&str] = &["bob", "bob", "carol", "dan", "me", "é"];
+/// Labels of data channels. Some belong to room channels.
+const LABELS: &[&str] = &["positions", "chat", ""];
 const CHANNELS: &[&str] = &["room", "room", "room", "elsewhere"];
 
 /// Steps of one input.
@@ -32,7 +34,7 @@ pub fn room(input: &[u8]) {
     let mut u = Unstructured::new(input);
     let options = options(&mut u).unwrap_or_else(|_| MeteredPeerOptions::api_key("pk_live_sesame"));
     let peer = Peer::new(PeerSetup { options, seed: 7 });
-    let mut game = Game { bob: None, to_bob: Vec::new(), channels: Vec::new(), peer };
+    let mut game = Game { bob: None, to_bob: Vec::new(), channels: Vec::new(), room_channels: Vec::new(), peer };
     if !u.ratio(1, 16).unwrap_or_default() {
         game.peer.join("room");
     }
@@ -75,6 +77,7 @@ struct Game {
     /// Datagrams on their way to bob, from an address of ours to one of his.
     to_bob: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
     channels: Vec<(PeerId, DataChannelId)>,
+    room_channels: Vec<RoomChannelId>,
 }
 
 fn bobs_address() -> SocketAddr {
@@ -251,7 +254,7 @@ impl Game {
             1 => self.peer.input(Event::Binary(socket)),
             2 => {
                 if let Some(request) = self.peer.watch.sockets.tokens.first().copied() {
-                    let answer = u.choose(&[Ok(TOKEN), Ok(""), Err(TokenError::Failed)])?.clone();
+                    let answer = token_answer(u)?;
                     self.peer.input(Event::Token(request, answer));
                 }
             }
@@ -259,6 +262,7 @@ impl Game {
                 let code = *u.choose(&[1001, 1008, 4002, 4010, 4001, 4003, 4012, 4020, 1009, 4999])?;
                 self.peer.input(Event::Closed(socket, Some(code)));
             }
+            4 | 5 => self.peer.input(Event::Failed(socket, *u.choose(FAILURES)?)),
             _ => self.peer.input(Event::Closed(socket, None)),
         }
         Ok(())
@@ -299,6 +303,9 @@ impl Game {
     }
 
     fn channel(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        if u.ratio(1, 3)? {
+            return self.room_channel(u);
+        }
         let to = id(generate::pick(u, PEERS)?);
         let known = if self.channels.is_empty() { None } else { Some(u.choose(&self.channels)?.clone()) };
         match (u.int_in_range(0..=5)?, known) {
@@ -327,6 +334,47 @@ impl Game {
         Ok(())
     }
 
+    fn room_channel(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let known = if self.room_channels.is_empty() { None } else { Some(*u.choose(&self.room_channels)?) };
+        let to = id(generate::pick(u, PEERS)?);
+        let text = |u: &mut Unstructured<'_>| Ok(ChannelMessage::Text("x".repeat(*u.choose(&[0, 1, 1200, 70_000])?)));
+        match (u.int_in_range(0..=7)?, known) {
+            (0 | 1, _) | (_, None) => {
+                let label = generate::pick(u, LABELS)?;
+                let options = if u.arbitrary()? {
+                    DataChannelOptions::reliable(label)
+                } else {
+                    DataChannelOptions::unreliable(label)
+                };
+                if let Ok(channel) = self.peer.command(|peer, now| peer.open_room_channel(now, options)) {
+                    self.room_channels.push(channel);
+                }
+            }
+            (2, Some(channel)) => {
+                self.room_channels.retain(|open| *open != channel);
+                self.peer.watch.room_channel_closed(channel);
+                self.peer.command(|peer, now| peer.close_room_channel(now, channel));
+            }
+            (3 | 4, Some(channel)) => {
+                let message = text(u)?;
+                if let Ok(told) = self.peer.command(|peer, now| peer.broadcast(now, channel, &message)) {
+                    let peers = self.peer.machine().remote_peers().count();
+                    assert_eq!(told.sent + told.slow.len() + told.unopened, peers, "everybody is counted once");
+                }
+            }
+            (5 | 6, Some(channel)) => {
+                let message = text(u)?;
+                let _refused = self.peer.command(|peer, now| peer.room_channel_send_to(now, channel, &to, message));
+            }
+            (_, Some(channel)) => {
+                for shown in self.peer.command(|peer, _| peer.room_channel_peers(channel)) {
+                    assert_eq!(shown.is_open, self.peer.watch.is_open_to(channel, &shown.peer), "{shown:?}");
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn message(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let payload = Payload::from_json(&generate::signal(u)?).expect("what is generated is JSON");
         if u.arbitrary()? {
@@ -344,7 +392,7 @@ impl Game {
         let track = TrackId::new("b0").expect("a good name");
         let bob = self.bob();
         match what {
-            0 | 1 => drop(bob.open_channel(now, DataChannelOptions::default())),
+            0 | 1 => drop(bob.open_channel(now, DataChannelOptions::reliable(generate::pick(u, LABELS)?))),
             2 => bob.attach_track(now, OutboundTrack { id: track, stream: None, kind: MediaKind::Video }),
             3 => bob.detach_track(now, &track),
             4 => drop(bob.restart_ice(now)),

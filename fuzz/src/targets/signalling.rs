@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use arbitrary::{Result, Unstructured};
 use metered_realtime_core::protocol::Payload;
-use metered_realtime_core::signalling::{ReconnectOptions, SignallingOptions, State, TokenError};
+use metered_realtime_core::signalling::{ReconnectOptions, SignallingOptions, State};
 use metered_realtime_core::{Channel, PeerId, SocketId};
 
 use crate::generate::{self, Scene};
-use crate::machines::{Client, Event, TOKEN, start};
+use crate::machines::{Client, Event, FAILURES, TOKEN, start, token_answer};
 
 const CHANNELS: &[&str] = &["a", "b", "c"];
 const PEERS: &[&str] = &["me", "me", "bob", "é"];
@@ -110,8 +110,17 @@ fn step(u: &mut Unstructured<'_>, client: &mut Client) -> Result<()> {
             Ok(())
         }
         20..=22 => {
-            let code = if u.arbitrary()? { None } else { Some(*u.choose(CODES)?) };
-            on(client, at, |socket| Event::Closed(socket, code));
+            match u.int_in_range(0..=3)? {
+                0 => on(client, at, |socket| Event::Closed(socket, None)),
+                1 => {
+                    let kind = *u.choose(FAILURES)?;
+                    on(client, at, |socket| Event::Failed(socket, kind));
+                }
+                _ => {
+                    let code = *u.choose(CODES)?;
+                    on(client, at, |socket| Event::Closed(socket, Some(code)));
+                }
+            }
             Ok(())
         }
         23 => {
@@ -130,7 +139,7 @@ fn step(u: &mut Unstructured<'_>, client: &mut Client) -> Result<()> {
         25 => {
             let tokens = &client.watch.sockets.tokens;
             if let Some(request) = if u.arbitrary()? { tokens.last() } else { tokens.first() }.copied() {
-                let answer = u.choose(&[Ok(TOKEN), Ok(""), Err(TokenError::Failed), Err(TokenError::Timeout)])?.clone();
+                let answer = token_answer(u)?;
                 client.input(Event::Token(request, answer));
             }
             Ok(())

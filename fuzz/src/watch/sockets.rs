@@ -33,7 +33,7 @@ impl Sockets {
     pub(crate) fn input(&mut self, event: &Event<'_>) -> bool {
         match event {
             Event::Opened(socket) | Event::Text(socket, _) | Event::Binary(socket) => !self.open.contains(socket),
-            Event::Closed(socket, _) => {
+            Event::Failed(socket, _) | Event::Closed(socket, _) => {
                 let known = self.open.contains(socket) || self.closing == Some(*socket);
                 self.open.retain(|open| open != socket);
                 !known
