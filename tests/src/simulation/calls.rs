@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use metered_realtime_core::protocol::CloseCode;
-use metered_realtime_core::signalling::{Action, State, TokenError};
+use metered_realtime_core::signalling::{Action, ProviderError, SocketErrorKind, State, TokenError};
 use metered_realtime_core::{Channel, SocketId, TokenRequestId, net, peer};
 use metered_realtime_server::state::ConnId;
 
@@ -18,6 +18,15 @@ use super::world::{Event, World};
 
 /// How long a peer's machine waits for the other half of a close.
 const CLOSE_GRACE: Duration = Duration::from_secs(3);
+
+/// How a socket ended, as its client sees it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Gone {
+    /// With the code of a close frame, or without any.
+    Closed(Option<CloseCode>),
+    /// It could not be opened, or broke.
+    Failed(SocketErrorKind),
+}
 
 impl World {
     pub(super) fn transmit(&mut self, socket: SocketKey, way: Way, item: Item) {
@@ -39,12 +48,16 @@ impl World {
     fn at_server(&mut self, socket: SocketKey, item: Item) -> Result<(), Violation> {
         let conn = self.server.conn(socket);
         match (item, conn) {
-            _ if !self.server.listening => {
+            (item, _) if !self.server.listening => {
                 if !self.silent {
-                    self.transmit(socket, Way::Down, Item::Reset);
+                    let kind =
+                        if matches!(item, Item::Upgrade(_)) { SocketErrorKind::Refused } else { SocketErrorKind::Io };
+                    self.transmit(socket, Way::Down, Item::Reset(kind));
                 }
             }
-            (Item::Upgrade(_), _) if self.refuse_upgrades => self.transmit(socket, Way::Down, Item::Reset),
+            (Item::Upgrade(_), _) if self.refuse_upgrades => {
+                self.transmit(socket, Way::Down, Item::Reset(SocketErrorKind::Http(503)));
+            }
             (Item::Upgrade(url), _) => self.upgrade(socket, &url),
             (Item::Text(text, _), Some(conn)) => {
                 self.trace.note(self.now, format_args!("hub {} < {text:.200}", conn.0));
@@ -62,14 +75,14 @@ impl World {
                 self.send_out(out, None);
                 self.transmit(socket, Way::Down, Item::Close(code));
             }
-            (Item::Reset, Some(conn)) => {
+            (Item::Reset(_), Some(conn)) => {
                 let mut out = Vec::new();
                 self.server.gone(conn, &mut out);
                 self.send_out(out, None);
             }
-            (Item::Reset | Item::Close(_), None) => {}
+            (Item::Reset(_) | Item::Close(_), None) => {}
             // The server knows nothing of this socket.
-            (_, _) => self.transmit(socket, Way::Down, Item::Reset),
+            (_, _) => self.transmit(socket, Way::Down, Item::Reset(SocketErrorKind::Io)),
         }
         Ok(())
     }
@@ -174,9 +187,9 @@ impl World {
             }
             Item::Close(code) => {
                 self.transmit(socket, Way::Up, Item::Close(code));
-                return self.socket_gone(slot, id, Some(code));
+                return self.socket_gone(slot, id, Gone::Closed(Some(code)));
             }
-            Item::Reset => return self.socket_gone(slot, id, None),
+            Item::Reset(kind) => return self.socket_gone(slot, id, Gone::Failed(kind)),
             Item::Pong | Item::Upgrade(_) => {}
         }
         self.settle(slot)
@@ -220,7 +233,7 @@ impl World {
     }
 
     /// A socket is gone, and the machine is told.
-    pub(super) fn socket_gone(&mut self, slot: usize, id: SocketId, code: Option<CloseCode>) -> Result<(), Violation> {
+    pub(super) fn socket_gone(&mut self, slot: usize, id: SocketId, gone: Gone) -> Result<(), Violation> {
         let now = self.now;
         let Some(node) = self.slots[slot].node.as_mut() else {
             return Ok(());
@@ -229,9 +242,16 @@ impl World {
             self.ledger.socket_gone(socket);
         }
         let local = node.clock.read(now);
+        let code = match gone {
+            Gone::Closed(code) => code,
+            Gone::Failed(_) => None,
+        };
         node.checks.closed(local, id, code, node.machine.state());
-        self.trace.note(now, format_args!("{slot} socket {} gone {code:?}", id.get()));
-        node.machine.closed(local, id, code);
+        self.trace.note(now, format_args!("{slot} socket {} gone {gone:?}", id.get()));
+        match gone {
+            Gone::Closed(code) => node.machine.closed(local, id, code),
+            Gone::Failed(kind) => node.machine.failed(local, id, kind),
+        }
         self.settle(slot)
     }
 
@@ -239,8 +259,8 @@ impl World {
         let Some(socket) = self.awake(slot, instance).and_then(|node| node.sockets.get(&id).copied()) else {
             return Ok(());
         };
-        self.transmit(socket, Way::Up, Item::Reset);
-        self.socket_gone(slot, id, None)
+        self.transmit(socket, Way::Up, Item::Reset(SocketErrorKind::Io));
+        self.socket_gone(slot, id, Gone::Closed(None))
     }
 
     pub(super) fn wake(&mut self, slot: usize, instance: u64) -> Result<(), Violation> {
@@ -420,7 +440,10 @@ impl World {
         let good = || Ok(credentials::token(name, unix + lifetime));
         let (after, answer) = match self.token_mode {
             TokenMode::Good => (usual, good()),
-            TokenMode::Failing => (usual, Err(TokenError::Failed)),
+            TokenMode::Failing if request.get().is_multiple_of(2) => (usual, Err(TokenError::Failed)),
+            TokenMode::Failing => {
+                (usual, Err(TokenError::Provider(ProviderError::new(format!("no such user: {BAD_TOKEN}")))))
+            }
             TokenMode::Empty => (usual, Ok(String::new())),
             TokenMode::Slow => (self.chance.seconds(5, 25), good()),
             TokenMode::Expired => (usual, Ok(credentials::token(name, unix - 1.0))),

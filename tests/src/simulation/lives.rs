@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use metered_realtime_core::protocol::Payload;
-use metered_realtime_core::signalling::State;
+use metered_realtime_core::signalling::{SocketErrorKind, State};
 use metered_realtime_core::{Channel, PeerId};
 
 use super::checks::{Checks, Violation};
@@ -51,7 +51,7 @@ impl World {
     pub(super) fn replace(&mut self, slot: usize) -> Result<(), Violation> {
         let sockets = self.remove(slot);
         for socket in sockets {
-            self.transmit(socket, Way::Up, Item::Reset);
+            self.transmit(socket, Way::Up, Item::Reset(SocketErrorKind::Io));
         }
         let wait = self.lives.seconds(1, 60);
         self.agenda.add(self.now + wait, Event::Spawn { slot });

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use metered_realtime_core::protocol::CloseCode;
+use metered_realtime_core::signalling::SocketErrorKind;
 use metered_realtime_core::{Channel, SocketId};
 
 use super::random::Random;
@@ -45,7 +46,8 @@ pub(super) enum Item {
     Ping,
     Pong,
     Close(CloseCode),
-    Reset,
+    /// The socket ends without a close frame; what the system of the receiver makes of it.
+    Reset(SocketErrorKind),
 }
 
 #[derive(Debug, Default)]

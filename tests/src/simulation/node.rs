@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use metered_realtime_core::peer::{self, JoinOptions, MeteredPeer, MeteredPeerOptions};
 use metered_realtime_core::protocol::{CloseCode, Payload};
 use metered_realtime_core::signalling::{
-    self, Action, ConnectError, RequestError, Signalling, SignallingOptions, State, TokenError,
+    self, Action, ConnectError, RequestError, Signalling, SignallingOptions, SocketErrorKind, State, TokenError,
 };
 use metered_realtime_core::{Channel, PeerId, Secret, SocketId, TokenRequestId, net};
 
@@ -197,6 +197,10 @@ impl Machine {
     pub(super) fn closed(&mut self, now: Instant, socket: SocketId, code: Option<CloseCode>) {
         let close = code.map(|code| (code, code.name().unwrap_or_default()));
         self.input(now, signalling::Input::SocketClosed { socket, close });
+    }
+
+    pub(super) fn failed(&mut self, now: Instant, socket: SocketId, kind: SocketErrorKind) {
+        self.input(now, signalling::Input::SocketFailed { socket, error: kind.into() });
     }
 
     pub(super) fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<String, TokenError>) {

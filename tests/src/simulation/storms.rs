@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use metered_realtime_core::protocol::CloseCode;
+use metered_realtime_core::signalling::SocketErrorKind;
 
 use super::checks::Violation;
 use super::faults::{Fault, NONSENSE, TokenMode};
@@ -214,7 +215,7 @@ impl World {
             if self.chance.per_mille(500) {
                 self.network.lose(socket, way);
             }
-            self.transmit(socket, way, Item::Reset);
+            self.transmit(socket, way, Item::Reset(SocketErrorKind::Io));
         }
         self.ledger.socket_gone(socket);
     }
@@ -233,7 +234,7 @@ impl World {
                 if self.chance.per_mille(500) {
                     self.network.lose(socket, Way::Down);
                 }
-                self.transmit(socket, Way::Down, Item::Reset);
+                self.transmit(socket, Way::Down, Item::Reset(SocketErrorKind::Io));
             }
         }
         self.everybody_is_bad(away);
@@ -269,7 +270,7 @@ impl World {
             if power {
                 self.deaden(socket, true, true);
             } else {
-                self.transmit(socket, Way::Up, Item::Reset);
+                self.transmit(socket, Way::Up, Item::Reset(SocketErrorKind::Io));
             }
         }
         let wait = self.lives.seconds(1, 90);
