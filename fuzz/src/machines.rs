@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use arbitrary::Unstructured;
 use metered_realtime_core::peer::{JoinError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output as PeerOutput};
 use metered_realtime_core::protocol::{CloseCode, Signal};
-use metered_realtime_core::rtc::{Config, Connection, DataChannelOptions, OutboundTrack, Output, Transmit};
+use metered_realtime_core::rtc::{
+    self, Config, Connection, DataChannelOptions, Datagram, OutboundTrack, Output, Transmit,
+};
 use metered_realtime_core::signalling::{
     Output as ClientOutput, ProviderError, RequestError, Signalling, SignallingOptions, SocketError, SocketErrorKind,
     State, StateError, TokenError,
@@ -178,14 +180,15 @@ impl Link {
     }
 
     pub(crate) fn signal(&mut self, now: Instant, signal: Signal) {
-        self.connection.handle_signal(now, signal);
+        self.connection.handle_input(now, rtc::Input::Signal(signal));
         self.drain();
     }
 
     /// Hands in a datagram, whether the connection says that it accepts it or not.
     pub(crate) fn datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) {
-        let _for_it = self.connection.accepts(local, remote, bytes);
-        self.connection.handle_datagram(now, local, remote, bytes);
+        let datagram = Datagram::parse(now, local, remote, bytes);
+        let _for_it = self.connection.accepts(&datagram);
+        self.connection.handle_input(now, rtc::Input::Datagram(datagram));
         self.drain();
     }
 

@@ -14,7 +14,7 @@ use crate::media::EncodedFrame;
 impl Connection {
     /// Sends a track from now on, in a media section of its own. Does nothing if it is attached already.
     pub fn attach_track(&mut self, now: Instant, track: OutboundTrack) {
-        self.input(now, |this| {
+        self.change(now, |this| {
             if this.tracks.attach(track) {
                 this.negotiation.changed();
             }
@@ -29,7 +29,7 @@ impl Connection {
 
     /// Stops sending a track. Does nothing if it is not attached. It may be attached again later.
     pub fn detach_track(&mut self, now: Instant, track: &TrackId) {
-        self.input(now, |this| {
+        self.change(now, |this| {
             if this.tracks.detach(track) {
                 this.negotiation.changed();
             }
@@ -50,7 +50,7 @@ impl Connection {
         if self.is_closed() {
             return Err(ReplaceTrackError::Closed);
         }
-        self.input(now, |this| this.tracks.replace(old, new))
+        self.change(now, |this| this.tracks.replace(old, new))
     }
 
     /// Sends one frame of an attached track.
@@ -69,9 +69,9 @@ impl Connection {
         if frame.codec.kind() != slot.published.kind {
             return Err(WriteFrameError::CodecNotNegotiated { codec: frame.codec });
         }
-        self.input(now, |this| {
+        self.change(now, |this| {
             let at = this.now;
-            this.change(|rtc| media::write(rtc, at, mid, frame)).unwrap_or(Err(WriteFrameError::Closed))
+            this.with_rtc(|rtc| media::write(rtc, at, mid, frame)).unwrap_or(Err(WriteFrameError::Closed))
         })
     }
 
@@ -84,8 +84,8 @@ impl Connection {
             return Err(RequestKeyframeError::Closed);
         }
         let mid = self.remote.mid_of(track).ok_or(RequestKeyframeError::NoSuchTrack)?;
-        self.input(now, |this| {
-            let result = this.change(|rtc| media::request_keyframe(rtc, mid));
+        self.change(now, |this| {
+            let result = this.with_rtc(|rtc| media::request_keyframe(rtc, mid));
             result.unwrap_or(Err(RequestKeyframeError::Closed))
         })
     }
@@ -100,7 +100,7 @@ impl Connection {
         now: Instant,
         options: DataChannelOptions,
     ) -> Result<DataChannelId, OpenChannelError> {
-        self.input(now, |this| {
+        self.change(now, |this| {
             if this.is_closing() {
                 return Err(OpenChannelError::Closed);
             }
@@ -126,7 +126,7 @@ impl Connection {
         if self.is_closing() {
             return Err(DataChannelError::Closed);
         }
-        self.input(now, |this| this.channels.send(request, channel, message))
+        self.change(now, |this| this.channels.send(request, channel, message))
     }
 
     /// Moves the low mark of a data channel, in bytes: where waiting messages go out, and
@@ -141,13 +141,13 @@ impl Connection {
         channel: DataChannelId,
         bytes: usize,
     ) -> Result<(), DataChannelError> {
-        self.input(now, |this| this.channels.set_low_water(channel, bytes))
+        self.change(now, |this| this.channels.set_low_water(channel, bytes))
     }
 
     /// Closes a data channel. Waiting messages end with [`DataChannelError::Closed`];
     /// [`Event::ChannelClosed`](super::Event::ChannelClosed) follows.
     /// Does nothing if there is no such channel.
     pub fn close_channel(&mut self, now: Instant, channel: DataChannelId) {
-        self.input(now, |this| this.channels.close(channel, &mut this.outputs));
+        self.change(now, |this| this.channels.close(channel, &mut this.outputs));
     }
 }

@@ -1,22 +1,21 @@
-//! The machine itself: its state, its inputs and its outputs.
+//! The machine itself: its state, and what can be read of it.
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use str0m::crypto::CryptoProvider;
-use str0m::{Candidate, IceConnectionState, Input, Rtc, RtcConfig};
+use str0m::{Candidate, IceConnectionState, Rtc, RtcConfig};
 use tracing::{debug, warn};
 
 use super::bandwidth::{self, Bandwidth};
 use super::certificate::Certificate;
 use super::channels::Channels;
+use super::drain::End;
 use super::dtls;
 use super::early::Early;
 use super::error::NegotiationError;
-use super::failure::TransportFailure;
 use super::handshake::Handshake;
 use super::kinds::LocalKinds;
 use super::ladder::Ladder;
@@ -30,7 +29,6 @@ use super::stats::Collection;
 use super::timestamps::Timestamps;
 use super::tracks::{OutboundTracks, RemoteTracks};
 use crate::ids::DataChannelId;
-use crate::protocol::Signal;
 
 /// Local candidates that are kept while there is nothing to negotiate; what is over is left out.
 pub(super) const MAX_EARLY_CANDIDATES: usize = 256;
@@ -56,16 +54,12 @@ pub struct Connection {
     pub(super) rtc_timeout: Option<Instant>,
     pub(super) state: ConnectionState,
     pub(super) ice: IceConnectionState,
-    /// ICE has lost the way since it was last looked at.
+    /// ICE has lost the path since this was last looked at.
     pub(super) ice_lost: bool,
-    /// `str0m` has come to its end by itself.
-    pub(super) ended: bool,
-    /// … because the other side said goodbye.
-    pub(super) ended_by_remote: bool,
-    /// … or because of this.
-    pub(super) failure: Option<TransportFailure>,
-    /// Times in a row that `str0m` reported errors and nothing else.
-    pub(super) troubles: u32,
+    /// How `str0m` ended by itself. The connection closes with the next drain.
+    pub(super) end: Option<End>,
+    /// How often in a row `str0m` reported errors and nothing else.
+    pub(super) failed_drains: u32,
     pub(super) handshake: Handshake,
     pub(super) silence: Silence,
     pub(super) outage: Outage,
@@ -109,10 +103,8 @@ impl Connection {
             state: ConnectionState::Idle,
             ice: IceConnectionState::New,
             ice_lost: false,
-            ended: false,
-            ended_by_remote: false,
-            failure: None,
-            troubles: 0,
+            end: None,
+            failed_drains: 0,
             handshake: Handshake::default(),
             silence,
             outage: Outage::default(),
@@ -243,77 +235,9 @@ impl Connection {
         self.channels.buffered_amount(self.rtc.as_deref_mut(), channel)
     }
 
-    /// The network is another one than before: an ICE restart that waits its time is made now, and one that was given up is
-    /// tried again. A connection that is up is left alone.
-    pub fn network_changed(&mut self, now: Instant) {
-        self.input(now, |this| {
-            this.ladder.again(this.now);
-            if let Some(step) = this.ladder.handle_timeout(this.now) {
-                this.ladder_step(step);
-            }
-        });
-    }
-
-    /// A signal of the remote peer's came. Unusable ones are counted and reported, and change nothing.
-    pub fn handle_signal(&mut self, now: Instant, signal: Signal) {
-        self.input(now, |this| this.signal(signal));
-    }
-
-    /// Answers [`Event::HostNamed`]: the addresses of the host, or none if it is not found; then its candidates are left out
-    /// and counted.
-    pub fn host_resolved(&mut self, now: Instant, host: &str, addresses: &[IpAddr]) {
-        self.input(now, |this| this.resolved(host, addresses));
-    }
-
-    /// Time has passed.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.input(now, |this| {
-            if let Some(step) = this.ladder.handle_timeout(this.now) {
-                this.ladder_step(step);
-            }
-            this.negotiation_due();
-        });
-    }
-
-    /// Ends the connection as [`close`](Self::close) does, once the other side has acknowledged what was taken on from the data
-    /// channels, or after `limit`. Ends it at once if there is nothing of the kind, or no connection. The data channels are
-    /// closed, and sends that wait end with an error, at once.
-    pub fn close_when_sent(&mut self, now: Instant, limit: Duration) {
-        self.input(now, |this| {
-            let is_up = matches!(this.state, ConnectionState::Connected | ConnectionState::Reconnecting);
-            if this.closing_until.is_none() && is_up {
-                this.channels.close_each(&mut this.outputs);
-                this.closing_until = Some(this.now + limit);
-            }
-        });
-        if self.closing_until.is_none() {
-            self.close(now);
-        }
-    }
-
     /// Whether a data channel has accepted something that the other side has not acknowledged.
     pub fn is_unsent(&self) -> bool {
         self.channels.is_unsent()
-    }
-
-    /// Whether the user has closed it.
-    pub(super) fn is_closing(&self) -> bool {
-        self.is_closed() || self.closing_until.is_some()
-    }
-
-    /// Ends the connection: waiting messages end with an error, the data channels are reported closed, the other side
-    /// is told, and the state becomes closed. Nothing comes after that. Does nothing if it is closed already.
-    pub fn close(&mut self, now: Instant) {
-        self.now = self.now.max(now);
-        self.channels.close_all(&mut self.outputs);
-        if self.state > ConnectionState::Idle {
-            let at = self.now;
-            self.change(|rtc| rtc.handle_input(Input::Timeout(at)).is_ok());
-            self.change(|rtc| rtc.close().is_ok());
-            self.change(|rtc| rtc.handle_input(Input::Timeout(at)).is_ok());
-        }
-        self.end();
-        self.follow_tracks();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due. `None` if there is nothing to wait for.
@@ -334,8 +258,7 @@ impl Connection {
     /// The next thing to do or to know. `None` when there is none until the next input.
     pub fn poll_output(&mut self) -> Option<Output> {
         if self.outputs.is_empty() && self.negotiation.take_due() {
-            self.offer();
-            self.settle();
+            self.drain_after(Self::offer);
         }
         let output = self.outputs.pop_front();
         if self.outputs.is_empty() && self.outputs.capacity() > KEPT_OUTPUTS {
@@ -364,27 +287,5 @@ impl Connection {
             self.tracks.stale = true;
             self.event(Event::StateChange { from, to });
         }
-    }
-
-    /// Brings time up to date, lets `act` do its work, and sees to everything that follows from it.
-    pub(super) fn input<T>(&mut self, now: Instant, act: impl FnOnce(&mut Self) -> T) -> T {
-        if now > self.now {
-            self.now = now;
-            if self.state > ConnectionState::Idle {
-                self.tick();
-            }
-        }
-        let result = act(self);
-        self.settle();
-        result
-    }
-
-    pub(super) fn end(&mut self) {
-        self.closing_until = None;
-        self.rtc = None;
-        self.early_candidates.clear();
-        self.negotiation.end();
-        self.handshake = Handshake::default();
-        self.set_state(ConnectionState::Closed);
     }
 }

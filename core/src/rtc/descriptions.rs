@@ -92,7 +92,7 @@ impl Connection {
         self.tick();
         self.send_where_wanted_again(description);
         self.announce_certificate(description);
-        let answer = match self.change(|rtc| rtc.sdp_api().accept_offer(sdp)) {
+        let answer = match self.with_rtc(|rtc| rtc.sdp_api().accept_offer(sdp)) {
             Some(Ok(answer)) => answer.to_sdp_string(),
             Some(Err(_)) => {
                 self.tracks.rolled_back(&[]);
@@ -133,7 +133,7 @@ impl Connection {
             let Some(rtc) = &self.rtc else { return };
             let inactive = rtc.media(mid).is_some_and(|media| media.direction() == Direction::Inactive);
             if inactive && self.tracks.by_mid(&section.mid).is_some_and(|slot| slot.wanted) {
-                self.change(|rtc| rtc.sdp_api().set_direction(mid, Direction::SendOnly));
+                self.with_rtc(|rtc| rtc.sdp_api().set_direction(mid, Direction::SendOnly));
             }
         }
     }
@@ -141,7 +141,7 @@ impl Connection {
     fn accept_answer(&mut self, sdp: SdpAnswer, pending: SdpPendingOffer, answer: &RemoteAnswer) {
         self.tick();
         self.announce_certificate(&answer.description);
-        if !matches!(self.change(|rtc| rtc.sdp_api().accept_answer(pending, sdp)), Some(Ok(()))) {
+        if !matches!(self.with_rtc(|rtc| rtc.sdp_api().accept_answer(pending, sdp)), Some(Ok(()))) {
             self.tracks.rolled_back(&[]);
             self.negotiation.offer_failed();
             return self.refuse(NegotiationError::BadAnswer(SdpProblem::NotApplicable));
@@ -223,7 +223,7 @@ impl Connection {
         match verdict {
             Verdict::Try(candidate) => {
                 self.ladder.candidate(self.now);
-                self.change(|rtc| rtc.add_remote_candidate(candidate));
+                self.with_rtc(|rtc| rtc.add_remote_candidate(candidate));
             }
             Verdict::Resolve(host) => self.event(Event::HostNamed { host }),
             Verdict::Nothing => {}
@@ -243,7 +243,7 @@ impl Connection {
     /// More local candidates are expected after all: a network that changed has other ones. The other side is told of their
     /// end again once ICE restarts, and not before they have ended.
     pub(crate) fn resume_local_addresses(&mut self) {
-        self.negotiation.resume_candidates();
+        self.drain_after(|this| this.negotiation.resume_candidates());
     }
 
     pub(super) fn tell_end_of_candidates(&mut self) {

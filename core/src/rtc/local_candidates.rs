@@ -24,7 +24,7 @@ impl Connection {
             debug!("local candidate left out");
             return;
         };
-        self.input(now, |this| {
+        self.change(now, |this| {
             if this.rtc.is_none() {
                 if !this.is_closed() && this.early_candidates.len() < MAX_EARLY_CANDIDATES {
                     // There are few, of many connections of which most may never have anything to negotiate.
@@ -41,7 +41,7 @@ impl Connection {
 
     /// Gives the candidate as `str0m` has it, unless it is redundant.
     pub(super) fn take_local_candidate(&mut self, candidate: Candidate) -> Option<Candidate> {
-        let added = self.change(|rtc| rtc.add_local_candidate(candidate).cloned()).flatten()?;
+        let added = self.with_rtc(|rtc| rtc.add_local_candidate(candidate).cloned()).flatten()?;
         self.local_kinds.added(&added);
         Some(added)
     }
@@ -50,9 +50,9 @@ impl Connection {
     /// restarted at once. Does nothing if the candidate is not known.
     pub fn remove_local_candidate(&mut self, now: Instant, candidate: LocalCandidate) {
         let Some(candidate) = candidate.to_str0m() else { return };
-        self.early_candidates.retain(|early| *early != candidate);
-        self.input(now, |this| {
-            if this.change(|rtc| rtc.direct_api().invalidate_candidate(&candidate)) != Some(true) {
+        self.change(now, |this| {
+            this.early_candidates.retain(|early| *early != candidate);
+            if this.with_rtc(|rtc| rtc.direct_api().invalidate_candidate(&candidate)) != Some(true) {
                 return;
             }
             this.local_kinds.removed(&candidate);
@@ -66,6 +66,6 @@ impl Connection {
 
     /// No more local candidates will be added. The other side is told once it has a description of ours.
     pub fn finish_local_addresses(&mut self, now: Instant) {
-        self.input(now, Self::finish_candidates);
+        self.change(now, Self::finish_candidates);
     }
 }

@@ -8,17 +8,20 @@ mod bandwidth;
 mod candidates;
 mod certificate;
 mod channels;
+mod close;
 mod closing;
 mod commands;
 mod connection;
 mod crypto;
 mod datagram;
 mod descriptions;
+mod drain;
 mod dtls;
 mod early;
 mod error;
 mod failure;
 mod handshake;
+mod inputs;
 mod kinds;
 mod ladder;
 mod local_candidates;
@@ -45,12 +48,13 @@ mod tests;
 pub use alert::DtlsAlert;
 pub use bandwidth::BandwidthEstimation;
 pub use connection::Connection;
-pub(crate) use datagram::Datagram;
+pub use datagram::Datagram;
 pub use error::{
     DataChannelError, NegotiationError, OpenChannelError, ReplaceTrackError, RequestKeyframeError, RestartIceError,
     SdpProblem, WriteFrameError,
 };
 pub use failure::{HandshakeProblem, TransportFailure};
+pub use inputs::Input;
 pub use kinds::{CandidateKind, CandidateKinds};
 pub use options::{Config, DataChannelOptions, Measurements, Reliability};
 pub use output::{

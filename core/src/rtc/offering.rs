@@ -60,7 +60,7 @@ impl Connection {
             api.ice_restart(true);
         }
         let Some((offer, pending)) = api.apply() else { return };
-        self.change(|_| ());
+        self.with_rtc(|_| ());
         let (text, tracks) = (offer.to_sdp_string(), &self.tracks);
         let offered = self.negotiation.offered(self.now, &text, pending, is_restart, |mid| tracks.published(mid));
         if offered.is_some() {
@@ -72,7 +72,7 @@ impl Connection {
     /// Makes an offer even if there is nothing to offer: the other side waits for a connection before this one, and is to
     /// learn that there is another.
     pub(crate) fn owe_offer(&mut self, now: Instant) {
-        self.input(now, |this| {
+        self.change(now, |this| {
             let nothing_wanted = !this.tracks.slots.iter().any(|slot| slot.wanted) && !this.channels.any_wanted();
             this.negotiation.owe_offer(nothing_wanted);
         });
@@ -144,10 +144,12 @@ impl Connection {
             ConnectionState::Idle => return Err(RestartIceError::Idle),
             ConnectionState::Connecting | ConnectionState::Connected | ConnectionState::Reconnecting => {}
         }
-        self.negotiation.want_restart();
-        if self.ladder.is_between_attempts() {
-            self.network_changed(now);
-        }
+        self.change(now, |this| {
+            this.negotiation.want_restart();
+            if this.ladder.is_between_attempts() {
+                this.try_again();
+            }
+        });
         Ok(())
     }
 

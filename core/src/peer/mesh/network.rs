@@ -10,7 +10,7 @@ use crate::counters::increment;
 use crate::ice::IceTransportPolicy;
 use crate::ids::{PeerId, ResolveId};
 use crate::net::{self, LocalCandidate};
-use crate::rtc::Datagram;
+use crate::rtc::{self, Datagram};
 
 /// Maximum number of local addresses. Each is a candidate in every description.
 const MAX_ADDRESSES: usize = 64;
@@ -51,7 +51,7 @@ impl Mesh {
                 for address in former.iter().filter(|address| !addresses.contains(address)) {
                     connection.remove_local_candidate(now, LocalCandidate::Host(*address));
                 }
-                connection.network_changed(now);
+                connection.handle_input(now, rtc::Input::NetworkChanged);
             });
         }
     }
@@ -68,7 +68,7 @@ impl Mesh {
             if more {
                 connection.resume_local_addresses();
             }
-            connection.network_changed(now);
+            connection.handle_input(now, rtc::Input::NetworkChanged);
         });
     }
 
@@ -80,11 +80,7 @@ impl Mesh {
             return;
         };
         let Some(owner) = self.roster.get_mut(&peer) else { return };
-        if accepts {
-            owner.connection_mut().handle_accepted(now, datagram);
-        } else {
-            owner.connection_mut().handle_refused(&datagram);
-        }
+        owner.connection_mut().handle_input(now, rtc::Input::Datagram(datagram.with_verdict(accepts)));
     }
 
     fn resolved(&mut self, now: Instant, request: ResolveId, addresses: &[IpAddr]) {
@@ -108,7 +104,7 @@ impl Mesh {
 
     fn host_resolved(&mut self, now: Instant, peer: &PeerId, host: &str, addresses: &[IpAddr]) {
         if let Some(remote) = self.roster.get_mut(peer) {
-            remote.connection_mut().host_resolved(now, host, addresses);
+            remote.connection_mut().handle_input(now, rtc::Input::HostResolved { host, addresses });
         }
     }
 

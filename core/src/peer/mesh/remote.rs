@@ -8,7 +8,7 @@ use super::track_metadata::TrackMetadata;
 use crate::ids::{StreamId, TrackId};
 use crate::peer::output::{RemoteEvent, RemoteTrackInfo};
 use crate::protocol::{DescriptionKind, Metadata, Signal, TrackMetadataMessage};
-use crate::rtc::{Connection, ConnectionState, Event};
+use crate::rtc::{self, Connection, ConnectionState, Event};
 
 /// Maximum number of local tracks remembered as ones whose metadata the peer was sent: as many as a peer remembers itself.
 const MAX_TOLD: usize = 512;
@@ -98,7 +98,7 @@ impl Remote {
         if matches!(signal, Signal::Description { kind: DescriptionKind::Offer, .. }) {
             self.offer = Some(signal.clone());
         }
-        self.connection.handle_signal(now, signal);
+        self.connection.handle_input(now, rtc::Input::Signal(signal));
     }
 
     /// The offer that was handed to the connection since this was last called.

@@ -175,7 +175,7 @@ impl Roster {
         {
             self.asked += 1;
         }
-        self.peers.get(peer).is_some_and(|entry| entry.remote.connection().accepts_parsed(datagram))
+        self.peers.get(peer).is_some_and(|entry| entry.remote.connection().accepts(datagram))
     }
 
     #[cfg(test)]

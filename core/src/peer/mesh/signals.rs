@@ -7,7 +7,7 @@ use super::{Mesh, Output};
 use crate::counters::increment;
 use crate::ids::{PeerId, TrackId};
 use crate::protocol::{DescriptionKind, Metadata, PeerMessage, Signal, TrackMetadataMessage};
-use crate::rtc::ConnectionState;
+use crate::rtc::{self, ConnectionState};
 
 impl Mesh {
     /// Handles a message of a remote peer's library.
@@ -52,7 +52,7 @@ impl Mesh {
         self.replace_connection(now, peer, metadata);
         if let Some(remote) = self.roster.get_mut(peer) {
             match offer {
-                Some(offer) => remote.connection_mut().handle_signal(now, offer),
+                Some(offer) => remote.connection_mut().handle_input(now, rtc::Input::Signal(offer)),
                 None => remote.connection_mut().owe_offer(now),
             }
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::pair::{any_instant, track};
 use crate::media::MediaKind;
 use crate::protocol::{DescriptionKind, Signal};
-use crate::rtc::{Config, Connection, ConnectionState, DataChannelOptions, Event, Output, RefusalReason};
+use crate::rtc::{Config, Connection, ConnectionState, DataChannelOptions, Event, Input, Output, RefusalReason};
 use crate::{StreamId, TrackId};
 
 const SESSION: &str = "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
@@ -76,7 +76,7 @@ impl Alone {
     }
 
     fn receive(&mut self, kind: DescriptionKind, sdp: String) -> (Vec<(DescriptionKind, String)>, Vec<Event>) {
-        self.connection.handle_signal(self.now, Signal::Description { kind, sdp });
+        self.connection.handle_input(self.now, Input::Signal(Signal::Description { kind, sdp }));
         self.take()
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::pair::{any_instant, track};
 use crate::media::MediaKind;
 use crate::protocol::{DescriptionKind, Signal};
-use crate::rtc::{Config, Connection, DataChannelOptions, Event, NegotiationError, Output};
+use crate::rtc::{Config, Connection, DataChannelOptions, Event, Input, NegotiationError, Output};
 
 struct Entry {
     name: String,
@@ -88,7 +88,7 @@ fn sections(sdp: &str) -> Vec<(String, bool, Option<String>)> {
 fn answered(entry: &Entry) -> String {
     let mut connection = connection();
     let signal = Signal::Description { kind: DescriptionKind::Offer, sdp: entry.sdp.clone() };
-    connection.handle_signal(any_instant(), signal);
+    connection.handle_input(any_instant(), Input::Signal(signal));
     let (descriptions, events) = take(&mut connection);
     let [answer] = &descriptions[..] else { return refusal(&events).unwrap_or_else(|| format!("silent {events:?}")) };
     let (offered, answered) = (sections(&entry.sdp), sections(answer));
@@ -110,7 +110,7 @@ fn applied(entry: &Entry) -> String {
     let (descriptions, _) = take(&mut connection);
     let mids = sections(&descriptions[0]).into_iter().map(|(.., mid)| mid.unwrap()).enumerate();
     let sdp = mids.fold(entry.sdp.clone(), |sdp, (at, mid)| sdp.replace(&format!("{{{at}}}"), &mid));
-    connection.handle_signal(any_instant(), Signal::Description { kind: DescriptionKind::Answer, sdp });
+    connection.handle_input(any_instant(), Input::Signal(Signal::Description { kind: DescriptionKind::Answer, sdp }));
     let (descriptions, events) = take(&mut connection);
     assert!(descriptions.is_empty(), "{}: {descriptions:?}", entry.name);
     let refused = |id: &str| {
@@ -161,7 +161,7 @@ fn offers_of_ours_repeat_what_was_rejected() {
         let mut connection = connection();
         let now = any_instant();
         let signal = Signal::Description { kind: DescriptionKind::Offer, sdp: entry.sdp.clone() };
-        connection.handle_signal(now, signal);
+        connection.handle_input(now, Input::Signal(signal));
         take(&mut connection);
         connection.attach_track(now, track("ours", None, MediaKind::Audio));
         let (descriptions, events) = take(&mut connection);

@@ -12,8 +12,8 @@ use crate::packet::is_dtls;
 use crate::property::runner;
 use crate::protocol::{DescriptionKind, Signal};
 use crate::rtc::{
-    ConnectionPhase, ConnectionState, DataChannelOptions, DtlsAlert, Event, HandshakeProblem, Measurements,
-    NegotiationError, TransportFailure,
+    ConnectionPhase, ConnectionState, DataChannelOptions, Datagram, DtlsAlert, Event, HandshakeProblem, Input,
+    Measurements, NegotiationError, TransportFailure,
 };
 
 const HANDSHAKE_FAILURE: DtlsAlert = DtlsAlert::new(40);
@@ -37,7 +37,7 @@ fn failed(failure: TransportFailure) -> [NegotiationError; 1] {
 fn inject(pair: &mut Pair, to: usize, datagram: &[u8]) {
     let (local, remote) = (pair.sides[to].address, pair.sides[1 - to].address);
     let now = pair.now;
-    pair.connection(to).handle_datagram(now, local, remote, datagram);
+    pair.connection(to).handle_input(now, Input::Datagram(Datagram::parse(now, local, remote, datagram)));
 }
 
 fn unprotected_alert(level: u8, number: u8) -> Vec<u8> {
@@ -254,15 +254,15 @@ fn a_transport_that_reports_errors_for_ever_is_given_up() {
     let mut pair = connecting();
     pair.connect();
     for _ in 0..49 {
-        pair.connection(A).trouble();
+        pair.connection(A).drain_failed();
     }
     pair.connection(A).tick();
     for _ in 0..49 {
-        pair.connection(A).trouble();
+        pair.connection(A).drain_failed();
     }
     pair.drain();
     assert_eq!(pair.sides[A].errors(), []);
-    pair.connection(A).trouble();
+    pair.connection(A).drain_failed();
     pair.run_for(Duration::from_secs(1));
     assert_eq!(pair.sides[A].errors(), failed(TransportFailure::Internal));
 }

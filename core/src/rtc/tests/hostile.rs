@@ -8,8 +8,8 @@ use crate::media::MediaKind;
 use crate::property::{runner, seed_from};
 use crate::protocol::{DescriptionKind, RemoteCandidate, Signal};
 use crate::rtc::{
-    Config, Connection, ConnectionState, DataChannelOptions, Event, NegotiationError, Output, SdpProblem,
-    TransportFailure,
+    Config, Connection, ConnectionState, DataChannelOptions, Datagram, Event, Input, NegotiationError, Output,
+    SdpProblem, TransportFailure,
 };
 
 fn offer(sdp: impl Into<String>) -> Signal {
@@ -52,7 +52,7 @@ fn channels_with_long_names_are_taken_up_to_a_limit_over_all() {
     let (label, protocol) = ("l".repeat(1000), "p".repeat(480));
     for _ in 0..900 {
         let config = ChannelConfig { label: label.clone(), protocol: protocol.clone(), ..ChannelConfig::default() };
-        pair.connection(A).change(|rtc| rtc.direct_api().create_data_channel(config));
+        pair.connection(A).with_rtc(|rtc| rtc.direct_api().create_data_channel(config));
     }
     pair.run_for(Duration::from_secs(30));
     let side = &pair.sides[B];
@@ -70,11 +70,11 @@ fn data_on_streams_of_any_number_is_not_taken() {
     pair.run_for(Duration::from_secs(2));
     let mut left = |stream| {
         let config = ChannelConfig { negotiated: Some(stream), ..ChannelConfig::default() };
-        let id = pair.connection(A).change(|rtc| rtc.direct_api().create_data_channel(config)).unwrap();
+        let id = pair.connection(A).with_rtc(|rtc| rtc.direct_api().create_data_channel(config)).unwrap();
         pair.run_for(Duration::from_secs(1));
-        pair.connection(A).change(|rtc| rtc.channel(id).unwrap().write(true, &[1; 9])).unwrap().unwrap();
+        pair.connection(A).with_rtc(|rtc| rtc.channel(id).unwrap().write(true, &[1; 9])).unwrap().unwrap();
         pair.run_for(Duration::from_secs(2));
-        pair.connection(A).change(|rtc| rtc.channel(id).unwrap().buffered_amount()).unwrap()
+        pair.connection(A).with_rtc(|rtc| rtc.channel(id).unwrap().buffered_amount()).unwrap()
     };
     assert_eq!([4095, 4096, 60_000].map(&mut left), [0, 9, 9]);
     pair.send(A, 1, channel, text("goes on"));
@@ -213,8 +213,8 @@ fn datagrams_of_anyone_else_are_dropped() {
             if let Some(byte) = datagram.get_mut(1) {
                 *byte = 200;
             }
-            pair.connection(A).handle_datagram(now, local, stranger, &datagram);
-            pair.connection(A).handle_datagram(now, local, known, &datagram);
+            pair.connection(A).handle_input(now, Input::Datagram(Datagram::parse(now, local, stranger, &datagram)));
+            pair.connection(A).handle_input(now, Input::Datagram(Datagram::parse(now, local, known, &datagram)));
         }
     }
     assert!(pair.sides[A].connection.counters().refused_datagrams > 1000);
@@ -230,9 +230,9 @@ fn a_datagram_that_looks_like_our_own_command_is_refused() {
     pair.connect();
     let (from, to, now) = (pair.sides[B].address, pair.sides[A].address, pair.now);
     let before = pair.sides[A].connection.counters().refused_datagrams;
-    pair.connection(A).handle_datagram(now, to, from, crate::rtc::dtls::BEGIN_SCTP);
-    let command = crate::rtc::Datagram::parse(now, to, from, crate::rtc::dtls::BEGIN_SCTP);
-    pair.connection(A).handle_accepted(now, command);
+    pair.connection(A).handle_input(now, Input::Datagram(Datagram::parse(now, to, from, crate::rtc::dtls::BEGIN_SCTP)));
+    let command = Datagram::parse(now, to, from, crate::rtc::dtls::BEGIN_SCTP);
+    pair.connection(A).handle_input(now, Input::Datagram(command.with_verdict(true)));
     assert_eq!(pair.sides[A].connection.counters().refused_datagrams, before + 2);
 }
 
@@ -262,7 +262,7 @@ fn collisions_without_end_are_given_up_for_channels_only() {
                 errors.push(error);
             }
         }
-        connection.handle_signal(now, offer(format!("{audio_only}a=x-version:{version}\r\n")));
+        connection.handle_input(now, Input::Signal(offer(format!("{audio_only}a=x-version:{version}\r\n"))));
     }
     assert_eq!(errors, [NegotiationError::TooManyCollisions]);
     assert_eq!(connection.counters().rollbacks, 256);
@@ -335,7 +335,7 @@ fn descriptions_made_to_take_long_are_refused() {
             }
             sdp += &line(n, shape);
         }
-        connection.handle_signal(any_instant(), offer(sdp));
+        connection.handle_input(any_instant(), Input::Signal(offer(sdp)));
         assert_eq!(connection.counters().malformed_descriptions, shape as u64 + 1);
         let mut outputs = Vec::new();
         while let Some(output) = connection.poll_output() {
@@ -351,7 +351,7 @@ fn sources_announced_without_end_are_left_out() {
     let mut connection = alone();
     for round in 0..10 {
         let sources: String = (0..400).map(|n| format!("a=ssrc:{} cname:x\r\n", round * 1000 + n + 1)).collect();
-        connection.handle_signal(any_instant(), offer([HEAD, AUDIO, &sources].concat()));
+        connection.handle_input(any_instant(), Input::Signal(offer([HEAD, AUDIO, &sources].concat())));
         let answered = std::iter::from_fn(|| connection.poll_output())
             .any(|output| matches!(output, Output::Signal(Signal::Description { .. })));
         assert!(answered);

@@ -5,7 +5,7 @@ use crate::media::MediaKind;
 use crate::protocol::{DescriptionKind, Signal};
 use crate::rtc::sdp::SectionKind;
 use crate::rtc::tracks::{name_bytes, section_bytes};
-use crate::rtc::{ConnectionState, DataChannelOptions, NegotiationError};
+use crate::rtc::{ConnectionState, DataChannelOptions, Datagram, NegotiationError};
 
 fn channel(pair: &mut Pair, side: usize) -> crate::DataChannelId {
     let now = pair.now;
@@ -237,10 +237,10 @@ fn datagrams_find_their_connection_by_ufrag_or_address() {
     let (a, b) = (pair.sides[A].address, pair.sides[B].address);
     assert_eq!(pair.sides[A].connection.local_ufrags().count(), 1);
     let dtls = [22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    assert!(pair.sides[A].connection.accepts(a, b, &dtls));
+    assert!(pair.sides[A].connection.accepts(&Datagram::parse(pair.now, a, b, &dtls)));
     let elsewhere = "10.9.9.9:1".parse().unwrap();
-    assert!(!pair.sides[A].connection.accepts(a, elsewhere, &dtls));
-    assert!(!pair.sides[A].connection.accepts(a, elsewhere, &[0, 1, 0, 0]));
+    assert!(!pair.sides[A].connection.accepts(&Datagram::parse(pair.now, a, elsewhere, &dtls)));
+    assert!(!pair.sides[A].connection.accepts(&Datagram::parse(pair.now, a, elsewhere, &[0, 1, 0, 0])));
 }
 
 #[test]

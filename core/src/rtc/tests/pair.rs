@@ -9,8 +9,8 @@ use crate::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame};
 use crate::property::seed_usual;
 use crate::protocol::{DescriptionKind, Signal};
 use crate::rtc::{
-    ChannelMessage, Config, Connection, ConnectionState, DataChannelError, Event, Measurements, NegotiationError,
-    OutboundTrack, Output, Transmit,
+    ChannelMessage, Config, Connection, ConnectionState, DataChannelError, Datagram, Event, Input, Measurements,
+    NegotiationError, OutboundTrack, Output, Transmit,
 };
 
 pub(super) const A: usize = 0;
@@ -229,7 +229,7 @@ impl Pair {
 
     pub(super) fn signal(&mut self, side: usize, signal: Signal) {
         let now = self.now;
-        self.connection(side).handle_signal(now, signal);
+        self.connection(side).handle_input(now, Input::Signal(signal));
     }
 
     pub(super) fn both(&self, state: ConnectionState) -> bool {
@@ -309,9 +309,11 @@ impl Pair {
         if let Some(first) = self.in_flight.iter().position(|(due, ..)| *due <= self.now) {
             let (_, to, parcel) = self.in_flight.remove(first);
             match parcel {
-                Parcel::Signal(signal) => self.sides[to].connection.handle_signal(self.now, signal),
+                Parcel::Signal(signal) => self.sides[to].connection.handle_input(self.now, Input::Signal(signal)),
                 Parcel::Datagram(Transmit { local, remote, contents }) if remote == self.sides[to].address => {
-                    self.sides[to].connection.handle_datagram(self.now, remote, local, &contents);
+                    self.sides[to]
+                        .connection
+                        .handle_input(self.now, Input::Datagram(Datagram::parse(self.now, remote, local, &contents)));
                 }
                 Parcel::Datagram(_) => {}
             }
