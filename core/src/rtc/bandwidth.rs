@@ -3,7 +3,7 @@
 use str0m::bwe::{Bitrate, BweKind};
 use str0m::{Rtc, RtcConfig};
 
-use super::output::Event;
+use super::event::Event;
 
 /// That the bandwidth to a peer is estimated, and where to begin (draft-ietf-rmcat-gcc, draft-holmer-rmcat-transport-wide-cc).
 ///

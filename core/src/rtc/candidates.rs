@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use str0m::Candidate;
 use str0m::net::Protocol;
 
+use super::counters::Counters;
 use super::kinds::CandidateKinds;
-use super::output::{Counters, LocalCandidate};
 use super::sdp::{Description, MAX_CANDIDATES};
 use crate::address::{is_link_local_v6, is_of_one_host};
 use crate::counters::increment;
+use crate::net::LocalCandidate;
 use crate::protocol::{RemoteCandidate, limits};
 
 /// Candidates taken in one ICE generation over all its negotiations, since each is remembered until the next. What is

@@ -6,7 +6,7 @@ use str0m::Input as RtcInput;
 
 use super::connection::Connection;
 use super::handshake::Handshake;
-use super::output::ConnectionState;
+use super::state::ConnectionState;
 
 impl Connection {
     /// Ends the connection as [`close`](Self::close) does, once the other side has acknowledged what was taken on from the data

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use super::connection::Connection;
+use super::data_channel::ChannelMessage;
+use super::data_channel::DataChannelOptions;
 use super::error::{DataChannelError, OpenChannelError, ReplaceTrackError, RequestKeyframeError, WriteFrameError};
 use super::media;
-use super::options::DataChannelOptions;
-use super::output::{ChannelMessage, OutboundTrack};
-use super::tracks::Place;
+use super::outbound_tracks::OutboundTrack;
+use super::outbound_tracks::Place;
 use crate::ids::{DataChannelId, RequestId, TrackId};
 use crate::media::EncodedFrame;
 

@@ -12,22 +12,29 @@ use tracing::{debug, warn};
 use super::bandwidth::{self, Bandwidth};
 use super::certificate::Certificate;
 use super::channels::Channels;
-use super::drain::End;
+use super::config::Config;
+use super::counters::Counters;
+use super::data_channel::ChannelInfo;
+use super::data_channel::{MAX_BUFFERED_OVER_ALL_CHANNELS, MAX_INBOUND_MESSAGE_BYTES};
 use super::dtls;
 use super::early::Early;
+use super::end::End;
 use super::error::NegotiationError;
+use super::event::Event;
 use super::handshake::Handshake;
 use super::kinds::LocalKinds;
 use super::ladder::Ladder;
 use super::media;
 use super::negotiation::Negotiation;
-use super::options::{Config, MAX_BUFFERED_OVER_ALL_CHANNELS, MAX_INBOUND_MESSAGE_BYTES};
-use super::output::{ChannelInfo, ConnectionState, Counters, Event, Output, RemoteTrack};
+use super::outbound_tracks::OutboundTracks;
+use super::output::Output;
 use super::phase::ConnectionPhase;
+use super::remote_tracks::RemoteTrack;
+use super::remote_tracks::RemoteTracks;
 use super::silence::{Outage, Silence};
-use super::stats::Collection;
+use super::state::ConnectionState;
+use super::stats_collector::StatsCollector;
 use super::timestamps::Timestamps;
-use super::tracks::{OutboundTracks, RemoteTracks};
 use crate::ids::DataChannelId;
 
 /// Local candidates that are kept while there is nothing to negotiate; what is over is left out.
@@ -77,7 +84,7 @@ pub struct Connection {
     pub(super) channels: Channels,
     pub(super) ladder: Ladder,
     pub(super) bandwidth: Bandwidth,
-    pub(super) stats: Collection,
+    pub(super) stats: StatsCollector,
 }
 
 impl fmt::Debug for Connection {
@@ -120,7 +127,7 @@ impl Connection {
             channels,
             ladder: Ladder::new(),
             bandwidth: Bandwidth::default(),
-            stats: Collection::default(),
+            stats: StatsCollector::default(),
         }
     }
 

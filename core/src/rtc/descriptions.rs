@@ -10,12 +10,14 @@ use tracing::debug;
 use super::candidates::Verdict;
 use super::connection::Connection;
 use super::error::{NegotiationError, SdpProblem};
+use super::event::Event;
 use super::ladder::Ladder;
 use super::negotiation::{Action, RemoteAnswer, RemoteOffer};
-use super::output::{ConnectionState, Event, Output};
+use super::outbound_tracks::Slot;
+use super::output::Output;
 use super::refused::TrackRefused;
 use super::sdp::{Description, MAX_CANDIDATES, Section};
-use super::tracks::Slot;
+use super::state::ConnectionState;
 use crate::counters::increment;
 use crate::protocol::{DescriptionKind, Signal};
 

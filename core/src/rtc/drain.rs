@@ -5,22 +5,15 @@ use std::time::Instant;
 use tracing::debug;
 
 use super::connection::Connection;
+use super::end::End;
 use super::error::NegotiationError;
 use super::failure::TransportFailure;
 use super::ladder::Step;
-use super::output::{ConnectionState, Output};
+use super::output::Output;
+use super::state::ConnectionState;
 
 /// How often `str0m` may ask to be called again at once before that is left to the embedder.
 const MAX_TIMEOUTS_AT_ONCE: usize = 256;
-
-/// How `str0m` ended by itself.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct End {
-    /// The other side closed the connection.
-    pub(super) by_remote: bool,
-    /// The first failure.
-    pub(super) failure: Option<TransportFailure>,
-}
 
 impl Connection {
     /// Changes the connection at a time, and drains everything beneath it to a fixed point.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use super::output::Transmit;
+use crate::net::Transmit;
 use crate::packet::is_dtls;
 
 /// Datagrams kept: a flight of a handshake is fewer. One more pushes the oldest out.

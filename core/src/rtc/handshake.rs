@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::dtls::Report;
 use super::failure::TransportFailure;
-use super::output::Transmit;
+use crate::net::Transmit;
 
 /// How long a handshake may go on after an error that may be forged: for some repetitions of a lost flight.
 const PROOF_TIME: Duration = Duration::from_secs(3);

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::connection::Connection;
 use super::datagram::Datagram;
-use super::output::{ConnectionState, Transmit};
+use super::state::ConnectionState;
 use crate::counters::increment;
+use crate::net::Transmit;
 use crate::protocol::Signal;
 
 /// Something that comes to a connection from outside.

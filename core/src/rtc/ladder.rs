@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::options::RESTART_ANSWER_TIMEOUT;
+/// How long an offer of an ICE restart may stay unanswered before that counts as a failure.
+pub(crate) const RESTART_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long to wait before each attempt, from the failure before it.
 const DELAYS: [Duration; 9] = {

@@ -7,7 +7,8 @@ use str0m::Candidate;
 use tracing::debug;
 
 use super::connection::{Connection, MAX_EARLY_CANDIDATES};
-use super::output::{ConnectionState, LocalCandidate};
+use super::state::ConnectionState;
+use crate::net::LocalCandidate;
 
 impl Connection {
     /// Adds the address of a UDP socket of ours as a host candidate. Whether loopback addresses make sense is the

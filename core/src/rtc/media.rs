@@ -6,8 +6,8 @@ use str0m::format::Codec as StrCodec;
 use str0m::media::{Frequency, KeyframeRequestKind, MediaData, MediaKind as StrKind, MediaTime, Mid};
 use str0m::{Rtc, RtcConfig, RtcError};
 
+use super::config::Config;
 use super::error::{RequestKeyframeError, WriteFrameError};
-use super::options::Config;
 use super::timestamps::Timestamps;
 use crate::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame, from_ticks, to_ticks};
 

@@ -9,16 +9,21 @@ mod candidates;
 mod certificate;
 mod channels;
 mod close;
-mod closing;
 mod commands;
+mod config;
 mod connection;
+mod counters;
 mod crypto;
+mod data_channel;
 mod datagram;
+mod description_size;
 mod descriptions;
 mod drain;
 mod dtls;
 mod early;
+mod end;
 mod error;
+mod event;
 mod failure;
 mod handshake;
 mod inputs;
@@ -28,39 +33,44 @@ mod local_candidates;
 mod media;
 mod negotiation;
 mod offering;
-mod options;
-mod outbox;
+mod outbound_tracks;
 mod output;
 mod phase;
 mod refused;
+mod remote_tracks;
 mod sctp;
 mod sdp;
 mod silence;
+mod state;
 mod stats;
+mod stats_collector;
 mod timestamps;
-mod tracks;
 mod transport;
-mod window;
 
 #[cfg(test)]
 mod tests;
 
 pub use alert::DtlsAlert;
 pub use bandwidth::BandwidthEstimation;
+pub use config::{Config, Measurements};
 pub use connection::Connection;
+pub use counters::Counters;
+pub use data_channel::{ChannelInfo, ChannelMessage, DataChannelOptions, Reliability};
 pub use datagram::Datagram;
 pub use error::{
     DataChannelError, NegotiationError, OpenChannelError, ReplaceTrackError, RequestKeyframeError, RestartIceError,
     SdpProblem, WriteFrameError,
 };
+pub use event::Event;
 pub use failure::{HandshakeProblem, TransportFailure};
 pub use inputs::Input;
 pub use kinds::{CandidateKind, CandidateKinds};
-pub use options::{Config, DataChannelOptions, Measurements, Reliability};
-pub use output::{
-    ChannelInfo, ChannelMessage, ConnectionState, Counters, Event, LocalCandidate, OutboundTrack, Output, RemoteTrack,
-    Transmit,
-};
+pub use outbound_tracks::OutboundTrack;
+pub use output::Output;
 pub use phase::ConnectionPhase;
 pub use refused::{RefusalReason, TrackRefused};
+pub use remote_tracks::RemoteTrack;
+pub use state::ConnectionState;
 pub use stats::{CandidatePair, ConnectionStats, DataChannelStats, InboundTrackStats, OutboundTrackStats};
+
+pub use crate::net::{LocalCandidate, Transmit};

@@ -7,14 +7,12 @@ use str0m::channel::ChannelConfig;
 use str0m::media::{Direction, Mid};
 
 use super::connection::Connection;
+use super::description_size::{DESCRIPTION_BASE_BYTES, name_bytes, section_bytes};
 use super::error::{NegotiationError, RestartIceError};
 use super::media;
-use super::output::ConnectionState;
+use super::outbound_tracks::{OutboundTracks, Place};
 use super::sdp::{MAX_SECTIONS, SectionKind};
-use super::tracks::{OutboundTracks, Place, name_bytes, section_bytes};
-
-/// What a description has at most beside its media sections, in bytes as JSON: its head, and candidates of ours.
-const DESCRIPTION_BASE_BYTES: usize = 4000;
+use super::state::ConnectionState;
 
 impl Connection {
     /// Offers the difference between what is wanted and what is agreed on, if there is any and no offer is out.

@@ -11,10 +11,12 @@ use super::certificate::Verdict;
 use super::connection::Connection;
 use super::datagram::Datagram;
 use super::dtls;
+use super::event::Event;
 use super::failure::TransportFailure;
 use super::media;
-use super::output::{Event, Output, Transmit};
+use super::output::Output;
 use crate::counters::increment;
+use crate::net::Transmit;
 use crate::packet::is_dtls;
 
 /// How many errors in a row `str0m` may report while it is drained.

@@ -63,7 +63,7 @@ impl Agreement {
         };
         let known = match offer {
             None => Known::for_offer(&self.sections, is_sent),
-            Some(offer) => Known::for_answer(&self.sections, offer),
+            Some(offer) => Known::for_answer(&self.sections, &offer.sections),
         };
         let description = Description::read_remote(text, &known, self.payload_types.clone()).map_err(bad)?;
         let description = match &self.credentials {

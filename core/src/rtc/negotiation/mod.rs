@@ -29,8 +29,8 @@ use self::repeats::Repeats;
 use self::restart::Restart;
 use self::trickle::Trickle;
 use super::candidates::{RemoteCandidates, Verdict};
+use super::counters::Counters;
 use super::kinds::CandidateKinds;
-use super::output::Counters;
 use super::sdp::{Description, Section, Sources};
 use crate::protocol::{RemoteCandidate, Signal};
 

@@ -12,8 +12,8 @@ use super::repeats::Fingerprint;
 use super::{Action, Exchange, Negotiation};
 use crate::counters::increment;
 use crate::protocol::DescriptionKind;
+use crate::rtc::counters::Counters;
 use crate::rtc::error::{NegotiationError, SdpProblem};
-use crate::rtc::output::Counters;
 use crate::rtc::sdp::{self, Description, Flow, Section, Theirs};
 
 impl Negotiation {

@@ -7,7 +7,7 @@
 //!   that the other side opens with 0 ms is taken for one with 1 ms.
 
 use super::packet::{self, Chunk, DATA, seal, u16_at, u32_at, write};
-use crate::rtc::output::ChannelMessage;
+use crate::rtc::data_channel::ChannelMessage;
 
 /// What stands for an empty text until it leaves.
 const EMPTY_TEXT: u8 = 0xff;

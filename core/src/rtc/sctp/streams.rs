@@ -3,7 +3,7 @@
 
 use super::messages;
 use super::packet::{self, DATA, I_DATA};
-use crate::rtc::options::MAX_CHANNELS;
+use crate::rtc::data_channel::MAX_CHANNELS;
 
 /// Streams from here up are not taken. Those of channels are given from below, the even ones by one side and the odd ones by
 /// the other, and one whose closing is not done keeps its number for a while.

@@ -1,6 +1,6 @@
 //! The name of the section for data channels, on its way in or out.
 
-use super::{Writer, lines};
+use super::text::{Writer, lines};
 
 /// The text with the section for data channels called `to` where it is called `from`. No packet names that section, so it
 /// may be called differently on either side of here.

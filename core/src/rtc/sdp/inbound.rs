@@ -6,10 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use super::Writer;
-use super::description::{Body, Description};
+use super::body::Body;
+use super::description::Description;
 use super::payloads::Payload;
 use super::section::{Flow, Section, SectionKind, Shown};
+use super::text::Writer;
 use crate::media::MediaKind;
 
 /// Sources that the other side announces over the life of a connection; `str0m` remembers each. What is over is left out:

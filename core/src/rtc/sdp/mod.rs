@@ -5,6 +5,7 @@
 //! that sections have the names, kinds and places that the other side gave them.
 
 mod application;
+mod body;
 mod description;
 mod inbound;
 mod names;
@@ -12,6 +13,8 @@ mod outbound;
 mod payloads;
 mod reader;
 mod section;
+mod selection;
+mod text;
 
 pub(super) use application::{names_application, rename_application};
 pub(super) use description::{Credentials, Description, MAX_CANDIDATES, MAX_SECTIONS};
@@ -20,40 +23,6 @@ pub(super) use names::Known;
 pub(super) use outbound::{Theirs, outbound};
 pub(super) use payloads::PayloadTypes;
 pub(super) use section::{Flow, Refusal, Section, SectionKind};
-
-/// The lines of a description, whatever ends them, without white space at the end.
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split(['\n', '\r']).map(str::trim_end).filter(|line| !line.is_empty())
-}
-
-/// A description in the making.
-#[derive(Debug, Default)]
-struct Writer {
-    text: String,
-}
-
-impl Writer {
-    fn new(like: &str) -> Self {
-        Self { text: String::with_capacity(like.len()) }
-    }
-
-    fn line(&mut self, line: &str) {
-        self.text.push_str(line);
-        self.text.push_str("\r\n");
-    }
-
-    fn maybe(&mut self, line: Option<impl AsRef<str>>) {
-        if let Some(line) = line {
-            self.line(line.as_ref());
-        }
-    }
-
-    fn candidates(&mut self, candidates: &[String]) {
-        for candidate in candidates {
-            self.line(&format!("a={candidate}"));
-        }
-    }
-}
 
 #[cfg(test)]
 mod sample {

@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 
 use str0m::media::Mid;
 
-use super::description::Description;
 use super::section::{Section, SectionKind, Shown};
 use crate::rtc::error::SdpProblem;
 
@@ -31,8 +30,8 @@ impl Known {
     }
 
     /// An answer has the sections of the offer, by the names that the other side knows them by.
-    pub(in crate::rtc) fn for_answer(agreed: &[Section], offer: &Description) -> Self {
-        let mut sections = offer.sections.clone();
+    pub(in crate::rtc) fn for_answer(agreed: &[Section], offered: &[Section]) -> Self {
+        let mut sections = offered.to_vec();
         for (section, agreed) in sections.iter_mut().zip(agreed).filter(|(section, agreed)| section.mid == agreed.mid) {
             section.name.clone_from(&agreed.name);
             section.kind = agreed.kind;

@@ -3,7 +3,7 @@
 use super::description::Description;
 use super::payloads::Payload;
 use super::section::{Section, SectionKind};
-use super::{Writer, lines};
+use super::text::{Writer, lines};
 
 /// What the other side has said of the sections of a description of ours.
 #[derive(Debug, Clone, Copy)]

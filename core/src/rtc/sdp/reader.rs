@@ -1,10 +1,28 @@
-//! Takes a description line by line.
+//! Reading a description, line by line.
+//!
+//! Everything that browsers take is taken (RFC 8866, RFC 9143, RFC 9429). What cannot be used makes its own section rejected,
+//! not the description.
 
-use super::description::{Body, Description, MAX_CANDIDATES, MAX_SECTIONS, Transport, choose};
+use super::body::{Body, Transport};
+use super::description::{Description, MAX_CANDIDATES, MAX_SECTIONS};
 use super::names::{self, Known};
 use super::payloads::{PayloadReader, PayloadTypes};
 use super::section::{Flow, MediaLine, Section, SectionKind};
+use super::selection::choose;
+use super::text::lines;
 use crate::rtc::error::SdpProblem;
+
+/// Longer descriptions are refused; the largest real ones, with dozens of tracks, have a tenth of it.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// Descriptions with more lines are refused, and those with a longer line: reading takes longer for each line than for the
+/// same text in fewer ones.
+const MAX_LINES: usize = 8192;
+
+/// … and those with more lines in one media section, where browsers have a hundred.
+const MAX_SECTION_LINES: usize = 512;
+
+const MAX_LINE_BYTES: usize = 4096;
 
 /// Fingerprints kept of a section, and of a description. Real ones have one or two for each certificate.
 pub(super) const MAX_FINGERPRINTS: usize = 16;
@@ -12,8 +30,38 @@ pub(super) const MAX_FINGERPRINTS: usize = 16;
 /// Groups of sections kept; real descriptions have one.
 const MAX_GROUPS: usize = 16;
 
+impl Description {
+    /// Reads a description of ours.
+    ///
+    /// # Errors
+    /// Says what makes it unusable.
+    pub(in crate::rtc) fn read(text: &str) -> Result<Self, SdpProblem> {
+        Self::read_remote(text, &Known::default(), PayloadTypes::default())
+    }
+
+    /// Reads a description of the other side's, with what is agreed on.
+    ///
+    /// # Errors
+    /// Says what makes it unusable. Not all that does: `str0m` has the last word.
+    pub(in crate::rtc) fn read_remote(text: &str, known: &Known, types: PayloadTypes) -> Result<Self, SdpProblem> {
+        if text.len() > MAX_BYTES {
+            return Err(SdpProblem::TooLong);
+        }
+        let mut reader = Reader::default();
+        let mut in_section = 0;
+        for (n, line) in lines(text).enumerate() {
+            in_section = if line.starts_with("m=") { 0 } else { in_section + 1 };
+            if n >= MAX_LINES || in_section >= MAX_SECTION_LINES || line.len() > MAX_LINE_BYTES {
+                return Err(SdpProblem::TooLong);
+            }
+            reader.line(line)?;
+        }
+        reader.finish(known, types)
+    }
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+struct Reader {
     anonymous: bool,
     ice_lite: bool,
     /// What stands before the first section.
@@ -31,7 +79,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn line(&mut self, line: &str) -> Result<(), SdpProblem> {
+    fn line(&mut self, line: &str) -> Result<(), SdpProblem> {
         if let Some(rest) = line.strip_prefix("m=") {
             return self.section(rest);
         }
@@ -140,7 +188,7 @@ impl Reader {
         Ok(())
     }
 
-    pub(super) fn finish(mut self, known: &Known, mut types: PayloadTypes) -> Result<Description, SdpProblem> {
+    fn finish(mut self, known: &Known, mut types: PayloadTypes) -> Result<Description, SdpProblem> {
         if self.sections.is_empty() {
             return Err(SdpProblem::SectionCount);
         }
@@ -244,4 +292,67 @@ fn most_preferred(fingerprints: &[String]) -> Vec<String> {
     };
     let best = of("sha-256 ");
     if best.is_empty() { of("sha-1 ") } else { best }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::MediaKind;
+    use crate::rtc::sdp::sample::text;
+
+    #[test]
+    fn reads_sections_with_their_tracks() {
+        let description = Description::read(&text(
+            "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=rtpmap:111 opus/48000/2\r\na=sendonly\r\na=msid:s t\r\na=msid:s2 t2\r\n\
+             m=video 0 UDP/TLS/RTP/SAVPF 96\na=mid:1\na=rtpmap:96 VP8/90000\na=recvonly\na=ssrc:7 cname:x\na=ssrc:7 msid:- v\n\
+             m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\na=max-message-size:1000\r\n",
+        ))
+        .unwrap();
+        let [audio, video, application] = &description.sections[..] else { panic!() };
+        assert_eq!(audio.kind, SectionKind::Media(MediaKind::Audio));
+        assert_eq!((audio.stream.as_deref(), audio.track.as_deref()), (Some("s"), Some("t")));
+        assert_eq!(audio.flow, Flow { sends: true, receives: false });
+        assert_eq!((video.stream.as_deref(), video.track.as_deref()), (None, Some("v")));
+        assert!(!video.rejected, "port 0 inside the bundle only shares the port");
+        assert!(application.rejected);
+        assert_eq!(description.max_message_size, Some(1000));
+    }
+
+    #[test]
+    fn what_would_end_the_connection_further_down_is_refused() {
+        let audio = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\na=mid:0\r\n";
+        for (bad, problem) in [
+            (text(""), SdpProblem::SectionCount),
+            (text("m=audio\r\n"), SdpProblem::Unreadable),
+            (text("m=audio x UDP/TLS/RTP/SAVPF 111\r\n"), SdpProblem::Unreadable),
+            (text(&audio.repeat(2)), SdpProblem::UnusableSection),
+            (text(audio).replace("AB:CD", "AB:XY"), SdpProblem::Credentials),
+            (text(audio).replace("sha-256", "sha-384"), SdpProblem::Fingerprint),
+            (text(audio).replace("ice-ufrag", "x"), SdpProblem::Credentials),
+            (text(audio).replace("ice-pwd", "x"), SdpProblem::Credentials),
+            (text(&audio.repeat(129)), SdpProblem::SectionCount),
+            ("x".repeat(MAX_BYTES + 1), SdpProblem::TooLong),
+            (text(&[audio, "a=", &"x".repeat(MAX_LINE_BYTES)].concat()), SdpProblem::TooLong),
+            (text(&[audio, &"a=x\r\n".repeat(MAX_SECTION_LINES)].concat()), SdpProblem::TooLong),
+            (text(&[audio, &"a=x\r\n".repeat(100)].concat().repeat(100)), SdpProblem::TooLong),
+        ] {
+            assert_eq!(Description::read(&bad).unwrap_err(), problem);
+        }
+    }
+
+    #[test]
+    fn former_sections_stay_in_place() {
+        let read = |sections: &str| Description::read(&text(sections)).unwrap();
+        let audio = "m=audio 9 RTP/SAVPF 1\r\na=rtpmap:1 opus/48000/2\r\na=mid:0\r\n";
+        let video = "m=video 9 RTP/SAVPF 2\r\na=rtpmap:2 VP8/90000\r\na=mid:1\r\n";
+        let stopped = "m=video 0 RTP/SAVPF 2\r\na=mid:2\r\n";
+        let recycled = "m=audio 9 RTP/SAVPF 1\r\na=rtpmap:1 opus/48000/2\r\na=mid:3\r\n";
+        let former = read(&[audio, stopped].concat());
+        assert!(read(&[audio, stopped, video].concat()).continues(&former.sections));
+        assert!(read(&[audio, recycled].concat()).continues(&former.sections));
+        assert!(!read(audio).continues(&former.sections));
+        assert!(!read(&[stopped, audio].concat()).continues(&former.sections));
+        assert!(!read(&[audio, stopped].concat().replace("m=audio 9", "m=video 9")).continues(&former.sections));
+        assert!(!read(&[audio, stopped, video].concat()).answers(&former));
+    }
 }

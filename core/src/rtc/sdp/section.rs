@@ -144,6 +144,29 @@ pub(in crate::rtc) struct Section {
 }
 
 impl Section {
+    /// Which of the groups it is in.
+    pub(super) fn bundle(&self, bundles: &[Vec<String>]) -> Option<usize> {
+        let name = self.name.as_ref()?;
+        bundles.iter().position(|mids| mids.contains(name))
+    }
+
+    pub(super) fn new(media_line: MediaLine, port: u16, flow: Flow) -> Self {
+        Self {
+            kind: media_line.kind(),
+            mid: String::new(),
+            name: None,
+            flow,
+            rejected: port == 0,
+            refusal: None,
+            shown: Shown::AsItIs,
+            stream: None,
+            track: None,
+            media_line,
+            payloads: Vec::new(),
+            codecs: Vec::new(),
+        }
+    }
+
     /// The section as it stands in a description that rejects it.
     pub(super) fn rejection(&self) -> Vec<String> {
         let MediaLine { media, protocol, .. } = &self.media_line;

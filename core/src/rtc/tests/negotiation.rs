@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::pair::{A, B, Pair, sending, text};
 use crate::media::MediaKind;
 use crate::protocol::{DescriptionKind, Signal};
+use crate::rtc::description_size::{name_bytes, section_bytes};
 use crate::rtc::sdp::SectionKind;
-use crate::rtc::tracks::{name_bytes, section_bytes};
 use crate::rtc::{ConnectionState, DataChannelOptions, Datagram, NegotiationError};
 
 fn channel(pair: &mut Pair, side: usize) -> crate::DataChannelId {

@@ -1,16 +1,24 @@
 //! Data channels: opening, closing, and messages that wait for room (RFC 8831, RFC 8832).
 
+mod channel;
+mod closing;
+mod outbox;
+mod window;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use str0m::Rtc;
-use str0m::channel::{ChannelConfig, ChannelData, ChannelId, Reliability as StrReliability};
+use str0m::channel::{ChannelConfig, ChannelData, ChannelId};
 
-use super::closing::Closing;
+use self::channel::{Channel, State, limits, reliability};
+use self::closing::Closing;
+use self::outbox::{Limits, Outbox, Step};
+use super::counters::Counters;
+use super::data_channel::{ChannelInfo, ChannelMessage, DataChannelOptions, MAX_CHANNELS};
 use super::error::{DataChannelError, OpenChannelError};
-use super::options::{DataChannelOptions, MAX_CHANNELS, Reliability};
-use super::outbox::{Limits, Outbox, Step};
-use super::output::{ChannelInfo, ChannelMessage, Counters, Event, Output};
+use super::event::Event;
+use super::output::Output;
 use super::stats::DataChannelStats;
 use crate::counters::increment;
 use crate::ids::{DataChannelId, RequestId};
@@ -28,48 +36,6 @@ const MAX_BOOTSTRAPS: u16 = 256;
 /// Bytes that the labels and protocols of the channels that the other side opened may have together. One more channel is
 /// closed at once, and counted. Each may have 128 KiB.
 const MAX_REMOTE_NAME_BYTES: usize = 1024 * 1024;
-
-/// How long a channel may stay unopened on a connection that is up before that is reported: a lost offer or answer is made
-/// up for after 15 s, and lost packets after some seconds.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// `str0m` doesn't know it yet.
-    Wanted,
-    /// `str0m` is opening it.
-    Opening(ChannelId),
-    /// It is open.
-    Open(ChannelId),
-}
-
-#[derive(Debug)]
-struct Channel {
-    info: ChannelInfo,
-    state: State,
-    outbox: Outbox,
-    stats: DataChannelStats,
-    opening: Opening,
-}
-
-/// How long a channel has been waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Opening {
-    /// The connection is not up, nothing is agreed on, or the channel is open.
-    NotTimed,
-    /// Until then.
-    Until(Instant),
-    Overdue,
-}
-
-impl Channel {
-    fn id(&self) -> Option<ChannelId> {
-        match self.state {
-            State::Wanted => None,
-            State::Opening(id) | State::Open(id) => Some(id),
-        }
-    }
-}
 
 /// The data channels of one connection.
 #[derive(Debug)]
@@ -155,38 +121,19 @@ impl Channels {
 
     fn insert(&mut self, info: ChannelInfo, state: State, limits: Limits) {
         let id = info.channel;
-        let outbox = Outbox::new(limits, matches!(info.reliability, Reliability::MaxLifetime(_)));
-        let channel = Channel { info, state, outbox, stats: DataChannelStats::new(id), opening: Opening::NotTimed };
         // A map has room for eleven at once; most have one.
-        self.channels.insert(id, Box::new(channel));
+        self.channels.insert(id, Box::new(Channel::new(info, state, limits)));
     }
 
     /// Gives the next channel that has been waited for in vain for too long, once each. The time starts again whenever it
     /// does not count.
     pub(super) fn overdue(&mut self, now: Instant, counts: bool) -> Option<DataChannelId> {
-        let mut channels = self.channels.values_mut();
-        channels.find_map(|channel| {
-            let times = counts && !matches!(channel.state, State::Open(_));
-            channel.opening = match channel.opening {
-                Opening::Until(at) if times && at <= now => {
-                    channel.opening = Opening::Overdue;
-                    return Some(channel.info.channel);
-                }
-                Opening::NotTimed if times => Opening::Until(now + OPEN_TIMEOUT),
-                Opening::Until(_) if !times => Opening::NotTimed,
-                opening => opening,
-            };
-            None
-        })
+        self.channels.values_mut().find_map(|channel| channel.is_overdue(now, counts).then_some(channel.info.channel))
     }
 
     /// When [`overdue`](Self::overdue) may give another.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let due = |channel: &Channel| match channel.opening {
-            Opening::Until(at) => Some(at),
-            Opening::NotTimed | Opening::Overdue => None,
-        };
-        self.channels.values().filter_map(|channel| due(channel)).min()
+        self.channels.values().filter_map(|channel| channel.due()).min()
     }
 
     fn next_id(&mut self) -> DataChannelId {
@@ -310,7 +257,7 @@ impl Channels {
             label: config.label,
             protocol: config.protocol,
             ordered: config.ordered,
-            reliability: from_str0m(config.reliability),
+            reliability: reliability(config.reliability),
             negotiated: None,
             opened_by_remote: true,
         };
@@ -435,78 +382,8 @@ impl Channels {
             return true;
         }
         if let Some(channel) = self.channels.get_mut(&key) {
-            let config = ChannelConfig {
-                label: channel.info.label.clone(),
-                ordered: channel.info.ordered,
-                reliability: to_str0m(channel.info.reliability),
-                negotiated: channel.info.negotiated,
-                protocol: channel.info.protocol.clone(),
-            };
-            channel.state = State::Opening(rtc.direct_api().create_data_channel(config));
+            channel.state = State::Opening(rtc.direct_api().create_data_channel(channel.config()));
         }
         true
-    }
-}
-
-impl Channel {
-    /// Sees what is acknowledged, takes on or refuses what waits, and hands over one message, as there is room.
-    fn step(
-        &mut self,
-        now: Instant,
-        rtc: &mut Rtc,
-        remote_max: usize,
-        everywhere: &mut usize,
-        out: &mut VecDeque<Output>,
-    ) -> Step {
-        let State::Open(id) = self.state else { return Step::Done };
-        let Self { outbox, stats, info, .. } = self;
-        if !outbox.is_busy() {
-            return Step::Done;
-        }
-        let Some(mut open) = rtc.channel(id) else { return Step::Done };
-        let before = outbox.buffered();
-        if outbox.look(now, open.buffered_amount()) {
-            out.push_back(Output::Event(Event::ChannelBufferedAmountLow { channel: info.channel }));
-        }
-        let elsewhere = everywhere.saturating_sub(before);
-        outbox.take_on(remote_max, elsewhere, out, |size| stats.sent(size));
-        *everywhere = elsewhere.saturating_add(outbox.buffered());
-        outbox.hand_over(now, rtc, id)
-    }
-
-    /// The channel is over for its user.
-    fn release(&mut self, out: &mut VecDeque<Output>) {
-        self.outbox.release(out);
-        out.push_back(Output::Event(Event::ChannelClosed { channel: self.info.channel }));
-    }
-}
-
-fn limits(options: &DataChannelOptions) -> Limits {
-    Limits {
-        max_buffered: options.max_buffered_amount,
-        low_water: options.low_water_mark(),
-        max_queued: options.max_queued_sends,
-    }
-}
-
-fn to_str0m(reliability: Reliability) -> StrReliability {
-    match reliability {
-        Reliability::Reliable => StrReliability::Reliable,
-        Reliability::MaxRetransmits(retransmits) => StrReliability::MaxRetransmits { retransmits },
-        // sctp-proto 0.10 drops messages with a lifetime of 0 before it sends them. Browsers send them once.
-        Reliability::MaxLifetime(lifetime) => {
-            let lifetime = u16::try_from(lifetime.as_millis()).unwrap_or(u16::MAX);
-            StrReliability::MaxPacketLifetime { lifetime: lifetime.max(1) }
-        }
-    }
-}
-
-fn from_str0m(reliability: StrReliability) -> Reliability {
-    match reliability {
-        StrReliability::Reliable => Reliability::Reliable,
-        StrReliability::MaxRetransmits { retransmits } => Reliability::MaxRetransmits(retransmits),
-        StrReliability::MaxPacketLifetime { lifetime } => {
-            Reliability::MaxLifetime(Duration::from_millis(lifetime.into()))
-        }
     }
 }

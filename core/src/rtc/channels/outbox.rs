@@ -6,12 +6,12 @@ use std::time::Instant;
 use str0m::Rtc;
 use str0m::channel::ChannelId;
 
-use super::error::DataChannelError;
-use super::options::MAX_BUFFERED_OVER_ALL_CHANNELS;
-use super::output::{ChannelMessage, Output};
-use super::sctp::messages::handed_over;
 use super::window::Window;
 use crate::ids::RequestId;
+use crate::rtc::data_channel::{ChannelMessage, MAX_BUFFERED_OVER_ALL_CHANNELS};
+use crate::rtc::error::DataChannelError;
+use crate::rtc::output::Output;
+use crate::rtc::sctp::messages::handed_over;
 
 /// How much may be in an outbox.
 #[derive(Debug, Clone, Copy)]

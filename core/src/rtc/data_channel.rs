@@ -1,77 +1,12 @@
-//! What a connection and its data channels can be told.
+//! A data channel: its options, what is known of it, and its messages.
 
+use std::fmt;
 use std::time::Duration;
 
-use super::bandwidth::BandwidthEstimation;
+use bytes::Bytes;
+
 use super::error::OpenChannelError;
-
-/// How one connection behaves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// Whether this side gives way when both offer at once ("perfect negotiation", W3C WebRTC 1.0). Exactly one of the
-    /// two sides must be polite: the one whose peer id is the smaller.
-    pub polite: bool,
-    /// The upper 32 bits of the number of every [`DataChannelId`](crate::DataChannelId) this connection hands out, so
-    /// that ids of several connections of one machine differ.
-    pub channel_serial: u32,
-    /// What is measured.
-    pub measurements: Measurements,
-    /// How large a description may be on its way to the other side, in bytes as JSON. A track that would make it larger is
-    /// refused.
-    pub max_description_size: usize,
-    /// How long nothing may come over a connection that is up before it counts as lost and ICE is restarted: from
-    /// [`MIN_DISCONNECT_TIMEOUT`](Self::MIN_DISCONNECT_TIMEOUT) to
-    /// [`MAX_DISCONNECT_TIMEOUT`](Self::MAX_DISCONNECT_TIMEOUT); what is outside is taken as the nearer of the two.
-    pub disconnect_timeout: Duration,
-    /// How many audio packets after a missing one arrive before the missing one is given up, from 1 to
-    /// [`MAX_AUDIO_REORDERING`](Self::MAX_AUDIO_REORDERING); what is outside is taken as the nearer of the two.
-    ///
-    /// Audio is not retransmitted: a packet that is missing is lost, or was overtaken. Those after it wait until this many are
-    /// there, at most [`AUDIO_PACKET`](Self::AUDIO_PACKET) for each. With 1 nothing waits, and a packet that was overtaken is
-    /// dropped.
-    pub audio_reordering: u8,
-}
-
-impl Config {
-    /// The largest `audio_reordering`: a wait of 0.3 s.
-    pub const MAX_AUDIO_REORDERING: u8 = 15;
-
-    /// The default `audio_reordering`: a lost packet holds up the next one by 40 ms, and the one after that by 20 ms.
-    pub const AUDIO_REORDERING: u8 = 3;
-
-    /// The usual length of an audio packet (RFC 7587, section 4.2).
-    pub const AUDIO_PACKET: Duration = Duration::from_millis(20);
-
-    /// The shortest `disconnect_timeout`: the other side is asked for a sign of life every 3 s, and one may be lost.
-    pub const MIN_DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-    /// The longest `disconnect_timeout`, and the default: ICE itself gives up a path that is silent for a little longer.
-    pub const MAX_DISCONNECT_TIMEOUT: Duration = Duration::from_secs(24);
-}
-
-impl Default for Config {
-    /// An impolite connection that measures nothing, with descriptions of at most 64 KiB.
-    fn default() -> Self {
-        Self {
-            polite: false,
-            channel_serial: 0,
-            measurements: Measurements::default(),
-            max_description_size: 65_536,
-            disconnect_timeout: Self::MAX_DISCONNECT_TIMEOUT,
-            audio_reordering: Self::AUDIO_REORDERING,
-        }
-    }
-}
-
-/// What a connection measures of itself. Nothing unless told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Measurements {
-    /// Whether the bandwidth to the other side is estimated. Without it, only what the other side says by itself (REMB)
-    /// is reported.
-    pub bandwidth: Option<BandwidthEstimation>,
-    /// How often [`Event::Stats`](super::Event::Stats) comes, if at all.
-    pub stats_interval: Option<Duration>,
-}
+use crate::ids::DataChannelId;
 
 /// How hard a data channel tries to deliver a message (RFC 8832, section 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -192,6 +127,54 @@ impl DataChannelOptions {
     }
 }
 
+/// A data channel, as it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelInfo {
+    /// Its id.
+    pub channel: DataChannelId,
+    /// Its name; text of the other side's if the other side opened it.
+    pub label: String,
+    /// The name of the protocol in it; text of the other side's if the other side opened it.
+    pub protocol: String,
+    /// Whether messages arrive in order.
+    pub ordered: bool,
+    /// How hard delivery is tried.
+    pub reliability: Reliability,
+    /// The SCTP stream both sides agreed on beforehand.
+    pub negotiated: Option<u16>,
+    /// Whether the other side opened it.
+    pub opened_by_remote: bool,
+}
+
+/// A message in a data channel.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ChannelMessage {
+    /// Text.
+    Text(String),
+    /// Bytes. Clones share them.
+    Binary(Bytes),
+}
+
+impl ChannelMessage {
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Debug for ChannelMessage {
+    /// Kind and size only: what users say to each other is not for logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
+        }
+    }
+}
+
 /// Bytes over all channels of a connection that may be sent and not acknowledged: room for one channel at its largest.
 pub(crate) const MAX_BUFFERED_OVER_ALL_CHANNELS: usize = 2 * DataChannelOptions::MAX_BUFFERED_AMOUNT;
 
@@ -201,9 +184,6 @@ pub(crate) const MAX_INBOUND_MESSAGE_BYTES: u32 = 256 * 1024;
 /// Data channels one connection may have open at a time, whoever opened them. One more is refused, or, if the other
 /// side opened it, closed at once and counted.
 pub(crate) const MAX_CHANNELS: usize = 1024;
-
-/// How long an offer of an ICE restart may stay unanswered before that counts as a failure.
-pub(crate) const RESTART_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
 mod tests {
