@@ -17,7 +17,7 @@ use super::{check_runtime, seed};
 use crate::drive::Driver;
 use crate::events::DEFAULT_EVENT_CAPACITY;
 use crate::net::{InvalidCertificates, Tls, TlsOptions};
-use crate::peer::{Driven, MeteredPeer};
+use crate::peer::{MeteredPeer, PeerDriver};
 use crate::reply::COMMANDS;
 use crate::runtime::Runtime;
 use crate::token::TokenProvider;
@@ -100,9 +100,9 @@ impl<R> MeteredPeerBuilder<R> {
         let (options, tokens) = self.checked()?;
         let (commands, commands_in) = async_channel::bounded(COMMANDS);
         let (frames, frames_in) = async_channel::bounded(OUTBOUND_FRAMES);
-        let (driven, shared) = Driven::new(options, seed(), self.event_capacity, commands.downgrade(), frames)?;
+        let (driver, shared) = PeerDriver::new(options, seed(), self.event_capacity, commands.downgrade(), frames)?;
         check_runtime(&runtime)?;
-        runtime.spawn(Driver::new(runtime.clone(), Tls::new(self.tls), driven, tokens, commands_in, frames_in).run());
+        runtime.spawn(Driver::new(runtime.clone(), Tls::new(self.tls), driver, tokens, commands_in, frames_in).run());
         Ok(MeteredPeer::from_parts(commands, shared))
     }
 }

@@ -15,7 +15,7 @@ use crate::events::DEFAULT_EVENT_CAPACITY;
 use crate::net::{InvalidCertificates, Tls, TlsOptions};
 use crate::reply::COMMANDS;
 use crate::runtime::Runtime;
-use crate::signalling::{Driven, SignallingClient};
+use crate::signalling::{SignallingClient, SignallingDriver};
 use crate::token::TokenProvider;
 
 fn itself(options: &mut SignallingOptions) -> &mut SignallingOptions {
@@ -47,9 +47,9 @@ impl<R> SignallingClientBuilder<R> {
         let (commands, commands_in) = async_channel::bounded(COMMANDS);
         // A client has no tracks: nothing is ever sent in here.
         let (_, frames_in) = async_channel::bounded(1);
-        let (driven, shared) = Driven::new(options, seed(), self.event_capacity)?;
+        let (driver, shared) = SignallingDriver::new(options, seed(), self.event_capacity)?;
         check_runtime(&runtime)?;
-        runtime.spawn(Driver::new(runtime.clone(), Tls::new(self.tls), driven, tokens, commands_in, frames_in).run());
+        runtime.spawn(Driver::new(runtime.clone(), Tls::new(self.tls), driver, tokens, commands_in, frames_in).run());
         Ok(SignallingClient::from_parts(commands, shared))
     }
 }

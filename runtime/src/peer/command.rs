@@ -13,7 +13,7 @@ use super::counters::Counters;
 use super::stay::Stay;
 use crate::data_channel::opened::Opened;
 use crate::reply::Reply;
-use crate::room_channel;
+use crate::room_channel::opened;
 use crate::track::{LocalStream, LocalTrack};
 
 pub(crate) enum Command {
@@ -95,7 +95,7 @@ pub(crate) enum Command {
     },
     OpenRoomChannel {
         options: DataChannelOptions,
-        reply: Reply<Result<room_channel::opened::Opened, OpenRoomChannelError>>,
+        reply: Reply<Result<opened::Opened, OpenRoomChannelError>>,
     },
     Broadcast {
         channel: RoomChannelId,

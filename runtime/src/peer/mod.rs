@@ -2,7 +2,7 @@
 
 pub(crate) mod command;
 mod counters;
-mod driven;
+mod driver;
 mod event;
 mod remote;
 mod shared;
@@ -26,7 +26,7 @@ use serde::Serialize;
 
 pub(crate) use command::Command;
 pub use counters::Counters;
-pub(crate) use driven::Driven;
+pub(crate) use driver::PeerDriver;
 pub use event::{Event, JoinedEvent, LeftEvent};
 pub use remote::{RemoteEvent, RemotePeer, RemoteStream};
 pub(crate) use shared::Shared;

@@ -10,15 +10,15 @@ use super::{Event, RemotePeer};
 use crate::events::Hub;
 use crate::sync::lock;
 
-/// The peer as the driver last saw it, and its events.
+/// A snapshot of the peer, and its events.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(super) hub: Hub<Event>,
-    seen: Mutex<Seen>,
+    snapshot: Mutex<Snapshot>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct Snapshot {
     state: PeerState,
     peer_id: Option<PeerId>,
     channel: Option<Channel>,
@@ -30,7 +30,7 @@ impl Shared {
     pub(crate) fn new(event_capacity: usize, max_message_size: usize) -> Self {
         Self {
             hub: Hub::new(event_capacity),
-            seen: Mutex::new(Seen {
+            snapshot: Mutex::new(Snapshot {
                 state: PeerState::Idle,
                 peer_id: None,
                 channel: None,
@@ -41,57 +41,57 @@ impl Shared {
     }
 
     pub(super) fn state(&self) -> PeerState {
-        lock(&self.seen).state
+        lock(&self.snapshot).state
     }
 
     pub(super) fn peer_id(&self) -> Option<PeerId> {
-        lock(&self.seen).peer_id.clone()
+        lock(&self.snapshot).peer_id.clone()
     }
 
     pub(super) fn channel(&self) -> Option<Channel> {
-        lock(&self.seen).channel.clone()
+        lock(&self.snapshot).channel.clone()
     }
 
     pub(super) fn max_message_size(&self) -> usize {
-        lock(&self.seen).max_message_size
+        lock(&self.snapshot).max_message_size
     }
 
     pub(super) fn remote_peers(&self) -> Vec<RemotePeer> {
-        lock(&self.seen).remotes.values().cloned().collect()
+        lock(&self.snapshot).remotes.values().cloned().collect()
     }
 
     pub(super) fn remote_peer(&self, id: &str) -> Option<RemotePeer> {
-        lock(&self.seen).remotes.get(id).cloned()
+        lock(&self.snapshot).remotes.get(id).cloned()
     }
 
-    /// Takes over what the machine says of itself. Before the events that tell of it are published, so that who hears of a
-    /// change also sees it.
-    pub(super) fn see(&self, core: &metered_realtime_core::peer::MeteredPeer) {
-        let mut seen = lock(&self.seen);
-        seen.state = core.state();
-        seen.max_message_size = core.max_message_size();
-        if seen.peer_id.as_ref() != core.peer_id() {
-            seen.peer_id = core.peer_id().cloned();
+    /// Takes a new snapshot. Happens before the events of a change are published, so that a reader of an event also sees the
+    /// change.
+    pub(super) fn update(&self, core: &metered_realtime_core::peer::MeteredPeer) {
+        let mut snapshot = lock(&self.snapshot);
+        snapshot.state = core.state();
+        snapshot.max_message_size = core.max_message_size();
+        if snapshot.peer_id.as_ref() != core.peer_id() {
+            snapshot.peer_id = core.peer_id().cloned();
         }
-        if seen.channel.as_ref() != core.channel() {
-            seen.channel = core.channel().cloned();
+        if snapshot.channel.as_ref() != core.channel() {
+            snapshot.channel = core.channel().cloned();
         }
     }
 
     pub(super) fn add(&self, remote: RemotePeer) -> Option<RemotePeer> {
-        lock(&self.seen).remotes.insert(remote.id().clone(), remote)
+        lock(&self.snapshot).remotes.insert(remote.id().clone(), remote)
     }
 
     pub(super) fn remove(&self, id: &PeerId) -> Option<RemotePeer> {
-        lock(&self.seen).remotes.remove(id)
+        lock(&self.snapshot).remotes.remove(id)
     }
 
     /// The peer is closed, or its driver is gone: every stream ends.
     pub(super) fn end(&self) {
         let remotes = {
-            let mut seen = lock(&self.seen);
-            seen.state = PeerState::Closed;
-            std::mem::take(&mut seen.remotes)
+            let mut snapshot = lock(&self.snapshot);
+            snapshot.state = PeerState::Closed;
+            std::mem::take(&mut snapshot.remotes)
         };
         remotes.values().for_each(RemotePeer::end);
         self.hub.close();

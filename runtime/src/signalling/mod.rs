@@ -1,6 +1,6 @@
 //! The handle of a signalling connection.
 
-mod driven;
+mod driver;
 mod error;
 mod options;
 
@@ -14,7 +14,7 @@ use metered_realtime_core::signalling::{Counters, Event, PeerInfo, RequestError,
 use metered_realtime_core::{Channel, PeerId};
 use serde::Serialize;
 
-pub(crate) use driven::{Command, Driven, Shared};
+pub(crate) use driver::{Command, Shared, SignallingDriver};
 pub use error::SignallingConnectError;
 pub use options::SubscribeOptions;
 

@@ -1,8 +1,11 @@
 //! The hub and the queues of its connections, behind one lock.
 
+mod routing;
+mod stopping;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -11,14 +14,15 @@ use metered_realtime_core::{Channel, PeerId};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{interval_at, sleep};
 
+use self::routing::{Report, Routing};
 use super::bounds::OTHER_WEBSOCKETS;
-use super::budget::{Budget, Queued};
+use super::budget::Budget;
 use super::metrics::Metrics;
 use super::outbox::{End, Outbox};
 use super::throttle::Throttle;
 use crate::config::{ConfigError, Limits, OutboundQueue, ServerConfig};
 use crate::credentials::{Admission, Authenticator, Connect, SecretScope};
-use crate::state::{ConnId, ConnectRates, Hub, Identity, Input, Output, PRESENCE_BATCH, Quota, Rate, TenantId, Usage};
+use crate::state::{ConnId, ConnectRates, Hub, Identity, Input, PRESENCE_BATCH, Quota, Rate, TenantId, Usage};
 
 /// What every connection's task shares. The lock is held for one input at a time and never across a wait; outputs reach
 /// the queues under it, so that every connection sees them in the order in which the hub made them. Nothing is logged
@@ -30,7 +34,7 @@ pub(super) struct Shared {
     pub(super) trusted_proxies: Vec<IpAddr>,
     queue: OutboundQueue,
     budget: Arc<Budget>,
-    inner: Mutex<Inner>,
+    routing: Mutex<Routing>,
     connects: Mutex<ConnectRates>,
     /// Calls of each secret that there is.
     calls: Mutex<HashMap<String, Rate>>,
@@ -54,67 +58,6 @@ struct Logs {
     full: Throttle,
 }
 
-#[derive(Debug)]
-struct Inner {
-    hub: Hub,
-    outboxes: HashMap<ConnId, Arc<Outbox>>,
-    last_conn: u64,
-    /// The server has been stopped: a connection that is made now ends at once.
-    stopped: bool,
-}
-
-/// What one input led to.
-#[derive(Debug, Default)]
-struct Report {
-    texts: usize,
-    bytes: usize,
-    too_slow: Vec<ConnId>,
-    closed: Vec<(ConnId, CloseCode)>,
-    presence_waits: bool,
-}
-
-impl Inner {
-    fn drive(&mut self, input: Input<'_>, budget: &Arc<Budget>) -> Report {
-        self.hub.handle_input(input);
-        self.carry_out(budget)
-    }
-
-    /// Carries out what the hub wants.
-    fn carry_out(&mut self, budget: &Arc<Budget>) -> Report {
-        let mut report = Report::default();
-        // A text for many comes in outputs that follow each other, and has two forms at most: without and with the
-        // sender's metadata.
-        let mut recent: [Option<Arc<Queued>>; 2] = [None, None];
-        while let Some(output) = self.hub.poll_output() {
-            match output {
-                Output::Send { conn, text } => {
-                    let known = recent.iter().flatten().find(|known| known.is(&text)).map(Arc::clone);
-                    let queued = known.unwrap_or_else(|| {
-                        recent.rotate_right(1);
-                        let [newest, _] = &mut recent;
-                        Arc::clone(newest.insert(Queued::new(text, budget)))
-                    });
-                    report.texts += 1;
-                    report.bytes = report.bytes.saturating_add(queued.len());
-                    let outbox = self.outboxes.get(&conn);
-                    if outbox.is_some_and(|outbox| outbox.push(queued).is_err()) {
-                        report.too_slow.push(conn);
-                        self.hub.handle_input(Input::Disconnected { conn });
-                    }
-                }
-                Output::PresenceWaits => report.presence_waits = true,
-                Output::Close { conn, code } => {
-                    report.closed.push((conn, code));
-                    if let Some(outbox) = self.outboxes.get(&conn) {
-                        outbox.end(End::Close(code));
-                    }
-                }
-            }
-        }
-        report
-    }
-}
-
 fn quotas(config: &ServerConfig) -> Vec<(TenantId, Quota)> {
     config.quotas.iter().map(|quota| (TenantId::new(&quota.tenant), quota.quota)).collect()
 }
@@ -124,14 +67,14 @@ impl Shared {
         let (authenticator, limits) = (Authenticator::new(config)?, config.limits);
         let mut hub = Hub::new(limits.hub());
         hub.handle_input(Input::SetQuotas(quotas(config)));
-        let inner = Inner { hub, outboxes: HashMap::new(), last_conn: 0, stopped: false };
+        let routing = Routing { hub, outboxes: HashMap::new(), last_conn: 0, stopped: false };
         let slots = limits.max_connections.saturating_add(OTHER_WEBSOCKETS).min(Semaphore::MAX_PERMITS);
         Ok(Self {
             authenticator: RwLock::new(Arc::new(authenticator)),
             trusted_proxies: config.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
             queue: limits.outbound_queue,
             budget: Budget::new(limits.outbound_total),
-            inner: Mutex::new(inner),
+            routing: Mutex::new(routing),
             connects: Mutex::new(ConnectRates::new(limits.connects_per_address)),
             calls: Mutex::default(),
             stopping: AtomicBool::new(false),
@@ -145,8 +88,8 @@ impl Shared {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Routing> {
+        self.routing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives one input to the hub and carries out what follows. Says how many bytes of texts it caused.
@@ -248,18 +191,18 @@ impl Shared {
         let outbox = Arc::new(Outbox::new(self.queue, Arc::clone(&self.budget)));
         let Admission { identity, expires_at } = admission;
         let peer = identity.peer_id.clone();
-        let mut inner = self.lock();
-        inner.last_conn = inner.last_conn.wrapping_add(1);
-        let conn = ConnId(inner.last_conn);
-        inner.outboxes.insert(conn, Arc::clone(&outbox));
-        self.open.send_replace(inner.outboxes.len());
-        if inner.stopped {
+        let mut routing = self.lock();
+        routing.last_conn = routing.last_conn.wrapping_add(1);
+        let conn = ConnId(routing.last_conn);
+        routing.outboxes.insert(conn, Arc::clone(&outbox));
+        self.open.send_replace(routing.outboxes.len());
+        if routing.stopped {
             outbox.end(End::Abort);
             return (conn, outbox);
         }
         let server_time = super::clock::unix_now();
-        let report = inner.drive(Input::Connected { conn, identity, expires_at, server_time }, &self.budget);
-        drop(inner);
+        let report = routing.drive(Input::Connected { conn, identity, expires_at, server_time }, &self.budget);
+        drop(routing);
         self.note(&report);
         if report.closed.is_empty() {
             self.metrics.connects.increment(1);
@@ -280,11 +223,11 @@ impl Shared {
 
     /// The connection's task is done.
     pub(super) fn ended(&self, conn: ConnId) {
-        let mut inner = self.lock();
-        let report = inner.drive(Input::Disconnected { conn }, &self.budget);
-        inner.outboxes.remove(&conn);
-        self.open.send_replace(inner.outboxes.len());
-        drop(inner);
+        let mut routing = self.lock();
+        let report = routing.drive(Input::Disconnected { conn }, &self.budget);
+        routing.outboxes.remove(&conn);
+        self.open.send_replace(routing.outboxes.len());
+        drop(routing);
         self.note(&report);
     }
 
@@ -303,11 +246,11 @@ impl Shared {
 
     /// Closes every socket of a peer, of one tenant or of every tenant. Says how many.
     pub(super) fn disconnect_peer(&self, tenant: Option<&TenantId>, peer: &PeerId, code: CloseCode) -> usize {
-        let mut inner = self.lock();
-        let count = inner.hub.connections_of(tenant, peer).len();
+        let mut routing = self.lock();
+        let count = routing.hub.connections_of(tenant, peer).len();
         let input = Input::DisconnectPeer { tenant: tenant.cloned(), peer: peer.clone(), code };
-        let report = inner.drive(input, &self.budget);
-        drop(inner);
+        let report = routing.drive(input, &self.budget);
+        drop(routing);
         self.note(&report);
         count
     }
@@ -317,10 +260,10 @@ impl Shared {
     /// # Errors
     /// That of the hub.
     pub(super) fn publish(&self, from: &Identity, channel: &Channel, data: RawJson<'_>) -> Result<usize, ErrorCode> {
-        let mut inner = self.lock();
-        let receivers = inner.hub.publish_from(from, channel, data)?;
-        let report = inner.carry_out(&self.budget);
-        drop(inner);
+        let mut routing = self.lock();
+        let receivers = routing.hub.publish_from(from, channel, data)?;
+        let report = routing.carry_out(&self.budget);
+        drop(routing);
         self.note(&report);
         Ok(receivers)
     }
@@ -350,51 +293,6 @@ impl Shared {
         calls.get(id).is_some_and(|rate| rate.charge(now, 1))
     }
 
-    /// Whether new connections are taken.
-    pub(super) fn is_ready(&self) -> bool {
-        !self.stopping.load(Ordering::Relaxed) && !*self.stopped.borrow()
-    }
-
-    /// No more connections are taken soon.
-    pub(super) fn stopping(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
-    }
-
-    /// Drops the sockets of `peer`, or of everybody, without a close frame. Says how many.
-    pub(super) fn abort(&self, peer: Option<&PeerId>) -> usize {
-        let mut inner = self.lock();
-        let conns = match peer {
-            Some(peer) => inner.hub.connections_of(None, peer),
-            None => inner.outboxes.keys().copied().collect(),
-        };
-        let mut reports = Vec::new();
-        for conn in &conns {
-            if let Some(outbox) = inner.outboxes.get(conn) {
-                outbox.end(End::Abort);
-            }
-            reports.push(inner.drive(Input::Disconnected { conn: *conn }, &self.budget));
-        }
-        drop(inner);
-        for report in &reports {
-            self.note(report);
-        }
-        conns.len()
-    }
-
-    /// Drops every socket, and every one that is made from now on.
-    pub(super) fn stop(&self) {
-        self.lock().stopped = true;
-        self.stopped.send_replace(true);
-        self.abort(None);
-    }
-
-    /// Waits until the server is stopped.
-    pub(super) async fn until_stopped(&self) {
-        let mut stopped = self.stopped.subscribe();
-        // The sender is a field of `self`, so waiting cannot fail.
-        let _outcome = stopped.wait_for(|stopped| *stopped).await;
-    }
-
     /// Sends the changes of presence that wait, each time after a while, until the server is stopped.
     pub(super) async fn flush_presence(&self) {
         let flush = async {
@@ -408,13 +306,6 @@ impl Shared {
             () = flush => {}
             () = self.until_stopped() => {}
         }
-    }
-
-    /// Waits until no connection has a task.
-    pub(super) async fn all_ended(&self) {
-        let mut open = self.open.subscribe();
-        // The sender is a field of `self`, so waiting cannot fail.
-        let _outcome = open.wait_for(|open| *open == 0).await;
     }
 
     /// The text of `/metrics`.

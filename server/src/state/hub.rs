@@ -3,6 +3,8 @@
 mod fanout;
 mod input;
 mod output;
+mod requests;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 
@@ -10,23 +12,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::Utf8Bytes;
-use metered_realtime_core::protocol::{
-    ClientFrame, ClientFrameError, CloseCode, ErrorCode, Metadata, RawJson, ServerFrame, Welcome, limits,
-};
+use metered_realtime_core::protocol::{CloseCode, ErrorCode, Metadata, RawJson, ServerFrame, Welcome, limits};
 use metered_realtime_core::{Channel, PeerId};
 
 pub use input::Input;
 pub use output::{Output, PRESENCE_BATCH};
 
-use self::fanout::Fanout;
-use super::channel::{ChannelState, Subscription};
+use super::channel::ChannelState;
 use super::conn_id::ConnId;
 use super::identity::{Identity, TenantId};
-use super::presence::{self, Change, presence_peer};
-use super::request::{self, Refusal, Request};
 use super::tenants::{Tenants, Usage};
-use crate::credentials::Permission;
 
 /// How far apart the connections that a server closes together are asked to come back.
 const RETURN_INTERVAL: Duration = Duration::from_millis(2);
@@ -182,213 +177,6 @@ impl Hub {
         self.send(conn, &welcome);
         self.peers.entry((identity.tenant.clone(), identity.peer_id.clone())).or_default().insert(conn);
         self.connections.insert(conn, Connection { identity: Arc::new(identity), channels: BTreeSet::new() });
-    }
-
-    fn frame(&mut self, conn: ConnId, frame: Result<ClientFrame<'_>, ClientFrameError>) {
-        let Some(connection) = self.connections.get(&conn) else {
-            return;
-        };
-        let identity = Arc::clone(&connection.identity);
-        let (request_id, unchecked) = match frame {
-            Ok(frame) => request::split(frame),
-            Err(error) => {
-                self.error(conn, error.code, error.request_id.as_deref().filter(|id| request::fits(id)));
-                return;
-            }
-        };
-        let request_id = request_id.as_deref();
-        if request_id.is_some_and(|id| !request::fits(id)) {
-            self.error(conn, ErrorCode::MalformedMessage, None);
-            return;
-        }
-        let refused = unchecked
-            .check(&identity, self.limits.max_message_size)
-            .and_then(|request| self.obey(conn, &identity, request, request_id));
-        match refused {
-            Ok(()) => {}
-            Err(Refusal::Error(code)) => self.error(conn, code, request_id),
-            Err(Refusal::Close(code)) => self.close(conn, code),
-        }
-    }
-
-    fn obey(
-        &mut self,
-        conn: ConnId,
-        identity: &Arc<Identity>,
-        request: Request<'_>,
-        request_id: Option<&str>,
-    ) -> Result<(), Refusal> {
-        match request {
-            Request::Subscribe { channel, include_sender_metadata } => {
-                self.remember(conn, &channel)?;
-                self.ack(conn, request_id);
-                let sees_presence = identity.may(Permission::Presence);
-                self.subscribe(conn, identity, channel, Subscription { include_sender_metadata, sees_presence });
-            }
-            Request::Unsubscribe { channel } => {
-                self.ack(conn, request_id);
-                if self.connections.get_mut(&conn).is_some_and(|connection| connection.channels.remove(&channel)) {
-                    self.unsubscribe(conn, identity, channel);
-                }
-            }
-            Request::Publish { channel, data } => {
-                self.count_message(identity)?;
-                self.ack(conn, request_id);
-                self.announce_speaker(conn, identity);
-                self.fan_out(Some(conn), identity, &channel, data);
-            }
-            Request::Send { to, data } => self.direct(conn, identity, to, data, request_id)?,
-            Request::Ping => self.send(conn, &ServerFrame::Pong),
-        }
-        Ok(())
-    }
-
-    /// Counts a message against the tenant's quota.
-    fn count_message(&mut self, identity: &Identity) -> Result<(), ErrorCode> {
-        if self.tenants.message(&identity.tenant) { Ok(()) } else { Err(ErrorCode::OverMessageQuota) }
-    }
-
-    /// Counts the channel against the connection's limit.
-    fn remember(&mut self, conn: ConnId, channel: &Channel) -> Result<(), ErrorCode> {
-        let Some(connection) = self.connections.get_mut(&conn) else {
-            return Ok(());
-        };
-        if !connection.channels.contains(channel) {
-            if connection.channels.len() >= self.limits.max_channels {
-                return Err(ErrorCode::ChannelLimitExceeded);
-            }
-            connection.channels.insert(channel.clone());
-        }
-        Ok(())
-    }
-
-    fn subscribe(&mut self, conn: ConnId, identity: &Arc<Identity>, channel: Channel, subscription: Subscription) {
-        let key = (identity.tenant.clone(), channel);
-        let state = self.channels.entry(key.clone()).or_default();
-        let joins = state.subscribe(conn, &identity.peer_id, subscription);
-        if subscription.sees_presence {
-            let peers = state.peers_besides(&identity.peer_id).map(|(peer, newest)| {
-                let newest = self.connections.get(&newest);
-                presence_peer(peer, newest.and_then(|connection| connection.identity.peer_metadata.as_ref()))
-            });
-            for text in presence::snapshot(&key.1, peers.collect()) {
-                self.outputs.push_back(Output::Send { conn, text });
-            }
-        }
-        if joins {
-            self.change_presence(&key, conn, Change::Joined(Arc::clone(identity)));
-        }
-    }
-
-    fn unsubscribe(&mut self, conn: ConnId, identity: &Arc<Identity>, channel: Channel) {
-        let key = (identity.tenant.clone(), channel);
-        let Some(state) = self.channels.get_mut(&key) else {
-            return;
-        };
-        if state.unsubscribe(conn, &identity.peer_id) {
-            self.change_presence(&key, conn, Change::Left(Arc::clone(identity)));
-        }
-        if self.channels.get(&key).is_some_and(ChannelState::is_empty) {
-            self.channels.remove(&key);
-            self.presence_waits.remove(&key);
-        }
-    }
-
-    /// Tells a change of presence to those who may see it: at once in a small channel, with others in a large one.
-    fn change_presence(&mut self, key: &ChannelKey, conn: ConnId, change: Change) {
-        let Some(state) = self.channels.get_mut(key) else {
-            return;
-        };
-        if !state.is_large() && !state.presence_waits() {
-            presence::delta(&key.1, &[change], |text| {
-                let others = state.others(conn).filter(|(_, options)| options.sees_presence);
-                self.outputs.extend(others.map(|(conn, _)| Output::Send { conn, text: text.clone() }));
-            });
-            return;
-        }
-        // Changes of one peer are told one after the other, and not in one frame, whose order is not told.
-        if state.has_waiting(&change.identity().peer_id) {
-            self.flush_presence(key);
-        }
-        if let Some(state) = self.channels.get_mut(key) {
-            state.wait(change);
-            if self.presence_waits.is_empty() {
-                self.outputs.push_back(Output::PresenceWaits);
-            }
-            self.presence_waits.insert(key.clone());
-        }
-    }
-
-    /// Sends the changes that wait to everybody in the channel who may see them. A peer that came since sees some that
-    /// its snapshot has already, and itself: clients ignore both.
-    fn flush_presence(&mut self, key: &ChannelKey) {
-        let Some(state) = self.channels.get_mut(key) else {
-            return;
-        };
-        let changes = state.take_waiting();
-        presence::delta(&key.1, &changes, |text| {
-            let seers = state.all().filter(|(_, options)| options.sees_presence);
-            self.outputs.extend(seers.map(|(conn, _)| Output::Send { conn, text: text.clone() }));
-        });
-    }
-
-    /// A peer is seen before it is heard: where its arrival waits to be told, it is told now.
-    fn announce_speaker(&mut self, conn: ConnId, identity: &Identity) {
-        if self.presence_waits.is_empty() {
-            return;
-        }
-        let Some(connection) = self.connections.get(&conn) else {
-            return;
-        };
-        let keys: Vec<ChannelKey> =
-            connection.channels.iter().map(|channel| (identity.tenant.clone(), channel.clone())).collect();
-        for key in keys {
-            if self.channels.get(&key).is_some_and(|state| state.has_waiting(&identity.peer_id)) {
-                self.flush_presence(&key);
-            }
-        }
-    }
-
-    /// To every subscribed connection but the one that published, if one did. Another connection of the same peer id gets
-    /// it: the two may be different devices. Says how many get it.
-    fn fan_out(&mut self, conn: Option<ConnId>, from: &Identity, channel: &Channel, data: RawJson<'_>) -> usize {
-        let Some(state) = self.channels.get(&(from.tenant.clone(), channel.clone())) else {
-            return 0;
-        };
-        let mut fanout = Fanout::new(channel, from, data);
-        let before = self.outputs.len();
-        for (other, options) in state.all().filter(|(other, _)| Some(*other) != conn) {
-            let text = fanout.text(options.include_sender_metadata);
-            self.outputs.push_back(Output::Send { conn: other, text });
-        }
-        self.outputs.len().saturating_sub(before)
-    }
-
-    /// To every connection of the peer, the sender's own included if it names itself.
-    fn direct(
-        &mut self,
-        conn: ConnId,
-        identity: &Identity,
-        to: PeerId,
-        data: RawJson<'_>,
-        request_id: Option<&str>,
-    ) -> Result<(), ErrorCode> {
-        let key = (identity.tenant.clone(), to);
-        if !self.peers.contains_key(&key) {
-            return Err(ErrorCode::PeerNotFound);
-        }
-        self.count_message(identity)?;
-        self.ack(conn, request_id);
-        self.announce_speaker(conn, identity);
-        let frame = ServerFrame::Direct {
-            from: identity.peer_id.as_str().into(),
-            data,
-            from_metadata: identity.peer_metadata.as_ref().map(Metadata::as_raw),
-        };
-        let text = Utf8Bytes::from(frame.encode());
-        let receivers = self.peers.get(&key).into_iter().flatten();
-        self.outputs.extend(receivers.map(|receiver| Output::Send { conn: *receiver, text: text.clone() }));
-        Ok(())
     }
 
     /// No presence goes out: everybody leaves at once.

@@ -1,4 +1,7 @@
+use metered_realtime_core::protocol::ClientFrame;
+
 use super::*;
+use crate::credentials::Permission;
 use crate::credentials::{ChannelPattern, Permissions};
 use crate::state::Quota;
 

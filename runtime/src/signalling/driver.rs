@@ -1,4 +1,4 @@
-//! The core's signalling machine, as the drive loop sees it: commands in, events and answers out to the handles.
+//! Drives the core's signalling machine: commands go in, events and answers come out to the handles.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -31,15 +31,15 @@ pub(crate) enum Command {
     Close { reason: String, reply: Reply<()> },
 }
 
-/// The client as the driver last saw it, and its events.
+/// A snapshot of the client, and its events.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(super) hub: Hub<Event>,
-    seen: Mutex<Seen>,
+    snapshot: Mutex<Snapshot>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct Snapshot {
     state: State,
     peer_id: Option<PeerId>,
     subscriptions: Vec<Channel>,
@@ -48,41 +48,41 @@ struct Seen {
 
 impl Shared {
     pub(super) fn state(&self) -> State {
-        lock(&self.seen).state
+        lock(&self.snapshot).state
     }
 
     pub(super) fn peer_id(&self) -> Option<PeerId> {
-        lock(&self.seen).peer_id.clone()
+        lock(&self.snapshot).peer_id.clone()
     }
 
     pub(super) fn subscriptions(&self) -> Vec<Channel> {
-        lock(&self.seen).subscriptions.clone()
+        lock(&self.snapshot).subscriptions.clone()
     }
 
     pub(super) fn max_message_size(&self) -> usize {
-        lock(&self.seen).max_message_size
+        lock(&self.snapshot).max_message_size
     }
 
-    /// Takes over what the machine says of itself.
-    fn see(&self, core: &Signalling) {
-        let mut seen = lock(&self.seen);
-        seen.state = core.state();
-        seen.max_message_size = core.max_message_size();
-        if seen.peer_id.as_ref() != core.peer_id() {
-            seen.peer_id = core.peer_id().cloned();
+    /// Takes a new snapshot.
+    fn update(&self, core: &Signalling) {
+        let mut snapshot = lock(&self.snapshot);
+        snapshot.state = core.state();
+        snapshot.max_message_size = core.max_message_size();
+        if snapshot.peer_id.as_ref() != core.peer_id() {
+            snapshot.peer_id = core.peer_id().cloned();
         }
-        if !core.subscriptions().eq(&seen.subscriptions) {
-            seen.subscriptions = core.subscriptions().cloned().collect();
+        if !core.subscriptions().eq(&snapshot.subscriptions) {
+            snapshot.subscriptions = core.subscriptions().cloned().collect();
         }
     }
 
     fn end(&self) {
-        lock(&self.seen).state = State::Closed;
+        lock(&self.snapshot).state = State::Closed;
         self.hub.close();
     }
 }
 
-pub(crate) struct Driven {
+pub(crate) struct SignallingDriver {
     core: Signalling,
     shared: Arc<Shared>,
     connect: Option<Reply<Result<(), SignallingConnectError>>>,
@@ -90,7 +90,7 @@ pub(crate) struct Driven {
     closes: Vec<Reply<()>>,
 }
 
-impl Driven {
+impl SignallingDriver {
     pub(crate) fn new(
         options: SignallingOptions,
         seed: u64,
@@ -99,15 +99,15 @@ impl Driven {
         let core = Signalling::new(options, seed)?;
         let shared = Arc::new(Shared {
             hub: Hub::new(event_capacity),
-            seen: Mutex::new(Seen {
+            snapshot: Mutex::new(Snapshot {
                 state: core.state(),
                 peer_id: None,
                 subscriptions: Vec::new(),
                 max_message_size: core.max_message_size(),
             }),
         });
-        let driven = Self { core, shared: shared.clone(), connect: None, requests: Waiting::new(), closes: Vec::new() };
-        Ok((driven, shared))
+        let driver = Self { core, shared: shared.clone(), connect: None, requests: Waiting::new(), closes: Vec::new() };
+        Ok((driver, shared))
     }
 
     fn finished(&mut self) {
@@ -116,7 +116,7 @@ impl Driven {
     }
 }
 
-impl Machine for Driven {
+impl Machine for SignallingDriver {
     type Command = Command;
     type Frame = Infallible;
 
@@ -128,12 +128,12 @@ impl Machine for Driven {
             },
             Command::Subscribe { channel, options, reply } => {
                 let begun = self.core.subscribe(now, &channel, options.include_sender_metadata);
-                self.shared.see(&self.core);
+                self.shared.update(&self.core);
                 self.requests.begun(reply, begun);
             }
             Command::Unsubscribe { channel, reply } => {
                 let begun = self.core.unsubscribe(now, &channel);
-                self.shared.see(&self.core);
+                self.shared.update(&self.core);
                 self.requests.begun(reply, begun);
             }
             Command::Publish { channel, data, reply } => {
@@ -183,11 +183,11 @@ impl Machine for Driven {
                 Output::Event(event) => {
                     // Nothing but the user's own subscriptions changes without an event, and who hears of a change shall
                     // also see it.
-                    self.shared.see(&self.core);
+                    self.shared.update(&self.core);
                     self.shared.hub.publish(&event);
                 }
                 Output::Connected(result) => {
-                    self.shared.see(&self.core);
+                    self.shared.update(&self.core);
                     if let Some(reply) = self.connect.take() {
                         answer(reply, result.map_err(Into::into));
                     }
@@ -195,7 +195,7 @@ impl Machine for Driven {
                 Output::RequestDone { request, result } => {
                     // What made it fail may have changed the state, and the event that tells so is yet to come.
                     if result.is_err() {
-                        self.shared.see(&self.core);
+                        self.shared.update(&self.core);
                     }
                     self.requests.done(request, result);
                 }
@@ -208,7 +208,7 @@ impl Machine for Driven {
     }
 }
 
-impl Drop for Driven {
+impl Drop for SignallingDriver {
     /// Also when the executor drops the driver half-way: nobody waits for what will not come.
     fn drop(&mut self) {
         self.finished();
@@ -248,9 +248,9 @@ mod tests {
         look
     }
 
-    fn run(driven: &mut Driven) -> Option<SocketId> {
+    fn run(driver: &mut SignallingDriver) -> Option<SocketId> {
         let mut opened = None;
-        while let Some(task) = driven.poll_task() {
+        while let Some(task) = driver.poll_task() {
             if let Task::Signalling(Action::OpenSocket { socket, .. }) = task {
                 opened = Some(socket);
             }
@@ -261,21 +261,21 @@ mod tests {
     #[test]
     fn whoever_gets_an_error_sees_the_state_that_came_of_it() {
         let now = Instant::now();
-        let (mut driven, shared) = Driven::new(SignallingOptions::api_key("pk_x"), 7, 8).unwrap();
+        let (mut driver, shared) = SignallingDriver::new(SignallingOptions::api_key("pk_x"), 7, 8).unwrap();
         let (reply, mut answer) = oneshot::channel();
-        driven.command(now, Command::Connect { reply });
-        let socket = run(&mut driven).unwrap();
+        driver.command(now, Command::Connect { reply });
+        let socket = run(&mut driver).unwrap();
         let connected = look(&shared, State::Connected, &mut answer);
         let text = r#"{"type":"welcome","peerId":"me","expiresAt":null,"serverTime":1,"maxMessageSize":65536}"#;
-        driven.signalling_input(now, signalling::Input::SocketText { socket, text });
-        run(&mut driven);
+        driver.signalling_input(now, signalling::Input::SocketText { socket, text });
+        run(&mut driver);
         let (reply, mut answer) = oneshot::channel();
         let (channel, data) = (Channel::new("a").unwrap(), Payload::from_json("1").unwrap());
-        driven.command(now, Command::Publish { channel, data, reply });
-        run(&mut driven);
+        driver.command(now, Command::Publish { channel, data, reply });
+        run(&mut driver);
         let dropped = look(&shared, State::Reconnecting, &mut answer);
-        driven.signalling_input(now, signalling::Input::SocketClosed { socket, close: None });
-        run(&mut driven);
+        driver.signalling_input(now, signalling::Input::SocketClosed { socket, close: None });
+        run(&mut driver);
         for look in [connected, dropped] {
             assert!(look.came.load(Ordering::Relaxed));
         }
@@ -284,14 +284,14 @@ mod tests {
     #[test]
     fn whoever_could_not_connect_sees_the_client_closed() {
         let now = Instant::now();
-        let (mut driven, shared) = Driven::new(SignallingOptions::api_key("pk_x"), 7, 8).unwrap();
+        let (mut driver, shared) = SignallingDriver::new(SignallingOptions::api_key("pk_x"), 7, 8).unwrap();
         let (reply, mut answer) = oneshot::channel();
-        driven.command(now, Command::Connect { reply });
-        let socket = run(&mut driven).unwrap();
+        driver.command(now, Command::Connect { reply });
+        let socket = run(&mut driver).unwrap();
         let refused = look(&shared, State::Closed, &mut answer);
         let close = Some((CloseCode(4001), ""));
-        driven.signalling_input(now, signalling::Input::SocketClosed { socket, close });
-        run(&mut driven);
+        driver.signalling_input(now, signalling::Input::SocketClosed { socket, close });
+        run(&mut driver);
         assert!(refused.came.load(Ordering::Relaxed));
     }
 }
