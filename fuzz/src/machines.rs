@@ -209,7 +209,7 @@ impl Link {
     }
 
     pub(crate) fn network_changed(&mut self, now: Instant) {
-        self.connection.network_changed(now);
+        self.connection.handle_input(now, rtc::Input::NetworkChanged);
     }
 
     pub(crate) fn close(&mut self, now: Instant) {

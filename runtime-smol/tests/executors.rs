@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use metered_realtime_server::{PublishableKey, Server, ServerConfig};
-use metered_realtime_smol::{ChannelMessage, DataChannelOptions, MeteredPeer, Smol};
+use metered_realtime_smol::{DataChannelMessage, DataChannelOptions, MeteredPeer, Smol};
 
 const KEY: &str = "pk_live_tests";
 
@@ -26,7 +26,7 @@ async fn two_peers_meet(runtime: Smol, url: String) {
     let channel = ben_for_ada.open_data_channel(DataChannelOptions::default()).await.unwrap();
     channel.send("directly").await.unwrap();
     let theirs = channels.next().await.unwrap();
-    assert_eq!(theirs.recv().await, Some(Ok(ChannelMessage::Text("directly".to_owned()))));
+    assert_eq!(theirs.recv().await, Some(Ok(DataChannelMessage::Text("directly".to_owned()))));
     ada.close().await;
     ben.close().await;
 }

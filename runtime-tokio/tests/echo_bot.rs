@@ -11,7 +11,7 @@ mod echo_bot;
 use futures_util::future;
 use metered_realtime_server::RunningServer;
 use metered_realtime_tokio::{
-    ChannelMessage, CloseCode, DataChannel, DataChannelError, DataChannelOptions, MeteredPeer, RemotePeer,
+    CloseCode, DataChannel, DataChannelError, DataChannelMessage, DataChannelOptions, MeteredPeer, RemotePeer,
 };
 use serde_json::{Value, json};
 use support::{ROOM, next, peer, server, soon};
@@ -69,11 +69,11 @@ async fn visit(server: &RunningServer) -> (MeteredPeer, RemotePeer) {
     }
 }
 
-fn text(text: &str) -> ChannelMessage {
-    ChannelMessage::Text(text.to_owned())
+fn text(text: &str) -> DataChannelMessage {
+    DataChannelMessage::Text(text.to_owned())
 }
 
-async fn echoes(channel: &DataChannel, message: ChannelMessage) {
+async fn echoes(channel: &DataChannel, message: DataChannelMessage) {
     soon(channel.send(message.clone())).await.unwrap();
     let echo = soon(channel.recv()).await.unwrap().unwrap();
     assert!(echo == message, "{} bytes of another message", echo.as_bytes().len());
@@ -84,8 +84,8 @@ async fn messages_of_every_size_come_back() {
     let visit = Visit::begin().await;
     let channel = visit.channel("sizes").await;
     for size in [0, 1, 0, 65_535, 65_536, 262_143, 262_144, 0] {
-        echoes(&channel, ChannelMessage::Binary(vec![7; size].into())).await;
-        echoes(&channel, ChannelMessage::Text("x".repeat(size))).await;
+        echoes(&channel, DataChannelMessage::Binary(vec![7; size].into())).await;
+        echoes(&channel, DataChannelMessage::Text("x".repeat(size))).await;
     }
     visit.is_well(&channel).await;
 }
@@ -98,7 +98,7 @@ async fn two_hundred_channels_at_once_are_all_served() {
         async move {
             let channel = visit.channel(&n.to_string()).await;
             for round in 0..5 {
-                echoes(&channel, ChannelMessage::Text(format!("{n} {round}"))).await;
+                echoes(&channel, DataChannelMessage::Text(format!("{n} {round}"))).await;
             }
             channel
         }

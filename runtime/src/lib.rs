@@ -57,7 +57,7 @@ pub use rustls;
 pub use builder::MeteredPeerBuilder;
 pub use builder::SignallingClientBuilder;
 #[cfg(feature = "webrtc")]
-pub use data_channel::{ByteStream, ByteStreamError, ChannelClosed, ChannelState, DataChannel, OutboundMessage};
+pub use data_channel::{ByteStream, ByteStreamError, ChannelClosed, DataChannel, DataChannelState, OutboundMessage};
 pub use events::{DEFAULT_EVENT_CAPACITY, Events, Lossy, Missed, StateChange};
 pub use net::InvalidCertificates;
 #[cfg(feature = "webrtc")]
@@ -85,10 +85,10 @@ pub use metered_realtime_core::protocol::{
 };
 #[cfg(feature = "webrtc")]
 pub use metered_realtime_core::rtc::{
-    BandwidthEstimation, CandidateKind, CandidateKinds, CandidatePair, ChannelInfo, ChannelMessage, ConnectionPhase,
-    ConnectionState, ConnectionStats, Counters as ConnectionCounters, DataChannelError, DataChannelOptions,
-    DataChannelStats, DtlsAlert, HandshakeProblem, InboundTrackStats, NegotiationError, OpenChannelError,
-    OutboundTrackStats, RefusalReason, Reliability, ReplaceTrackError as ConnectionReplaceTrackError,
+    BandwidthEstimation, CandidateKind, CandidateKinds, CandidatePair, ConnectionPhase, ConnectionState,
+    ConnectionStats, Counters as ConnectionCounters, DataChannelError, DataChannelInfo, DataChannelMessage,
+    DataChannelOptions, DataChannelStats, DtlsAlert, HandshakeProblem, InboundTrackStats, NegotiationError,
+    OpenChannelError, OutboundTrackStats, RefusalReason, Reliability, ReplaceTrackError as ConnectionReplaceTrackError,
     RequestKeyframeError, RestartIceError, SdpProblem, TrackRefused, TransportFailure,
 };
 pub use metered_realtime_core::signalling::{

@@ -188,7 +188,7 @@ async fn plain_loops_are_reached_by_data_channels_room_channels_and_media() {
         one.says("Frame {");
         one.says("label: \"one\"");
         one.says("label: \"room\"");
-        while one.all.iter().filter(|line| line.contains("ChannelMessage {")).count() < 2 {
+        while one.all.iter().filter(|line| line.contains("DataChannelMessage {")).count() < 2 {
             one.says_one_more();
         }
     }

@@ -7,7 +7,7 @@ use crate::ids::{Channel, DataChannelId, PeerId, RequestId, StreamId, TrackId};
 use crate::media::EncodedFrame;
 use crate::protocol::{Metadata, Payload};
 use crate::rtc::{
-    ChannelMessage, DataChannelError, DataChannelOptions, OpenChannelError, RequestKeyframeError, RestartIceError,
+    DataChannelError, DataChannelMessage, DataChannelOptions, OpenChannelError, RequestKeyframeError, RestartIceError,
 };
 use crate::signalling::StateError;
 
@@ -189,7 +189,7 @@ impl MeteredPeer {
         now: Instant,
         peer: &PeerId,
         channel: DataChannelId,
-        message: ChannelMessage,
+        message: DataChannelMessage,
     ) -> Result<RequestId, DataChannelError> {
         self.change(now, |this| {
             let request = this.room.new_request();

@@ -11,7 +11,8 @@ use crate::media::{MediaKind, ReceivedFrame};
 use crate::net;
 use crate::protocol::{CloseCode, Metadata, Payload};
 use crate::rtc::{
-    ChannelInfo, ChannelMessage, ConnectionState, ConnectionStats, DataChannelError, NegotiationError, TrackRefused,
+    ConnectionState, ConnectionStats, DataChannelError, DataChannelInfo, DataChannelMessage, NegotiationError,
+    TrackRefused,
 };
 use crate::signalling::{Action, CloseReason, SocketError};
 
@@ -221,13 +222,13 @@ pub enum RemoteEvent {
     /// The numbers of the connection, at the interval that was asked for.
     Stats(Box<ConnectionStats>),
     /// A data channel opened: one of ours, or one the peer made.
-    ChannelOpened(ChannelInfo),
+    ChannelOpened(DataChannelInfo),
     /// A message on a data channel.
-    ChannelMessage {
+    DataChannelMessage {
         /// Which channel.
         channel: DataChannelId,
         /// The message.
-        message: ChannelMessage,
+        message: DataChannelMessage,
     },
     /// What a data channel has buffered fell below the low mark.
     ChannelBufferedAmountLow {

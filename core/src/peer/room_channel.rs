@@ -2,7 +2,7 @@
 
 use super::state::PeerState;
 use crate::ids::PeerId;
-use crate::rtc::{ChannelMessage, OpenChannelError};
+use crate::rtc::{DataChannelMessage, OpenChannelError};
 use crate::signalling::StateError;
 
 /// What happened on a room channel.
@@ -19,7 +19,7 @@ pub enum RoomChannelEvent {
         /// The sender.
         peer: PeerId,
         /// The message.
-        message: ChannelMessage,
+        message: DataChannelMessage,
     },
     /// Messages no longer flow to and from a peer: it closed the channel, its connection ended or is replaced, or it left.
     /// After a replacement the channel is opened again; after the peer closed it, only the peer opens it again.

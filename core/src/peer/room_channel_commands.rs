@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Broadcast, MeteredPeer, OpenRoomChannelError, PeerState, RoomChannelError, RoomChannelPeer};
 use crate::ids::{PeerId, RoomChannelId};
-use crate::rtc::{ChannelMessage, DataChannelOptions};
+use crate::rtc::{DataChannelMessage, DataChannelOptions};
 use crate::signalling::StateError;
 
 impl MeteredPeer {
@@ -20,12 +20,12 @@ impl MeteredPeer {
     /// ```
     /// use std::time::Instant;
     /// use metered_realtime_core::peer::{MeteredPeer, MeteredPeerOptions};
-    /// use metered_realtime_core::rtc::{ChannelMessage, DataChannelOptions};
+    /// use metered_realtime_core::rtc::{DataChannelMessage, DataChannelOptions};
     ///
     /// let now = Instant::now();
     /// let mut peer = MeteredPeer::new(MeteredPeerOptions::api_key("pk_live_abc"), 7)?;
     /// let positions = peer.open_room_channel(now, DataChannelOptions::unreliable("positions"))?;
-    /// let broadcast = peer.broadcast(now, positions, &ChannelMessage::Text("1 2 3".to_owned()))?;
+    /// let broadcast = peer.broadcast(now, positions, &DataChannelMessage::Text("1 2 3".to_owned()))?;
     /// assert_eq!(broadcast.sent, 0, "nobody is there");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -54,7 +54,7 @@ impl MeteredPeer {
         &mut self,
         now: Instant,
         channel: RoomChannelId,
-        message: &ChannelMessage,
+        message: &DataChannelMessage,
     ) -> Result<Broadcast, RoomChannelError> {
         self.broadcast_except(now, channel, message, &[])
     }
@@ -67,7 +67,7 @@ impl MeteredPeer {
         &mut self,
         now: Instant,
         channel: RoomChannelId,
-        message: &ChannelMessage,
+        message: &DataChannelMessage,
         except: &[PeerId],
     ) -> Result<Broadcast, RoomChannelError> {
         self.change(now, |this| this.mesh.broadcast(now, channel, message, except))
@@ -83,7 +83,7 @@ impl MeteredPeer {
         now: Instant,
         channel: RoomChannelId,
         peer: &PeerId,
-        message: ChannelMessage,
+        message: DataChannelMessage,
     ) -> Result<(), RoomChannelError> {
         self.change(now, |this| this.mesh.room_channel_send_to(now, channel, peer, message))
     }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::connection::Connection;
-use super::data_channel::ChannelMessage;
+use super::data_channel::DataChannelMessage;
 use super::data_channel::DataChannelOptions;
 use super::error::{DataChannelError, OpenChannelError, ReplaceTrackError, RequestKeyframeError, WriteFrameError};
 use super::media;
@@ -122,7 +122,7 @@ impl Connection {
         now: Instant,
         request: RequestId,
         channel: DataChannelId,
-        message: ChannelMessage,
+        message: DataChannelMessage,
     ) -> Result<(), DataChannelError> {
         if self.is_closing() {
             return Err(DataChannelError::Closed);

@@ -14,16 +14,15 @@ use super::certificate::Certificate;
 use super::channels::Channels;
 use super::config::Config;
 use super::counters::Counters;
-use super::data_channel::ChannelInfo;
+use super::data_channel::DataChannelInfo;
 use super::data_channel::{MAX_BUFFERED_OVER_ALL_CHANNELS, MAX_INBOUND_MESSAGE_BYTES};
 use super::dtls;
-use super::early::Early;
+use super::early_datagrams::EarlyDatagrams;
 use super::end::End;
 use super::error::NegotiationError;
 use super::event::Event;
 use super::handshake::Handshake;
 use super::kinds::LocalKinds;
-use super::ladder::Ladder;
 use super::media;
 use super::negotiation::Negotiation;
 use super::outbound_tracks::OutboundTracks;
@@ -31,6 +30,7 @@ use super::output::Output;
 use super::phase::ConnectionPhase;
 use super::remote_tracks::RemoteTrack;
 use super::remote_tracks::RemoteTracks;
+use super::restart_schedule::RestartSchedule;
 use super::silence::{Outage, Silence};
 use super::state::ConnectionState;
 use super::stats_collector::StatsCollector;
@@ -74,7 +74,7 @@ pub struct Connection {
     pub(super) closing_until: Option<Instant>,
     /// Drained by the embedder after each input, which therefore bounds it.
     pub(super) outputs: VecDeque<Output>,
-    pub(super) early: Early,
+    pub(super) early_datagrams: EarlyDatagrams,
     pub(super) counters: Counters,
     pub(super) negotiation: Negotiation,
     pub(super) certificate: Certificate,
@@ -82,7 +82,7 @@ pub struct Connection {
     pub(super) remote: RemoteTracks,
     pub(super) timestamps: Timestamps,
     pub(super) channels: Channels,
-    pub(super) ladder: Ladder,
+    pub(super) restarts: RestartSchedule,
     pub(super) bandwidth: Bandwidth,
     pub(super) stats: StatsCollector,
 }
@@ -117,7 +117,7 @@ impl Connection {
             outage: Outage::default(),
             closing_until: None,
             outputs: VecDeque::new(),
-            early: Early::default(),
+            early_datagrams: EarlyDatagrams::default(),
             counters: Counters::default(),
             negotiation,
             certificate: Certificate::default(),
@@ -125,7 +125,7 @@ impl Connection {
             remote: RemoteTracks::default(),
             timestamps: Timestamps::default(),
             channels,
-            ladder: Ladder::new(),
+            restarts: RestartSchedule::new(),
             bandwidth: Bandwidth::default(),
             stats: StatsCollector::default(),
         }
@@ -183,13 +183,13 @@ impl Connection {
                 ConnectionPhase::Established
             };
         }
-        if self.ladder.is_exhausted() {
+        if self.restarts.is_exhausted() {
             ConnectionPhase::GivenUp
-        } else if !self.negotiation.is_agreed() || self.ladder.is_unanswered() {
+        } else if !self.negotiation.is_agreed() || self.restarts.is_unanswered() {
             ConnectionPhase::AwaitingAnswer
         } else if self.ice.is_connected() && !self.silence.is_silent() {
             ConnectionPhase::DtlsHandshake
-        } else if self.ladder.is_waiting() {
+        } else if self.restarts.is_waiting() {
             ConnectionPhase::AwaitingRestart
         } else if self.local_kinds.kinds().is_empty() {
             ConnectionPhase::NoLocalCandidates
@@ -222,12 +222,12 @@ impl Connection {
     }
 
     /// A data channel that is open or will be.
-    pub fn channel(&self, channel: DataChannelId) -> Option<&ChannelInfo> {
+    pub fn channel(&self, channel: DataChannelId) -> Option<&DataChannelInfo> {
         self.channels.info(channel)
     }
 
     /// The data channels that are open or will be.
-    pub fn channels(&self) -> impl Iterator<Item = &ChannelInfo> {
+    pub fn channels(&self) -> impl Iterator<Item = &DataChannelInfo> {
         self.channels.infos()
     }
 
@@ -255,7 +255,7 @@ impl Connection {
             _ => {
                 let silence = (self.state == ConnectionState::Connected).then(|| self.silence.due());
                 let transport = [self.rtc_timeout, self.handshake.poll_timeout(), silence, self.outage.poll_timeout()];
-                let negotiation = [self.ladder.poll_timeout(), self.negotiation_timeout()];
+                let negotiation = [self.restarts.poll_timeout(), self.negotiation_timeout()];
                 let own = [self.channels.poll_timeout(), self.closing_until];
                 transport.into_iter().chain(negotiation).chain(own).flatten().min()
             }

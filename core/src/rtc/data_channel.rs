@@ -129,7 +129,7 @@ impl DataChannelOptions {
 
 /// A data channel, as it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChannelInfo {
+pub struct DataChannelInfo {
     /// Its id.
     pub channel: DataChannelId,
     /// Its name; text of the other side's if the other side opened it.
@@ -148,14 +148,14 @@ pub struct ChannelInfo {
 
 /// A message in a data channel.
 #[derive(Clone, PartialEq, Eq)]
-pub enum ChannelMessage {
+pub enum DataChannelMessage {
     /// Text.
     Text(String),
     /// Bytes. Clones share them.
     Binary(Bytes),
 }
 
-impl ChannelMessage {
+impl DataChannelMessage {
     /// Its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
@@ -165,7 +165,7 @@ impl ChannelMessage {
     }
 }
 
-impl fmt::Debug for ChannelMessage {
+impl fmt::Debug for DataChannelMessage {
     /// Kind and size only: what users say to each other is not for logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -11,11 +11,11 @@ use super::candidates::Verdict;
 use super::connection::Connection;
 use super::error::{NegotiationError, SdpProblem};
 use super::event::Event;
-use super::ladder::Ladder;
 use super::negotiation::{Action, RemoteAnswer, RemoteOffer};
 use super::outbound_tracks::Slot;
 use super::output::Output;
 use super::refused::TrackRefused;
+use super::restart_schedule::RestartSchedule;
 use super::sdp::{Description, MAX_CANDIDATES, Section};
 use super::state::ConnectionState;
 use crate::counters::increment;
@@ -178,7 +178,7 @@ impl Connection {
         if changes.restarted {
             self.event(Event::IceRestarted);
         }
-        self.ladder.agreed(self.now, changes.restarted, self.state == ConnectionState::Connected);
+        self.restarts.agreed(self.now, changes.restarted, self.state == ConnectionState::Connected);
         self.outputs.extend(events.into_iter().map(Output::Event));
         if changes.begins_data_channels {
             self.begin_sctp();
@@ -204,7 +204,7 @@ impl Connection {
     /// Nothing is agreed on that needs a connection. One that is being made for the first time is not waited for.
     fn nothing_in_use(&mut self) {
         if self.state == ConnectionState::Connecting {
-            self.ladder = Ladder::new();
+            self.restarts = RestartSchedule::new();
             self.set_state(ConnectionState::Idle);
         }
     }
@@ -224,7 +224,7 @@ impl Connection {
     fn verdict(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Try(candidate) => {
-                self.ladder.candidate(self.now);
+                self.restarts.candidate(self.now);
                 self.with_rtc(|rtc| rtc.add_remote_candidate(candidate));
             }
             Verdict::Resolve(host) => self.event(Event::HostNamed { host }),

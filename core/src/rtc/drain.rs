@@ -8,8 +8,8 @@ use super::connection::Connection;
 use super::end::End;
 use super::error::NegotiationError;
 use super::failure::TransportFailure;
-use super::ladder::Step;
 use super::output::Output;
+use super::restart_schedule::Step;
 use super::state::ConnectionState;
 
 /// How often `str0m` may ask to be called again at once before that is left to the embedder.
@@ -118,8 +118,8 @@ impl Connection {
             debug!("nothing comes from the other side");
             self.silence.lost();
             self.set_state(ConnectionState::Reconnecting);
-            if let Some(step) = self.ladder.lost(self.now) {
-                self.ladder_step(step);
+            if let Some(step) = self.restarts.lost(self.now) {
+                self.restart_step(step);
             }
         }
     }
@@ -145,18 +145,18 @@ impl Connection {
         }
         if self.is_up() {
             self.ice_lost = false;
-            self.ladder.connected();
+            self.restarts.connected();
             self.negotiation.connected();
             self.set_state(ConnectionState::Connected);
         } else if std::mem::take(&mut self.ice_lost) && self.ice.is_disconnected() {
             self.set_state(ConnectionState::Reconnecting);
-            if let Some(step) = self.ladder.lost(self.now) {
-                self.ladder_step(step);
+            if let Some(step) = self.restarts.lost(self.now) {
+                self.restart_step(step);
             }
         }
     }
 
-    pub(super) fn ladder_step(&mut self, step: Step) {
+    pub(super) fn restart_step(&mut self, step: Step) {
         match step {
             Step::Restart => {
                 self.set_state(ConnectionState::Reconnecting);

@@ -1,6 +1,6 @@
 //! What happens on a connection.
 
-use super::data_channel::{ChannelInfo, ChannelMessage};
+use super::data_channel::{DataChannelInfo, DataChannelMessage};
 use super::error::NegotiationError;
 use super::refused::TrackRefused;
 use super::state::ConnectionState;
@@ -74,13 +74,13 @@ pub enum Event {
     /// The numbers of the connection, at the interval that was asked for.
     Stats(Box<ConnectionStats>),
     /// A data channel is open.
-    ChannelOpened(ChannelInfo),
+    ChannelOpened(DataChannelInfo),
     /// A message came.
-    ChannelMessage {
+    DataChannelMessage {
         /// The channel.
         channel: DataChannelId,
         /// The message.
-        message: ChannelMessage,
+        message: DataChannelMessage,
     },
     /// A data channel is closed, by either side. Its id means nothing any more.
     ChannelClosed {

@@ -12,6 +12,10 @@ use crate::protocol::Signal;
 
 /// Something that comes to a connection from outside.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an input is handed over, not kept, and a box would be an allocation for each datagram"
+)]
 pub enum Input<'a> {
     /// A signal of the remote peer's. Unusable ones are counted and reported, and change nothing.
     Signal(Signal),
@@ -47,8 +51,8 @@ impl Connection {
     /// Handles the timeouts that are due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.change(now, |this| {
-            if let Some(step) = this.ladder.handle_timeout(this.now) {
-                this.ladder_step(step);
+            if let Some(step) = this.restarts.handle_timeout(this.now) {
+                this.restart_step(step);
             }
             this.negotiation_due();
         });
@@ -56,9 +60,9 @@ impl Connection {
 
     /// Looks for a path that is lost at once, with all attempts.
     pub(super) fn try_again(&mut self) {
-        self.ladder.again(self.now);
-        if let Some(step) = self.ladder.handle_timeout(self.now) {
-            self.ladder_step(step);
+        self.restarts.again(self.now);
+        if let Some(step) = self.restarts.handle_timeout(self.now) {
+            self.restart_step(step);
         }
     }
 
@@ -76,16 +80,16 @@ impl Connection {
 
     fn refuse_datagram(&mut self, datagram: &Datagram<'_>) {
         let awaited = self.state > ConnectionState::Idle && !self.handshake.is_done();
-        if !awaited || !self.early.keep(datagram.local(), datagram.remote(), datagram.contents()) {
+        if !awaited || !self.early_datagrams.keep(datagram.local(), datagram.remote(), datagram.contents()) {
             increment(&mut self.counters.refused_datagrams);
         }
     }
 
     fn next_early(&mut self) -> Option<Transmit> {
-        let mut early = std::mem::take(&mut self.early);
+        let mut early = std::mem::take(&mut self.early_datagrams);
         let now = self.now;
         let next = early.next(|early| self.accepts(&Datagram::parse(now, early.local, early.remote, &early.contents)));
-        self.early = early;
+        self.early_datagrams = early;
         next
     }
 }

@@ -60,7 +60,7 @@ impl Connection {
             this.tick();
             if this.state == ConnectionState::Connected && !this.rtc.as_ref().is_some_and(|rtc| rtc.is_connected()) {
                 this.set_state(ConnectionState::Reconnecting);
-                this.ladder.lost(this.now);
+                this.restarts.lost(this.now);
             }
         });
     }

@@ -36,7 +36,7 @@ impl Connection {
         }
         if self.state == ConnectionState::Idle {
             self.set_state(ConnectionState::Connecting);
-            self.ladder.offered_first(self.now);
+            self.restarts.offered_first(self.now);
         }
         self.tick();
         let Some(rtc) = self.rtc.as_mut() else { return };
@@ -115,18 +115,18 @@ impl Connection {
 
     /// When there is something to do for the negotiation.
     pub(super) fn negotiation_timeout(&self) -> Option<Instant> {
-        self.negotiation.poll_timeout(self.ladder.is_quiet(), self.channels.any_wanted())
+        self.negotiation.poll_timeout(self.restarts.is_quiet(), self.channels.any_wanted())
     }
 
     /// Does what is due for the negotiation.
     pub(super) fn negotiation_due(&mut self) {
-        let action = self.negotiation.handle_timeout(self.now, self.ladder.is_quiet());
+        let action = self.negotiation.handle_timeout(self.now, self.restarts.is_quiet());
         self.perform(action);
     }
 
     /// Offers an ICE restart, because the path is lost.
     pub(super) fn restart(&mut self) {
-        let action = self.negotiation.restart(self.now, self.ladder.is_quiet());
+        let action = self.negotiation.restart(self.now, self.restarts.is_quiet());
         self.perform(action);
     }
 
@@ -144,7 +144,7 @@ impl Connection {
         }
         self.change(now, |this| {
             this.negotiation.want_restart();
-            if this.ladder.is_between_attempts() {
+            if this.restarts.is_between_attempts() {
                 this.try_again();
             }
         });

@@ -1,7 +1,7 @@
 //! Two peers on the executor meet, and it ends while they are there.
 
 use metered_realtime_custom_executor::Executor;
-use metered_realtime_runtime::{ChannelMessage, DataChannelOptions, MeteredPeer};
+use metered_realtime_runtime::{DataChannelMessage, DataChannelOptions, MeteredPeer};
 use metered_realtime_server::{PublishableKey, Server, ServerConfig};
 
 const KEY: &str = "pk_live_tests";
@@ -24,7 +24,7 @@ fn two_peers_meet_and_talk_and_the_executor_ends_under_them() {
         let channel = ben_for_ada.open_data_channel(DataChannelOptions::default()).await.unwrap();
         channel.send("directly").await.unwrap();
         let theirs = channels.next().await.unwrap();
-        assert_eq!(theirs.recv().await, Some(Ok(ChannelMessage::Text("directly".to_owned()))));
+        assert_eq!(theirs.recv().await, Some(Ok(DataChannelMessage::Text("directly".to_owned()))));
     });
 
     executor.shut_down();

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::time::{Duration, Instant};
 
 use metered_realtime_runtime::{
-    ChannelMessage, DataChannel, DataChannelOptions, Event, LocalStream, LocalTrack, Metadata, MeteredPeer,
+    DataChannel, DataChannelMessage, DataChannelOptions, Event, LocalStream, LocalTrack, Metadata, MeteredPeer,
     ReceivedFrame, RemoteEvent, RemotePeer, Runtime,
 };
 
@@ -175,7 +175,7 @@ async fn measure(channel: &DataChannel) -> Outcome<Duration> {
         let begun = Instant::now();
         channel.send(format!("ping {n}")).await.map_err(text)?;
         match channel.recv().await {
-            Some(Ok(ChannelMessage::Text(back))) if back == format!("ping {n}") => times.push(begun.elapsed()),
+            Some(Ok(DataChannelMessage::Text(back))) if back == format!("ping {n}") => times.push(begun.elapsed()),
             _ => return Err("the echo is not what was sent".to_owned()),
         }
     }

@@ -10,7 +10,7 @@ use metered_realtime_core::ice::IceTransportPolicy;
 use metered_realtime_core::media::{Codec, EncodedFrame, MediaKind};
 use metered_realtime_core::peer::{LocalTrack, MeteredPeerOptions, Output, PeerState};
 use metered_realtime_core::protocol::{ClientFrame, IceServer, Metadata, Payload, PeerMessage, Signal};
-use metered_realtime_core::rtc::{self, ChannelMessage, DataChannelOptions, OutboundTrack};
+use metered_realtime_core::rtc::{self, DataChannelMessage, DataChannelOptions, OutboundTrack};
 use metered_realtime_core::signalling::Action;
 use metered_realtime_core::{Channel, DataChannelId, PeerId, RoomChannelId, SocketId, StreamId, TrackId, net};
 use serde_json::json;
@@ -327,7 +327,7 @@ impl Game {
             }
             (_, Some((to, channel))) => {
                 let size = *u.choose(&[0, 1, 1200, 70_000, 300_000])?;
-                let message = ChannelMessage::Text("x".repeat(size));
+                let message = DataChannelMessage::Text("x".repeat(size));
                 self.peer.request(|peer, now| peer.channel_send(now, &to, channel, message));
             }
         }
@@ -337,7 +337,8 @@ impl Game {
     fn room_channel(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let known = if self.room_channels.is_empty() { None } else { Some(*u.choose(&self.room_channels)?) };
         let to = id(generate::pick(u, PEERS)?);
-        let text = |u: &mut Unstructured<'_>| Ok(ChannelMessage::Text("x".repeat(*u.choose(&[0, 1, 1200, 70_000])?)));
+        let text =
+            |u: &mut Unstructured<'_>| Ok(DataChannelMessage::Text("x".repeat(*u.choose(&[0, 1, 1200, 70_000])?)));
         match (u.int_in_range(0..=7)?, known) {
             (0 | 1, _) | (_, None) => {
                 let label = generate::pick(u, LABELS)?;

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::Sink;
-use metered_realtime_core::rtc::{ChannelMessage, DataChannelError, Reliability};
+use metered_realtime_core::rtc::{DataChannelError, DataChannelMessage, Reliability};
 
 use super::{DataChannel, OutboundMessage};
 
@@ -99,8 +99,8 @@ impl AsyncRead for ByteStream {
                 return Poll::Ready(Ok(n));
             }
             match ready!(this.channel.poll_message(cx)) {
-                Some(Ok(ChannelMessage::Binary(bytes))) => (this.message, this.read) = (bytes, 0),
-                Some(Ok(ChannelMessage::Text(_))) => this.broken = Some("a text message in a stream of bytes"),
+                Some(Ok(DataChannelMessage::Binary(bytes))) => (this.message, this.read) = (bytes, 0),
+                Some(Ok(DataChannelMessage::Text(_))) => this.broken = Some("a text message in a stream of bytes"),
                 Some(Err(_)) => this.broken = Some("bytes were lost because the reader was slow"),
                 None => return Poll::Ready(Ok(0)),
             }

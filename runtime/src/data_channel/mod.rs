@@ -14,13 +14,13 @@ use std::task::{Context, Poll};
 
 use async_channel::WeakSender;
 use futures_core::Stream;
-use metered_realtime_core::rtc::{ChannelInfo, ChannelMessage, DataChannelError, Reliability};
+use metered_realtime_core::rtc::{DataChannelError, DataChannelInfo, DataChannelMessage, Reliability};
 use metered_realtime_core::{DataChannelId, PeerId};
 
 pub use byte_stream::{ByteStream, ByteStreamError};
 pub(crate) use opened::{Opened, Unclaimed};
 pub use outbound::OutboundMessage;
-pub use shared::{ChannelClosed, ChannelState};
+pub use shared::{ChannelClosed, DataChannelState};
 pub(crate) use shared::{MESSAGE_BYTES_PER_PEER, Shared};
 
 use self::outgoing::Outgoing;
@@ -67,7 +67,7 @@ impl DataChannel {
     }
 
     /// Its properties.
-    pub fn info(&self) -> ChannelInfo {
+    pub fn info(&self) -> DataChannelInfo {
         lock(&self.shared.info).clone()
     }
 
@@ -92,7 +92,7 @@ impl DataChannel {
     }
 
     /// The current state.
-    pub fn state(&self) -> ChannelState {
+    pub fn state(&self) -> DataChannelState {
         self.shared.state.get()
     }
 
@@ -104,19 +104,19 @@ impl DataChannel {
         self.shared
             .state
             .until(|state| match state {
-                ChannelState::Opening => None,
-                ChannelState::Open => Some(Ok(())),
-                ChannelState::Closed => Some(Err(ChannelClosed)),
+                DataChannelState::Opening => None,
+                DataChannelState::Open => Some(Ok(())),
+                DataChannelState::Closed => Some(Err(ChannelClosed)),
             })
             .await
     }
 
     /// Waits until the channel is closed. Cancellation safe.
     pub async fn closed(&self) {
-        self.shared.state.until(|state| (state == ChannelState::Closed).then_some(())).await;
+        self.shared.state.until(|state| (state == DataChannelState::Closed).then_some(())).await;
     }
 
-    /// Sends a message, which may be empty: a `String` or `&str` as text, bytes as binary, or a [`ChannelMessage`]. Done
+    /// Sends a message, which may be empty: a `String` or `&str` as text, bytes as binary, or a [`DataChannelMessage`]. Done
     /// once the message is in the transport's hands; it waits while too much is on its way already. Sends end one by one, in the order they
     /// were begun.
     ///
@@ -135,7 +135,7 @@ impl DataChannel {
 
     /// The next message; `None` once the channel is closed and everything is read. `Err` says how many were lost
     /// because the reader was slow. Cancellation safe: a message is either returned or still there.
-    pub async fn recv(&self) -> Option<Result<ChannelMessage, Missed>> {
+    pub async fn recv(&self) -> Option<Result<DataChannelMessage, Missed>> {
         std::future::poll_fn(|cx| self.poll_message(cx)).await
     }
 
@@ -176,7 +176,7 @@ impl DataChannel {
         let _gone = ask_weak(&self.commands, |reply| Command::CloseChannel { peer, channel, reply }).await;
     }
 
-    fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Result<ChannelMessage, Missed>>> {
+    fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Result<DataChannelMessage, Missed>>> {
         self.shared.messages.poll_event(cx)
     }
 }
@@ -188,7 +188,7 @@ impl Clone for DataChannel {
 }
 
 impl Stream for DataChannel {
-    type Item = Result<ChannelMessage, Missed>;
+    type Item = Result<DataChannelMessage, Missed>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_message(cx)

@@ -1,44 +1,44 @@
 //! Messages to send on a data channel.
 
 use bytes::Bytes;
-use metered_realtime_core::rtc::ChannelMessage;
+use metered_realtime_core::rtc::DataChannelMessage;
 
-/// The argument of [`DataChannel::send`](crate::DataChannel::send), made from text, bytes or a [`ChannelMessage`].
+/// The argument of [`DataChannel::send`](crate::DataChannel::send), made from text, bytes or a [`DataChannelMessage`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutboundMessage(pub(crate) ChannelMessage);
+pub struct OutboundMessage(pub(crate) DataChannelMessage);
 
-impl From<ChannelMessage> for OutboundMessage {
-    fn from(message: ChannelMessage) -> Self {
+impl From<DataChannelMessage> for OutboundMessage {
+    fn from(message: DataChannelMessage) -> Self {
         Self(message)
     }
 }
 
 impl From<&str> for OutboundMessage {
     fn from(text: &str) -> Self {
-        Self(ChannelMessage::Text(text.to_owned()))
+        Self(DataChannelMessage::Text(text.to_owned()))
     }
 }
 
 impl From<String> for OutboundMessage {
     fn from(text: String) -> Self {
-        Self(ChannelMessage::Text(text))
+        Self(DataChannelMessage::Text(text))
     }
 }
 
 impl From<Vec<u8>> for OutboundMessage {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(ChannelMessage::Binary(bytes.into()))
+        Self(DataChannelMessage::Binary(bytes.into()))
     }
 }
 
 impl From<Bytes> for OutboundMessage {
     fn from(bytes: Bytes) -> Self {
-        Self(ChannelMessage::Binary(bytes))
+        Self(DataChannelMessage::Binary(bytes))
     }
 }
 
 impl From<&[u8]> for OutboundMessage {
     fn from(bytes: &[u8]) -> Self {
-        Self(ChannelMessage::Binary(Bytes::copy_from_slice(bytes)))
+        Self(DataChannelMessage::Binary(Bytes::copy_from_slice(bytes)))
     }
 }

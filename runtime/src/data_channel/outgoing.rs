@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 
 use async_channel::{TrySendError, WeakSender};
 use futures_channel::oneshot;
-use metered_realtime_core::rtc::{ChannelMessage, DataChannelError};
+use metered_realtime_core::rtc::{DataChannelError, DataChannelMessage};
 
-use super::shared::{ChannelState, Shared};
+use super::shared::{DataChannelState, Shared};
 use crate::peer::command::Command;
 
 /// Messages of one handle that may be on their way to the transport before the next has to wait: enough that a sender
@@ -74,9 +74,9 @@ impl Outgoing {
         &mut self,
         channel: &Shared,
         commands: &WeakSender<Command>,
-        message: ChannelMessage,
+        message: DataChannelMessage,
     ) -> Result<(), DataChannelError> {
-        if self.closing || channel.state.get() == ChannelState::Closed {
+        if self.closing || channel.state.get() == DataChannelState::Closed {
             return Err(DataChannelError::Closed);
         }
         let (reply, answer) = oneshot::channel();

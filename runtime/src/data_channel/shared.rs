@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use metered_realtime_core::rtc::{ChannelInfo, ChannelMessage};
+use metered_realtime_core::rtc::{DataChannelInfo, DataChannelMessage};
 use metered_realtime_core::{DataChannelId, PeerId};
 
 use crate::events::Hub;
@@ -23,7 +23,7 @@ const LOW_NOTICES: usize = 8;
 
 /// The state of a data channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ChannelState {
+pub enum DataChannelState {
     /// Not agreed on with the other side yet. What is sent waits.
     Opening,
     /// Messages flow.
@@ -41,14 +41,14 @@ pub struct ChannelClosed;
 pub(crate) struct Shared {
     pub(super) peer: PeerId,
     pub(super) id: DataChannelId,
-    pub(super) info: Mutex<ChannelInfo>,
-    pub(super) state: Watch<ChannelState>,
-    pub(super) messages: Queue<ChannelMessage>,
+    pub(super) info: Mutex<DataChannelInfo>,
+    pub(super) state: Watch<DataChannelState>,
+    pub(super) messages: Queue<DataChannelMessage>,
     pub(super) low: Hub<()>,
 }
 
 impl Shared {
-    pub(crate) fn new(peer: PeerId, info: ChannelInfo, state: ChannelState, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(peer: PeerId, info: DataChannelInfo, state: DataChannelState, budget: Arc<Budget>) -> Self {
         Self {
             peer,
             id: info.channel,
@@ -67,12 +67,12 @@ impl Shared {
         self.id
     }
 
-    pub(crate) fn set_open(&self, info: ChannelInfo) {
+    pub(crate) fn set_open(&self, info: DataChannelInfo) {
         *lock(&self.info) = info;
-        self.state.set(ChannelState::Open);
+        self.state.set(DataChannelState::Open);
     }
 
-    pub(crate) fn push(&self, message: ChannelMessage) {
+    pub(crate) fn push(&self, message: DataChannelMessage) {
         let size = message.as_bytes().len();
         self.messages.push(message, size);
     }
@@ -82,7 +82,7 @@ impl Shared {
     }
 
     pub(crate) fn end(&self) {
-        self.state.set(ChannelState::Closed);
+        self.state.set(DataChannelState::Closed);
         self.messages.close();
         self.low.close();
     }

@@ -4,7 +4,7 @@ use metered_realtime_core::peer::{Broadcast, OpenRoomChannelError, RoomChannelEr
 use metered_realtime_core::peer::{JoinError, JoinOptions, ReplaceTrackError, SendError, TrackError};
 use metered_realtime_core::protocol::{Metadata, Payload};
 use metered_realtime_core::rtc::{
-    ChannelMessage, ConnectionPhase, Counters as ConnectionCounters, DataChannelError, DataChannelOptions,
+    ConnectionPhase, Counters as ConnectionCounters, DataChannelError, DataChannelMessage, DataChannelOptions,
     OpenChannelError, RequestKeyframeError, RestartIceError,
 };
 use metered_realtime_core::{Channel, DataChannelId, PeerId, RoomChannelId, StreamId, TrackId};
@@ -99,13 +99,13 @@ pub(crate) enum Command {
     },
     Broadcast {
         channel: RoomChannelId,
-        message: ChannelMessage,
+        message: DataChannelMessage,
         reply: Reply<Result<Broadcast, RoomChannelError>>,
     },
     RoomChannelSendTo {
         channel: RoomChannelId,
         peer: PeerId,
-        message: ChannelMessage,
+        message: DataChannelMessage,
         reply: Reply<Result<(), RoomChannelError>>,
     },
     RoomChannelPeer {
@@ -124,7 +124,7 @@ pub(crate) enum Command {
     ChannelSend {
         peer: PeerId,
         channel: DataChannelId,
-        message: ChannelMessage,
+        message: DataChannelMessage,
         reply: Reply<Result<(), DataChannelError>>,
     },
     BufferedAmount {

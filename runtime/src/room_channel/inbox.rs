@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use metered_realtime_core::rtc::ChannelMessage;
+use metered_realtime_core::rtc::DataChannelMessage;
 use metered_realtime_core::{PeerId, RoomChannelId};
 
 use crate::events::Missed;
@@ -15,7 +15,7 @@ const MESSAGES: Bounds = Bounds { items: 16_384, bytes: 16 * 1024 * 1024 };
 pub(crate) struct Inbox {
     id: RoomChannelId,
     label: String,
-    messages: Queue<(PeerId, ChannelMessage)>,
+    messages: Queue<(PeerId, DataChannelMessage)>,
 }
 
 impl Inbox {
@@ -31,7 +31,7 @@ impl Inbox {
         &self.label
     }
 
-    pub(crate) fn push(&self, peer: PeerId, message: ChannelMessage) {
+    pub(crate) fn push(&self, peer: PeerId, message: DataChannelMessage) {
         let size = message.as_bytes().len();
         self.messages.push((peer, message), size);
     }
@@ -40,7 +40,10 @@ impl Inbox {
         self.messages.close();
     }
 
-    pub(super) fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Result<(PeerId, ChannelMessage), Missed>>> {
+    pub(super) fn poll_message(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<(PeerId, DataChannelMessage), Missed>>> {
         self.messages.poll_event(cx)
     }
 }

@@ -12,7 +12,7 @@ use async_channel::WeakSender;
 use futures_channel::oneshot;
 use futures_core::Stream;
 use metered_realtime_core::peer::{Broadcast, RoomChannelError, RoomChannelPeer};
-use metered_realtime_core::rtc::ChannelMessage;
+use metered_realtime_core::rtc::DataChannelMessage;
 use metered_realtime_core::{InvalidId, PeerId};
 
 use self::inbox::Inbox;
@@ -73,7 +73,7 @@ impl RoomChannel {
 
     /// The next message and its sender; `None` once the channel is closed and everything is read. `Err` says how many were
     /// lost because the reader was slow. Cancellation safe.
-    pub async fn recv(&self) -> Option<Result<(PeerId, ChannelMessage), Missed>> {
+    pub async fn recv(&self) -> Option<Result<(PeerId, DataChannelMessage), Missed>> {
         std::future::poll_fn(|cx| self.0.inbox.poll_message(cx)).await
     }
 
@@ -113,7 +113,7 @@ impl Drop for Open {
 }
 
 impl Stream for RoomChannel {
-    type Item = Result<(PeerId, ChannelMessage), Missed>;
+    type Item = Result<(PeerId, DataChannelMessage), Missed>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.inbox.poll_message(cx)

@@ -6,8 +6,8 @@ use crate::support::{KEY, PATIENCE, Pair, ROOM, builder, meet, named, next, pair
 use futures_util::io::{AsyncReadExt, AsyncWriteExt};
 use futures_util::{SinkExt, StreamExt, TryStreamExt, future, stream};
 use metered_realtime_runtime::{
-    ByteStreamError, ChannelInfo, ChannelMessage, ChannelState, ConnectionState, DataChannel, DataChannelError,
-    DataChannelOptions, OpenChannelError, OutboundMessage, Reliability, Runtime, SignallingClient,
+    ByteStreamError, ConnectionState, DataChannel, DataChannelError, DataChannelInfo, DataChannelMessage,
+    DataChannelOptions, DataChannelState, OpenChannelError, OutboundMessage, Reliability, Runtime, SignallingClient,
 };
 
 fn labelled(label: &str) -> DataChannelOptions {
@@ -54,13 +54,13 @@ pub(crate) async fn the_other_side_sees_a_channel_as_it_was_opened<R: Runtime + 
             let channel = end.id();
             let (label, protocol) = (label.clone(), protocol.clone());
             let expected =
-                ChannelInfo { channel, label, protocol, ordered, reliability, negotiated: None, opened_by_remote };
+                DataChannelInfo { channel, label, protocol, ordered, reliability, negotiated: None, opened_by_remote };
             assert_eq!(end.info(), expected);
         }
         soon(ours.send("there")).await.unwrap();
-        assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text("there".to_owned()))));
+        assert_eq!(soon(theirs.recv()).await, Some(Ok(DataChannelMessage::Text("there".to_owned()))));
         soon(theirs.send(&[1_u8, 2][..])).await.unwrap();
-        assert_eq!(soon(ours.recv()).await, Some(Ok(ChannelMessage::Binary(vec![1, 2].into()))));
+        assert_eq!(soon(ours.recv()).await, Some(Ok(DataChannelMessage::Binary(vec![1, 2].into()))));
     }
 }
 
@@ -74,7 +74,7 @@ pub(crate) async fn a_channel_agreed_on_beforehand_is_opened_by_both<R: Runtime 
     soon(ours.opened()).await.unwrap();
     soon(theirs.opened()).await.unwrap();
     soon(ours.send("there")).await.unwrap();
-    assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text("there".to_owned()))));
+    assert_eq!(soon(theirs.recv()).await, Some(Ok(DataChannelMessage::Text("there".to_owned()))));
     assert!(!theirs.info().opened_by_remote);
     assert_eq!(theirs.info().negotiated, Some(42));
 }
@@ -127,7 +127,7 @@ pub(crate) async fn sends_end_in_order_and_the_low_mark_is_told<R: Runtime + Def
     });
     let receive = async {
         for n in 0..40 {
-            assert_eq!(theirs.recv().await, Some(Ok(ChannelMessage::Binary(vec![n; 10_000].into()))));
+            assert_eq!(theirs.recv().await, Some(Ok(DataChannelMessage::Binary(vec![n; 10_000].into()))));
         }
     };
     soon(future::join(future::join_all(sends), receive)).await;
@@ -149,11 +149,11 @@ pub(crate) async fn either_side_may_close_and_both_learn_of_it<R: Runtime + Defa
         soon(if by_opener { ours.close() } else { theirs.close() }).await;
         for end in [&ours, &theirs] {
             soon(end.closed()).await;
-            assert_eq!(end.state(), ChannelState::Closed);
+            assert_eq!(end.state(), DataChannelState::Closed);
             assert_eq!(soon(end.send("late")).await, Err(DataChannelError::Closed));
         }
         if by_opener {
-            assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text("last".to_owned()))));
+            assert_eq!(soon(theirs.recv()).await, Some(Ok(DataChannelMessage::Text("last".to_owned()))));
         }
         assert_eq!(soon(ours.recv()).await, None);
     }
@@ -180,7 +180,7 @@ pub(crate) async fn a_channel_is_opened_again_when_the_connection_was_replaced<R
     let theirs = next(&mut ada_for_ben.on_data_channel()).await;
     assert_eq!(theirs.label(), "again");
     soon(again.send("there")).await.unwrap();
-    assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text("there".to_owned()))));
+    assert_eq!(soon(theirs.recv()).await, Some(Ok(DataChannelMessage::Text("there".to_owned()))));
 }
 
 pub(crate) async fn a_channel_is_a_stream_and_a_sink<R: Runtime + Default>() {
@@ -198,7 +198,7 @@ pub(crate) async fn a_channel_is_a_stream_and_a_sink<R: Runtime + Default>() {
     };
     let receive = async {
         for text in messages() {
-            assert_eq!(receiver.next().await, Some(Ok(ChannelMessage::Text(text))));
+            assert_eq!(receiver.next().await, Some(Ok(DataChannelMessage::Text(text))));
         }
     };
     soon(future::join(send, receive)).await;
@@ -206,12 +206,14 @@ pub(crate) async fn a_channel_is_a_stream_and_a_sink<R: Runtime + Default>() {
     let too_large = || vec![0; 2 * 1024 * 1024];
     assert!(matches!(soon(DataChannel::send(&sender, too_large())).await, Err(DataChannelError::TooLarge { .. })));
     soon(SinkExt::send(&mut sender, too_large())).await.unwrap_err();
-    for empty in [ChannelMessage::Text(String::new()), ChannelMessage::Binary(metered_realtime_runtime::Bytes::new())] {
+    for empty in
+        [DataChannelMessage::Text(String::new()), DataChannelMessage::Binary(metered_realtime_runtime::Bytes::new())]
+    {
         soon(SinkExt::send(&mut sender, empty.clone())).await.unwrap();
         assert_eq!(soon(receiver.next()).await, Some(Ok(empty)));
     }
     soon(SinkExt::send(&mut sender, "fine")).await.unwrap();
-    assert_eq!(soon(receiver.next()).await, Some(Ok(ChannelMessage::Text("fine".to_owned()))));
+    assert_eq!(soon(receiver.next()).await, Some(Ok(DataChannelMessage::Text("fine".to_owned()))));
     soon(SinkExt::<&str>::close(&mut sender)).await.unwrap();
     assert_eq!(soon(receiver.next()).await, None);
     // The sink it was forwarded to closed with it.
@@ -325,9 +327,9 @@ pub(crate) async fn closing_the_peer_waits_for_what_was_accepted<R: Runtime + De
         soon(ours.send(vec![n; 10_000])).await.unwrap();
     }
     soon(pair.ada.close()).await;
-    assert_eq!(ours.state(), ChannelState::Closed);
+    assert_eq!(ours.state(), DataChannelState::Closed);
     for n in 0..200 {
-        assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Binary(vec![n; 10_000].into()))));
+        assert_eq!(soon(theirs.recv()).await, Some(Ok(DataChannelMessage::Binary(vec![n; 10_000].into()))));
     }
     assert_eq!(soon(theirs.recv()).await, None);
 }
@@ -339,7 +341,7 @@ pub(crate) async fn a_message_with_no_lifetime_is_sent_once_both_ways<R: Runtime
     for (from, to) in [(&ours, &theirs), (&theirs, &ours)] {
         for n in 0..20 {
             soon(from.send(vec![n; 100])).await.unwrap();
-            assert_eq!(soon(to.recv()).await, Some(Ok(ChannelMessage::Binary(vec![n; 100].into()))));
+            assert_eq!(soon(to.recv()).await, Some(Ok(DataChannelMessage::Binary(vec![n; 100].into()))));
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::support::{next, pair, soon, until};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use metered_realtime_runtime::{
-    ChannelMessage, ChannelState, Codec, ConnectionState, DataChannelError, DataChannelOptions, Demand, EncodedFrame,
-    LocalTrack, OpenChannelError, RestartIceError, Runtime, TrackError,
+    Codec, ConnectionState, DataChannelError, DataChannelMessage, DataChannelOptions, DataChannelState, Demand,
+    EncodedFrame, LocalTrack, OpenChannelError, RestartIceError, Runtime, TrackError,
 };
 
 fn labelled(label: &str) -> DataChannelOptions {
@@ -24,7 +24,7 @@ pub(crate) async fn ice_is_restarted_without_an_interruption<R: Runtime + Defaul
         assert_eq!(soon(side.restart_ice()).await, Ok(()));
         for n in 0..20 {
             soon(channel.send(format!("{n}"))).await.unwrap();
-            assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text(n.to_string()))));
+            assert_eq!(soon(theirs.recv()).await, Some(Ok(DataChannelMessage::Text(n.to_string()))));
             smol::future::yield_now().await;
         }
     }
@@ -78,9 +78,9 @@ pub(crate) async fn a_message_whose_sender_has_gone_arrives_in_its_place<R: Runt
     drop(channel);
     let theirs = next(&mut pair.ada_for_ben.on_data_channel()).await;
     for n in 0..10 {
-        assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text(n.to_string()))));
+        assert_eq!(soon(theirs.recv()).await, Some(Ok(DataChannelMessage::Text(n.to_string()))));
     }
-    assert_eq!(theirs.state(), ChannelState::Open, "dropping a handle closes nothing");
+    assert_eq!(theirs.state(), DataChannelState::Open, "dropping a handle closes nothing");
 }
 
 pub(crate) async fn a_sink_that_was_closed_takes_nothing_more<R: Runtime + Default>() {
@@ -96,7 +96,7 @@ pub(crate) async fn a_sink_that_was_closed_takes_nothing_more<R: Runtime + Defau
     soon(clone.closed()).await;
     assert_eq!(soon(clone.feed("late")).await, Err(DataChannelError::Closed));
     let all: Vec<_> = soon(theirs.collect()).await;
-    assert_eq!(all, [Ok(ChannelMessage::Text("first".to_owned()))]);
+    assert_eq!(all, [Ok(DataChannelMessage::Text("first".to_owned()))]);
 }
 
 pub(crate) async fn another_handle_for_a_track_takes_over_who_receives_it<R: Runtime + Default>() {

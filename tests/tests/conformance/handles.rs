@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{KEY, ROOM, next, pair, peer, server, sleep, soon, token_with};
 use metered_realtime_runtime::{
-    Channel, ChannelMessage, ConnectionPhase, DataChannelError, DataChannelOptions, JoinOptions, JoinedEvent,
+    Channel, ConnectionPhase, DataChannelError, DataChannelMessage, DataChannelOptions, JoinOptions, JoinedEvent,
     MeteredPeer, NegotiationError, RefusalReason, Runtime, SdpProblem, SignallingClient, SubscribeOptions,
 };
 use metered_realtime_server::TokenClaims;
@@ -54,7 +54,7 @@ pub(crate) async fn a_writer_may_wait_until_the_channel_has_room<R: Runtime + De
     let theirs = next(&mut pair.ada_for_ben.on_data_channel()).await;
     let (low, sent) = soon(async { tokio::join!(channel.buffered_amount_low(), channel.send(vec![7; 100_000])) }).await;
     assert_eq!((low, sent), ((), Ok(())));
-    assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Binary(vec![7; 100_000].into()))));
+    assert_eq!(soon(theirs.recv()).await, Some(Ok(DataChannelMessage::Binary(vec![7; 100_000].into()))));
     soon(theirs.set_low_water(10_000)).await.unwrap();
     let (low, sent) = soon(async { tokio::join!(theirs.buffered_amount_low(), theirs.send(vec![7; 100_000])) }).await;
     assert_eq!((low, sent), ((), Ok(())));

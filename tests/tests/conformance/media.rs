@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{meet, next, pair, peer, server, sleep, soon};
 use metered_realtime_runtime::{
-    ChannelMessage, ChannelState, Codec, ConnectionState, DataChannelError, DataChannelOptions, EncodedFrame,
+    Codec, ConnectionState, DataChannelError, DataChannelMessage, DataChannelOptions, DataChannelState, EncodedFrame,
     LocalStream, LocalTrack, MediaKind, Metadata, Runtime,
 };
 
@@ -25,7 +25,7 @@ pub(crate) async fn a_data_channel_echoes<R: Runtime + Default>() {
     assert!(theirs.info().opened_by_remote);
     soon(channel.opened()).await.unwrap();
     soon(channel.send(vec![1, 2, 3])).await.unwrap();
-    for expected in [ChannelMessage::Text("before".to_owned()), ChannelMessage::Binary(vec![1, 2, 3].into())] {
+    for expected in [DataChannelMessage::Text("before".to_owned()), DataChannelMessage::Binary(vec![1, 2, 3].into())] {
         let message = soon(theirs.recv()).await.unwrap().unwrap();
         assert_eq!(message, expected);
         soon(theirs.send(message)).await.unwrap();
@@ -36,7 +36,7 @@ pub(crate) async fn a_data_channel_echoes<R: Runtime + Default>() {
     soon(channel.close()).await;
     soon(theirs.closed()).await;
     assert_eq!(soon(theirs.recv()).await, None);
-    assert_eq!(theirs.state(), ChannelState::Closed);
+    assert_eq!(theirs.state(), DataChannelState::Closed);
     assert!(matches!(soon(theirs.send("late")).await, Err(DataChannelError::Closed)));
 }
 
@@ -52,7 +52,7 @@ pub(crate) async fn a_channel_that_came_before_anyone_looked_is_there_with_its_m
     })
     .await;
     let theirs = next(&mut pair.ada_for_ben.on_data_channel()).await;
-    assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text("early bird".to_owned()))));
+    assert_eq!(soon(theirs.recv()).await, Some(Ok(DataChannelMessage::Text("early bird".to_owned()))));
 }
 
 pub(crate) async fn more_than_may_be_buffered_waits_its_turn_and_all_arrives<R: Runtime + Default>() {
@@ -156,7 +156,7 @@ pub(crate) async fn a_track_nobody_reads_holds_up_nothing<R: Runtime + Default>(
             microphone.write(EncodedFrame { codec: Codec::Opus, timestamp, data: vec![0xf8; 50].into() }).unwrap();
             // The echo goes round all the while.
             channel.send("ping").await.unwrap();
-            assert_eq!(theirs.recv().await, Some(Ok(ChannelMessage::Text("ping".to_owned()))));
+            assert_eq!(theirs.recv().await, Some(Ok(DataChannelMessage::Text("ping".to_owned()))));
         }
     })
     .await;

@@ -8,7 +8,7 @@ use crate::support::{meet, named, next, server, soon, token, token_with, until};
 use crate::support::{proxy_of, sleep, spawn};
 use futures_util::FutureExt as _;
 use metered_realtime_runtime::{
-    ChannelState, DataChannel, DataChannelOptions, Events, MeteredData, MeteredPeer, Runtime, Secret,
+    DataChannel, DataChannelOptions, DataChannelState, Events, MeteredData, MeteredPeer, Runtime, Secret,
 };
 use metered_realtime_server::TokenClaims;
 use tokio::sync::mpsc;
@@ -123,7 +123,7 @@ pub(crate) async fn a_token_is_renewed_while_the_room_is_busy_and_nobody_notices
         assert_eq!(soon(listening).await, (0..said).collect::<Vec<_>>());
         assert!(said > 0);
     }
-    assert_eq!((ours.state(), theirs.state()), (ChannelState::Open, ChannelState::Open));
+    assert_eq!((ours.state(), theirs.state()), (DataChannelState::Open, DataChannelState::Open));
     assert_eq!((proxy.accepted(), questions.try_recv().ok()), (2, None));
 
     // Whatever happened is in the streams by now, and there is nothing in them.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use metered_realtime_runtime::{
-    ChannelMessage, DataChannelOptions, OpenRoomChannelError, PeerId, RoomChannel, RoomChannelError, Runtime,
+    DataChannelMessage, DataChannelOptions, OpenRoomChannelError, PeerId, RoomChannel, RoomChannelError, Runtime,
 };
 
 use crate::support::{ROOM, meet, named, next, pair, peer, server, sleep, soon, until};
@@ -26,7 +26,7 @@ pub(crate) async fn open_to(channel: &RoomChannel, peers: usize) {
 /// The next message must be this text from that peer.
 async fn hears(channel: &RoomChannel, sender: &PeerId, text: &str) {
     let heard = soon(channel.recv()).await.unwrap().unwrap();
-    assert_eq!(heard, (sender.clone(), ChannelMessage::Text(text.to_owned())));
+    assert_eq!(heard, (sender.clone(), DataChannelMessage::Text(text.to_owned())));
 }
 
 pub(crate) async fn everybody_hears_a_broadcast_and_the_end<R: Runtime + Default>() {
@@ -73,7 +73,7 @@ pub(crate) async fn a_message_to_one_peer_is_for_that_peer_alone<R: Runtime + De
     hears(&of_ben, &ada_id, "for ben").await;
     hears(&of_ben, &ada_id, "for all").await;
     let first = soon(of_cyd.next()).await.unwrap().unwrap();
-    assert_eq!(first, (ada_id, ChannelMessage::Text("for all".to_owned())));
+    assert_eq!(first, (ada_id, DataChannelMessage::Text("for all".to_owned())));
     soon(async {
         while of_ada.buffered_amount(&ben_id).await.unwrap() > 0 {
             sleep(Duration::from_millis(5)).await;

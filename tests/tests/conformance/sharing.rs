@@ -3,8 +3,8 @@
 use std::thread;
 
 use metered_realtime_runtime::{
-    ByteStream, ChannelMessage, DataChannel, DataChannelOptions, Event, Events, LocalStream, LocalTrack, MeteredPeer,
-    PeerState, RemotePeer, RemoteTrack, RoomChannel, Runtime, SignallingClient,
+    ByteStream, DataChannel, DataChannelMessage, DataChannelOptions, Event, Events, LocalStream, LocalTrack,
+    MeteredPeer, PeerState, RemotePeer, RemoteTrack, RoomChannel, Runtime, SignallingClient,
 };
 
 use crate::room_channels::open_to;
@@ -57,7 +57,7 @@ pub(crate) async fn handles_are_used_from_several_tasks_and_threads<R: Runtime +
     let (mut directly, mut through_the_room) = (Heard::default(), Heard::default());
     while !directly.all() {
         match soon(theirs.recv()).await {
-            Some(Ok(ChannelMessage::Text(text))) => directly.take(&text),
+            Some(Ok(DataChannelMessage::Text(text))) => directly.take(&text),
             other => panic!("{other:?}"),
         }
     }
@@ -112,7 +112,7 @@ pub(crate) async fn room_channels_and_clients_are_used_from_several_tasks_and_th
     let (mut directly, mut through_the_server) = (Heard::default(), Heard::default());
     while !directly.all() {
         match soon(theirs.recv()).await.unwrap().unwrap() {
-            (_, ChannelMessage::Text(text)) => directly.take(&text),
+            (_, DataChannelMessage::Text(text)) => directly.take(&text),
             other => panic!("{other:?}"),
         }
     }

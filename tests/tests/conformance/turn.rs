@@ -2,7 +2,7 @@
 //! `turn` of the tests, which needs more than Rust.
 
 use metered_realtime_runtime::{
-    ChannelMessage, DataChannelOptions, IceServer, IceServerProblem, IceTransportPolicy, MeteredPeer,
+    DataChannelMessage, DataChannelOptions, IceServer, IceServerProblem, IceTransportPolicy, MeteredPeer,
     MeteredPeerBuilder, RemotePeer, Runtime, Secret,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,7 +36,7 @@ async fn talk(ben_for_ada: &RemotePeer, ada_for_ben: &RemotePeer) {
     let ours = soon(ben_for_ada.open_data_channel(DataChannelOptions::default())).await.unwrap();
     let theirs = next(&mut opened).await;
     soon(ours.send("through the relay")).await.unwrap();
-    assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text("through the relay".into()))));
+    assert_eq!(soon(theirs.recv()).await, Some(Ok(DataChannelMessage::Text("through the relay".into()))));
 }
 
 pub(crate) async fn two_peers_that_offer_relays_alone_meet<R: Runtime + Default>() {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Mesh;
 use crate::ids::{DataChannelId, PeerId, RequestId, TrackId};
 use crate::rtc::{
-    ChannelMessage, DataChannelError, DataChannelOptions, OpenChannelError, RequestKeyframeError, RestartIceError,
+    DataChannelError, DataChannelMessage, DataChannelOptions, OpenChannelError, RequestKeyframeError, RestartIceError,
 };
 
 impl Mesh {
@@ -45,7 +45,7 @@ impl Mesh {
         request: RequestId,
         peer: &PeerId,
         channel: DataChannelId,
-        message: ChannelMessage,
+        message: DataChannelMessage,
     ) -> Result<(), DataChannelError> {
         let remote = self.roster.get_mut(peer).ok_or(DataChannelError::NoSuchChannel)?;
         remote.connection_mut().send(now, request, channel, message)

@@ -280,7 +280,9 @@ impl Remote {
             Event::BandwidthEstimate { bits_per_second } => emit(RemoteEvent::BandwidthEstimate { bits_per_second }),
             Event::Stats(stats) => emit(RemoteEvent::Stats(stats)),
             Event::ChannelOpened(info) => emit(RemoteEvent::ChannelOpened(info)),
-            Event::ChannelMessage { channel, message } => emit(RemoteEvent::ChannelMessage { channel, message }),
+            Event::DataChannelMessage { channel, message } => {
+                emit(RemoteEvent::DataChannelMessage { channel, message })
+            }
             Event::ChannelBufferedAmountLow { channel } => emit(RemoteEvent::ChannelBufferedAmountLow { channel }),
             Event::ChannelClosed { channel } => emit(RemoteEvent::ChannelClosed { channel }),
             Event::NegotiationError(error) => emit(RemoteEvent::NegotiationError(error)),

@@ -5,7 +5,7 @@ use super::world::{World, room, secs};
 use crate::ids::PeerId;
 use crate::peer::{Event, MeteredPeerOptions, Output, PeerState, RemoteEvent, SendError};
 use crate::protocol::{CloseCode, Payload};
-use crate::rtc::{ChannelMessage, ConnectionState, DataChannelOptions, OpenChannelError};
+use crate::rtc::{ConnectionState, DataChannelMessage, DataChannelOptions, OpenChannelError};
 
 fn left(world: &World) -> (Option<PeerId>, bool, Option<String>) {
     let left: Vec<_> = world.nodes[0]
@@ -145,7 +145,7 @@ fn with_messages_accepted() -> World {
     world.pass(secs(1));
     world.forget();
     for n in 0..200 {
-        let message = ChannelMessage::Binary(vec![n; 10_000].into());
+        let message = DataChannelMessage::Binary(vec![n; 10_000].into());
         world.call(0, |peer, now| peer.channel_send(now, &far, channel, message)).unwrap();
     }
     let accepted = |output: &&Output| matches!(output, Output::ChannelSendDone { result: Ok(()), .. });
@@ -155,7 +155,7 @@ fn with_messages_accepted() -> World {
 
 fn numbers_that_came(world: &World) -> Vec<u8> {
     let number = |event: &RemoteEvent| match event {
-        RemoteEvent::ChannelMessage { message, .. } => Some(message.as_bytes()[0]),
+        RemoteEvent::DataChannelMessage { message, .. } => Some(message.as_bytes()[0]),
         _ => None,
     };
     world.nodes[1].remote_events().filter_map(number).collect()

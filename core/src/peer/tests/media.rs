@@ -8,7 +8,7 @@ use crate::ids::{StreamId, TrackId};
 use crate::media::{Codec, EncodedFrame, MediaKind};
 use crate::peer::{LocalTrack, Output, RemoteEvent, RemoteTrackInfo, ReplaceTrackError, TrackError};
 use crate::protocol::Metadata;
-use crate::rtc::{ChannelMessage, ConnectionState, DataChannelOptions};
+use crate::rtc::{ConnectionState, DataChannelMessage, DataChannelOptions};
 
 fn track(id: &str, kind: MediaKind) -> LocalTrack {
     LocalTrack { id: TrackId::new(id).unwrap(), kind }
@@ -54,12 +54,12 @@ fn a_data_channel_carries_text_and_bytes_both_ways() {
     assert_eq!(world.nodes[0].peer.remote_state(&far), Some(ConnectionState::Idle));
     let options = DataChannelOptions { label: "chat".into(), ..DataChannelOptions::default() };
     let ours = world.call(0, |peer, now| peer.open_channel(now, &far, options)).unwrap();
-    let text = ChannelMessage::Text("hello".into());
+    let text = DataChannelMessage::Text("hello".into());
     let request = world.call(0, |peer, now| peer.channel_send(now, &far, ours, text.clone())).unwrap();
     let mut theirs = None;
     world.until("the message arrives", |world| {
         theirs = world.nodes[1].remote_events().find_map(|event| match event {
-            RemoteEvent::ChannelMessage { channel, message } if *message == text => Some(*channel),
+            RemoteEvent::DataChannelMessage { channel, message } if *message == text => Some(*channel),
             _ => None,
         });
         theirs.is_some()
@@ -68,11 +68,11 @@ fn a_data_channel_carries_text_and_bytes_both_ways() {
     assert!(world.nodes[1].remote_events().any(
         |event| matches!(event, RemoteEvent::ChannelOpened(info) if info.label == "chat" && info.opened_by_remote)
     ));
-    let bytes = ChannelMessage::Binary(vec![0, 255].into());
+    let bytes = DataChannelMessage::Binary(vec![0, 255].into());
     world.call(1, |peer, now| peer.channel_send(now, &near, theirs.unwrap(), bytes.clone())).unwrap();
     world.until("the echo arrives", |world| {
         world.nodes[0].remote_events().any(
-            |event| matches!(event, RemoteEvent::ChannelMessage { channel, message } if *channel == ours && *message == bytes),
+            |event| matches!(event, RemoteEvent::DataChannelMessage { channel, message } if *channel == ours && *message == bytes),
         )
     });
     assert_eq!(world.nodes[0].peer.remote_state(&far), Some(ConnectionState::Connected));

@@ -7,7 +7,7 @@ use super::world::{World, address, secs};
 use crate::ice::IceTransportPolicy;
 use crate::net::{self, LinkTransport};
 use crate::peer::{MeteredPeerOptions, Output, RemoteEvent};
-use crate::rtc::{ChannelMessage, ConnectionState, DataChannelOptions};
+use crate::rtc::{ConnectionState, DataChannelMessage, DataChannelOptions};
 
 fn elsewhere() -> SocketAddr {
     SocketAddr::from(([172, 16, 0, 1], 6000))
@@ -46,11 +46,11 @@ fn moved(world: &mut World, node: usize, sockets: &[SocketAddr]) {
 
 fn talks(world: &mut World, channel: crate::DataChannelId) {
     let far = world.id(1);
-    let message = ChannelMessage::Text("here".into());
+    let message = DataChannelMessage::Text("here".into());
     world.call(0, |peer, now| peer.channel_send(now, &far, channel, message.clone())).unwrap();
     world.until("the message comes", |world| {
         let came =
-            |event: &RemoteEvent| matches!(event, RemoteEvent::ChannelMessage { message: got, .. } if *got == message);
+            |event: &RemoteEvent| matches!(event, RemoteEvent::DataChannelMessage { message: got, .. } if *got == message);
         world.nodes[1].remote_events().any(came)
     });
 }

@@ -7,7 +7,7 @@ use crate::ids::{PeerId, StreamId, TrackId};
 use crate::media::MediaKind;
 use crate::net;
 use crate::peer::{Event, LocalTrack, MeteredDataKind, Output, PeerState, RemoteEvent};
-use crate::rtc::{ChannelMessage, ConnectionState, DataChannelError, DataChannelOptions};
+use crate::rtc::{ConnectionState, DataChannelError, DataChannelMessage, DataChannelOptions};
 
 fn voice() -> LocalTrack {
     LocalTrack { id: TrackId::new("voice").unwrap(), kind: MediaKind::Audio }
@@ -331,7 +331,7 @@ fn data_channels_end_with_the_old_connection_and_so_do_sends_that_wait() {
     let mut world = World::named(2).all_joined();
     let far = world.id(1);
     let channel = world.call(0, |peer, now| peer.open_channel(now, &far, DataChannelOptions::default())).unwrap();
-    let message = ChannelMessage::Text("too early".into());
+    let message = DataChannelMessage::Text("too early".into());
     let request = world.request(0, |peer, now| peer.channel_send(now, &far, channel, message)).unwrap();
     world.network_up = false;
     world.drop_socket(0);
@@ -383,6 +383,8 @@ fn a_connection_that_is_to_be_replaced_tells_the_other_side_nothing_any_more() {
     world.until_state(1, PeerState::Joined);
     let to = world.id(1);
     let channel = world.call(0, |peer, now| peer.open_channel(now, &to, options)).unwrap();
-    world.request(0, |peer, now| peer.channel_send(now, &to, channel, ChannelMessage::Text("hello".into()))).unwrap();
+    world
+        .request(0, |peer, now| peer.channel_send(now, &to, channel, DataChannelMessage::Text("hello".into())))
+        .unwrap();
     world.until("the message", |world| world.nodes[1].messages() == 1);
 }

@@ -9,12 +9,12 @@ use crate::ids::RoomChannelId;
 use crate::peer::{
     Event, MeteredPeerOptions, OpenRoomChannelError, RemoteEvent, RoomChannelError, RoomChannelEvent, RoomChannelPeer,
 };
-use crate::rtc::{ChannelMessage, DataChannelOptions, OpenChannelError};
+use crate::rtc::{DataChannelMessage, DataChannelOptions, OpenChannelError};
 
 const LABEL: &str = "game";
 
-fn text(text: &str) -> ChannelMessage {
-    ChannelMessage::Text(text.to_owned())
+fn text(text: &str) -> DataChannelMessage {
+    DataChannelMessage::Text(text.to_owned())
 }
 
 fn open_with(world: &mut World, node: usize, options: DataChannelOptions) -> RoomChannelId {
@@ -119,7 +119,7 @@ fn one_that_only_opens_and_one_that_only_accepts_hear_and_are_heard() {
         assert_eq!(broadcast(&mut world, 0, room_channel, "hello"), 1);
         let came_on = |world: &World| {
             world.nodes[1].remote_events().find_map(|event| match event {
-                RemoteEvent::ChannelMessage { channel, .. } => Some(*channel),
+                RemoteEvent::DataChannelMessage { channel, .. } => Some(*channel),
                 _ => None,
             })
         };
@@ -153,7 +153,7 @@ fn a_switch_of_channels_keeps_the_order() {
     }
     world.until("all came", |world| world.nodes[1].messages() == 20);
     let came = world.nodes[1].remote_events().filter_map(|event| match event {
-        RemoteEvent::ChannelMessage { channel, message } => Some((*channel, message.as_bytes().len())),
+        RemoteEvent::DataChannelMessage { channel, message } => Some((*channel, message.as_bytes().len())),
         _ => None,
     });
     let came: Vec<_> = came.collect();

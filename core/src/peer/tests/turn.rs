@@ -11,7 +11,7 @@ use crate::net::{self, LinkTransport};
 use crate::peer::{Event, MeteredPeerOptions, PeerState};
 use crate::property::{runner, seed_from};
 use crate::protocol::IceServer;
-use crate::rtc::{ChannelMessage, ConnectionState, DataChannelOptions};
+use crate::rtc::{ConnectionState, DataChannelMessage, DataChannelOptions};
 
 const USERS: &[(&str, &str)] = &[("user", "pass-word")];
 
@@ -78,7 +78,7 @@ fn connect(world: &mut World) -> DataChannelId {
 fn talk(world: &mut World, channel: DataChannelId) {
     let far = world.id(1);
     let before = world.nodes[1].messages();
-    let text = ChannelMessage::Text("hello".into());
+    let text = DataChannelMessage::Text("hello".into());
     world.call(0, |peer, now| peer.channel_send(now, &far, channel, text)).unwrap();
     world.until("the message arrives", |world| world.nodes[1].messages() > before);
 }

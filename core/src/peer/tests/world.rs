@@ -580,7 +580,7 @@ impl Node {
     /// Our own states, in order.
     /// Messages on data channels so far.
     pub(super) fn messages(&self) -> usize {
-        self.remote_events().filter(|event| matches!(event, RemoteEvent::ChannelMessage { .. })).count()
+        self.remote_events().filter(|event| matches!(event, RemoteEvent::DataChannelMessage { .. })).count()
     }
 
     pub(super) fn states(&self) -> Vec<PeerState> {

@@ -7,7 +7,7 @@ use str0m::Rtc;
 use str0m::channel::{ChannelConfig, ChannelId, Reliability as StrReliability};
 
 use super::outbox::{Limits, Outbox, Step};
-use crate::rtc::data_channel::{ChannelInfo, DataChannelOptions, Reliability};
+use crate::rtc::data_channel::{DataChannelInfo, DataChannelOptions, Reliability};
 use crate::rtc::event::Event;
 use crate::rtc::output::Output;
 use crate::rtc::stats::DataChannelStats;
@@ -30,7 +30,7 @@ pub(super) enum State {
 /// One data channel.
 #[derive(Debug)]
 pub(super) struct Channel {
-    pub(super) info: ChannelInfo,
+    pub(super) info: DataChannelInfo,
     pub(super) state: State,
     pub(super) outbox: Outbox,
     pub(super) stats: DataChannelStats,
@@ -48,7 +48,7 @@ enum Opening {
 }
 
 impl Channel {
-    pub(super) fn new(info: ChannelInfo, state: State, limits: Limits) -> Self {
+    pub(super) fn new(info: DataChannelInfo, state: State, limits: Limits) -> Self {
         let outbox = Outbox::new(limits, matches!(info.reliability, Reliability::MaxLifetime(_)));
         let stats = DataChannelStats::new(info.channel);
         Self { info, state, outbox, stats, opening: Opening::NotTimed }

@@ -15,7 +15,7 @@ use self::channel::{Channel, State, limits, reliability};
 use self::closing::Closing;
 use self::outbox::{Limits, Outbox, Step};
 use super::counters::Counters;
-use super::data_channel::{ChannelInfo, ChannelMessage, DataChannelOptions, MAX_CHANNELS};
+use super::data_channel::{DataChannelInfo, DataChannelMessage, DataChannelOptions, MAX_CHANNELS};
 use super::error::{DataChannelError, OpenChannelError};
 use super::event::Event;
 use super::output::Output;
@@ -58,12 +58,12 @@ impl Channels {
         Self { serial, count: 0, channels, closing, bootstraps: 0, remote_max: None, up: false }
     }
 
-    pub(super) fn info(&self, channel: DataChannelId) -> Option<&ChannelInfo> {
+    pub(super) fn info(&self, channel: DataChannelId) -> Option<&DataChannelInfo> {
         self.channels.get(&channel).map(|channel| &channel.info)
     }
 
     /// The channels that are open or will be.
-    pub(super) fn infos(&self) -> impl Iterator<Item = &ChannelInfo> {
+    pub(super) fn infos(&self) -> impl Iterator<Item = &DataChannelInfo> {
         self.channels.values().map(|channel| &channel.info)
     }
 
@@ -106,7 +106,7 @@ impl Channels {
         }
         let channel = self.next_id();
         let limits = limits(&options);
-        let info = ChannelInfo {
+        let info = DataChannelInfo {
             channel,
             label: options.label,
             protocol: options.protocol,
@@ -119,7 +119,7 @@ impl Channels {
         Ok(channel)
     }
 
-    fn insert(&mut self, info: ChannelInfo, state: State, limits: Limits) {
+    fn insert(&mut self, info: DataChannelInfo, state: State, limits: Limits) {
         let id = info.channel;
         // A map has room for eleven at once; most have one.
         self.channels.insert(id, Box::new(Channel::new(info, state, limits)));
@@ -164,7 +164,7 @@ impl Channels {
         &mut self,
         request: RequestId,
         channel: DataChannelId,
-        message: ChannelMessage,
+        message: DataChannelMessage,
     ) -> Result<(), DataChannelError> {
         let remote_max = self.remote_max.unwrap_or(usize::MAX);
         let channel = self.channels.get_mut(&channel).ok_or(DataChannelError::NoSuchChannel)?;
@@ -189,7 +189,7 @@ impl Channels {
             channel.release(out);
             let is_open = matches!(channel.state, State::Open(_));
             if let Some(id) = channel.id() {
-                let Channel { info: ChannelInfo { negotiated, .. }, outbox, .. } = *channel;
+                let Channel { info: DataChannelInfo { negotiated, .. }, outbox, .. } = *channel;
                 let outbox = (is_open && outbox.is_busy()).then(|| Box::new(outbox));
                 self.closing.push(Closing { id, negotiated, asked: false, outbox });
             }
@@ -252,7 +252,7 @@ impl Channels {
             self.closing.push(Closing { id, negotiated: None, asked: false, outbox: None });
             return;
         }
-        let info = ChannelInfo {
+        let info = DataChannelInfo {
             channel: self.next_id(),
             label: config.label,
             protocol: config.protocol,
@@ -292,14 +292,14 @@ impl Channels {
         channel.stats.received(data.data.len());
         let channel = channel.info.channel;
         let message = if data.binary {
-            ChannelMessage::Binary(data.data.into())
+            DataChannelMessage::Binary(data.data.into())
         } else if let Ok(text) = String::from_utf8(data.data) {
-            ChannelMessage::Text(text)
+            DataChannelMessage::Text(text)
         } else {
             increment(&mut counters.malformed_messages);
             return;
         };
-        out.push_back(Output::Event(Event::ChannelMessage { channel, message }));
+        out.push_back(Output::Event(Event::DataChannelMessage { channel, message }));
     }
 
     fn by_id(&mut self, id: ChannelId) -> Option<&mut Channel> {

@@ -8,7 +8,7 @@ use str0m::channel::ChannelId;
 
 use super::window::Window;
 use crate::ids::RequestId;
-use crate::rtc::data_channel::{ChannelMessage, MAX_BUFFERED_OVER_ALL_CHANNELS};
+use crate::rtc::data_channel::{DataChannelMessage, MAX_BUFFERED_OVER_ALL_CHANNELS};
 use crate::rtc::error::DataChannelError;
 use crate::rtc::output::Output;
 use crate::rtc::sctp::messages::handed_over;
@@ -36,7 +36,7 @@ pub(super) enum Step {
 pub(super) struct Outbox {
     limits: Limits,
     /// Messages that `str0m` does not have: first those that were taken on, then at most `max_queued` that wait for that.
-    queue: VecDeque<(RequestId, ChannelMessage)>,
+    queue: VecDeque<(RequestId, DataChannelMessage)>,
     /// How many of `queue` were taken on.
     taken: usize,
     taken_bytes: usize,
@@ -70,7 +70,7 @@ impl Outbox {
     pub(super) fn push(
         &mut self,
         request: RequestId,
-        message: ChannelMessage,
+        message: DataChannelMessage,
         remote_max: usize,
     ) -> Result<(), DataChannelError> {
         let size = size(&message);
@@ -214,6 +214,6 @@ impl Outbox {
 }
 
 /// Bytes that a message takes in the buffer: an empty one goes out as one byte.
-fn size(message: &ChannelMessage) -> usize {
+fn size(message: &DataChannelMessage) -> usize {
     handed_over(message).1.len()
 }

@@ -17,7 +17,7 @@ const FIRST_RETRANSMIT: Duration = Duration::from_millis(200);
 /// How often it is sent again: for more than a day. Nothing leaves while there is no way, and then all copies do.
 const RETRANSMITS: usize = 19;
 
-/// How long the whole handshake may take. When it is given up is for the ICE restart ladder to say, and even after that the
+/// How long the whole handshake may take. When it is given up is for the schedule of ICE restarts to say, and even after that the
 /// other side may restart.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use str0m::change::SdpPendingOffer;
 
-use crate::rtc::ladder::RESTART_ANSWER_TIMEOUT;
+use crate::rtc::restart_schedule::RESTART_ANSWER_TIMEOUT;
 use crate::rtc::sdp::{self, Description};
 
 /// How long answers to copies of an offer may take at most after the first answer; less if that took less.

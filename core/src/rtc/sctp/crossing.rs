@@ -7,9 +7,9 @@
 
 use std::collections::VecDeque;
 
-use super::handshake::Verdict;
 use super::init;
 use super::packet::{self, COOKIE_ACK, COOKIE_ECHO, INIT, INIT_ACK, tag, with_chunk};
+use super::verdict::Verdict;
 
 /// The cookie that `str0m` is given. It has no meaning: what `str0m` answers goes no further.
 const PLACEHOLDER: &[u8] = b"none";

@@ -16,6 +16,7 @@ use super::packet::{
     self, COOKIE_ACK, COOKIE_ECHO, DATA, ERROR, I_DATA, INIT, INIT_ACK, seal, set_tag, tag, u32_at, with_chunk, write,
 };
 use super::repeat::Repeat;
+use super::verdict::Verdict;
 
 /// How long the other side, the DTLS client, may take to begin before it is begun from here: longer than most round trips.
 const COURTESY: Duration = Duration::from_millis(500);
@@ -25,12 +26,6 @@ const INVENTED_TAG: u32 = 1;
 
 /// The largest packet with an INIT or INIT ACK that is looked at, in bytes; others are dropped. Real ones have some hundred.
 pub(super) const MAX_INIT_BYTES: usize = 1500;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Pass,
-    Drop,
-}
 
 /// What is done with the next INIT ACK of `str0m`'s.
 #[derive(Debug)]

@@ -7,7 +7,7 @@
 //!   that the other side opens with 0 ms is taken for one with 1 ms.
 
 use super::packet::{self, Chunk, DATA, seal, u16_at, u32_at, write};
-use crate::rtc::data_channel::ChannelMessage;
+use crate::rtc::data_channel::DataChannelMessage;
 
 /// What stands for an empty text until it leaves.
 const EMPTY_TEXT: u8 = 0xff;
@@ -33,12 +33,12 @@ const TIMED: u8 = 2;
 const UNORDERED: u8 = 0x80;
 
 /// Whether a message is handed to `str0m` as binary, and its bytes.
-pub(in crate::rtc) fn handed_over(message: &ChannelMessage) -> (bool, &[u8]) {
+pub(in crate::rtc) fn handed_over(message: &DataChannelMessage) -> (bool, &[u8]) {
     match message {
-        ChannelMessage::Text(text) if text.is_empty() => (false, &[EMPTY_TEXT]),
-        ChannelMessage::Binary(bytes) if bytes.is_empty() => (false, &[EMPTY_BINARY]),
-        ChannelMessage::Text(text) => (false, text.as_bytes()),
-        ChannelMessage::Binary(bytes) => (true, bytes),
+        DataChannelMessage::Text(text) if text.is_empty() => (false, &[EMPTY_TEXT]),
+        DataChannelMessage::Binary(bytes) if bytes.is_empty() => (false, &[EMPTY_BINARY]),
+        DataChannelMessage::Text(text) => (false, text.as_bytes()),
+        DataChannelMessage::Binary(bytes) => (true, bytes),
     }
 }
 

@@ -21,12 +21,14 @@ pub(super) mod model;
 mod packet;
 mod repeat;
 mod streams;
+mod verdict;
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use handshake::{Handshake, Verdict};
+use handshake::Handshake;
 use repeat::Repeat;
+use verdict::Verdict;
 
 /// First DATA packets that are repeated until something of them is acknowledged: as many as the initial congestion window
 /// has. Later ones are left to `str0m`.

@@ -211,7 +211,7 @@ fn the_roles_stay_and_the_association_goes_on_when_an_answer_is_lost() {
                 assert_eq!(setup(&pair, side, DescriptionKind::Offer), "a=setup:actpass");
                 assert_eq!(setup(&pair, 1 - side, DescriptionKind::Answer), role, "{offerer} {next}");
                 for side in [A, B] {
-                    pair.sides[side].events.retain(|event| !matches!(event, Event::ChannelMessage { .. }));
+                    pair.sides[side].events.retain(|event| !matches!(event, Event::DataChannelMessage { .. }));
                 }
                 talk(&mut pair);
                 let answers = pair.sides[1 - side].descriptions(DescriptionKind::Answer).count();

@@ -9,7 +9,7 @@ use crate::media::{Codec, EncodedFrame, MediaKind, ReceivedFrame};
 use crate::property::seed_usual;
 use crate::protocol::{DescriptionKind, Signal};
 use crate::rtc::{
-    ChannelMessage, Config, Connection, ConnectionState, DataChannelError, Datagram, Event, Input, Measurements,
+    Config, Connection, ConnectionState, DataChannelError, DataChannelMessage, Datagram, Event, Input, Measurements,
     NegotiationError, OutboundTrack, Output, Transmit,
 };
 
@@ -51,9 +51,9 @@ impl Side {
         })
     }
 
-    pub(super) fn messages(&self) -> Vec<ChannelMessage> {
+    pub(super) fn messages(&self) -> Vec<DataChannelMessage> {
         let message = |event: &Event| match event {
-            Event::ChannelMessage { message, .. } => Some(message.clone()),
+            Event::DataChannelMessage { message, .. } => Some(message.clone()),
             _ => None,
         };
         self.events.iter().filter_map(message).collect()
@@ -93,7 +93,7 @@ impl Side {
         self.events.iter().filter_map(error).collect()
     }
 
-    pub(super) fn opened(&self) -> Vec<crate::rtc::ChannelInfo> {
+    pub(super) fn opened(&self) -> Vec<crate::rtc::DataChannelInfo> {
         let info = |event: &Event| match event {
             Event::ChannelOpened(info) => Some(info.clone()),
             _ => None,
@@ -222,7 +222,7 @@ impl Pair {
         self.connection(side).write_frame(now, &TrackId::new(id).unwrap(), &frame).unwrap();
     }
 
-    pub(super) fn send(&mut self, side: usize, request: u64, channel: DataChannelId, message: ChannelMessage) {
+    pub(super) fn send(&mut self, side: usize, request: u64, channel: DataChannelId, message: DataChannelMessage) {
         let now = self.now;
         self.connection(side).send(now, RequestId(request), channel, message).unwrap();
     }
@@ -378,10 +378,10 @@ pub(super) fn sending_over(mut pair: Pair) -> Pair {
     pair
 }
 
-pub(super) fn text(text: &str) -> ChannelMessage {
-    ChannelMessage::Text(text.to_owned())
+pub(super) fn text(text: &str) -> DataChannelMessage {
+    DataChannelMessage::Text(text.to_owned())
 }
 
-pub(super) fn binary(bytes: impl Into<Vec<u8>>) -> ChannelMessage {
-    ChannelMessage::Binary(bytes.into().into())
+pub(super) fn binary(bytes: impl Into<Vec<u8>>) -> DataChannelMessage {
+    DataChannelMessage::Binary(bytes.into().into())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use metered_realtime_core::peer::OpenRoomChannelError;
-use metered_realtime_core::rtc::{ChannelInfo, DataChannelOptions, OpenChannelError};
+use metered_realtime_core::rtc::{DataChannelInfo, DataChannelOptions, OpenChannelError};
 
 use super::PeerDriver;
 use crate::data_channel::Opened;
@@ -30,7 +30,7 @@ impl PeerDriver {
         let channel = self.core.open_channel(now, remote.id(), options.clone())?;
         let DataChannelOptions { label, protocol, ordered, reliability, negotiated, .. } = options;
         let opened_by_remote = false;
-        let info = ChannelInfo { channel, label, protocol, ordered, reliability, negotiated, opened_by_remote };
+        let info = DataChannelInfo { channel, label, protocol, ordered, reliability, negotiated, opened_by_remote };
         let (commands, peer) = (self.commands.clone(), remote.id().clone());
         let (opened, unclaimed) = Opened::new(remote.opening(info).shared().clone(), move || {
             if let Some(commands) = commands.upgrade() {

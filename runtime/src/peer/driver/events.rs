@@ -16,7 +16,7 @@ impl PeerDriver {
             core::Event::Remote { peer, event: core::RemoteEvent::Frame { track, frame } } => {
                 return self.inbound.frame(&peer, &track, frame);
             }
-            core::Event::Remote { peer, event: core::RemoteEvent::ChannelMessage { channel, message } } => {
+            core::Event::Remote { peer, event: core::RemoteEvent::DataChannelMessage { channel, message } } => {
                 return self.inbound.message(&peer, channel, message);
             }
             core::Event::StateChange { from, to } => Event::StateChange(StateChange { from, to }),

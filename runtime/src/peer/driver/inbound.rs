@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use metered_realtime_core::media::ReceivedFrame;
-use metered_realtime_core::rtc::ChannelMessage;
+use metered_realtime_core::rtc::DataChannelMessage;
 use metered_realtime_core::{DataChannelId, PeerId, TrackId};
 
 use crate::data_channel::Shared;
@@ -31,7 +31,7 @@ impl Inbound {
         }
     }
 
-    pub(super) fn message(&self, peer: &PeerId, channel: DataChannelId, message: ChannelMessage) {
+    pub(super) fn message(&self, peer: &PeerId, channel: DataChannelId, message: DataChannelMessage) {
         if let Some(channel) = self.peers.get(peer).and_then(|receivers| receivers.channels.get(&channel)) {
             channel.push(message);
         }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use metered_realtime_core::peer::RemoteTrackInfo;
 use metered_realtime_core::protocol::Metadata;
-use metered_realtime_core::rtc::{ChannelInfo, ConnectionState, ConnectionStats, NegotiationError, TrackRefused};
+use metered_realtime_core::rtc::{ConnectionState, ConnectionStats, DataChannelInfo, NegotiationError, TrackRefused};
 use metered_realtime_core::{DataChannelId, StreamId, TrackId};
 
 use super::{RemoteEvent, RemotePeer, RemoteStream};
-use crate::data_channel::{ChannelState, DataChannel, Shared};
+use crate::data_channel::{DataChannel, DataChannelState, Shared};
 use crate::events::StateChange;
 use crate::peer::stay::Stay;
 use crate::sync::lock;
@@ -84,20 +84,20 @@ impl RemotePeer {
     }
 
     /// A channel of ours, not open yet.
-    pub(crate) fn opening(&self, info: ChannelInfo) -> DataChannel {
-        let channel = self.make_channel(info, ChannelState::Opening);
+    pub(crate) fn opening(&self, info: DataChannelInfo) -> DataChannel {
+        let channel = self.make_channel(info, DataChannelState::Opening);
         lock(&self.0.present).channels.push(channel.clone());
         channel
     }
 
     /// A channel is open: one of ours, or one the peer made, which is an event.
-    pub(crate) fn opened(&self, info: ChannelInfo) -> Option<RemoteEvent> {
+    pub(crate) fn opened(&self, info: DataChannelInfo) -> Option<RemoteEvent> {
         let mut present = lock(&self.0.present);
         if let Some(channel) = present.channel(info.channel) {
             channel.shared().set_open(info);
             return None;
         }
-        let channel = self.make_channel(info, ChannelState::Open);
+        let channel = self.make_channel(info, DataChannelState::Open);
         present.channels.push(channel.clone());
         channel.info().opened_by_remote.then(|| self.publish(RemoteEvent::DataChannel(channel)))
     }
@@ -113,7 +113,8 @@ impl RemotePeer {
         lock(&self.0.present).channel(id)
     }
 
-    pub(crate) fn track(&self, id: &TrackId) -> Option<RemoteTrack> {
+    #[cfg(test)]
+    fn track(&self, id: &TrackId) -> Option<RemoteTrack> {
         lock(&self.0.present).track(id)
     }
 
@@ -133,7 +134,7 @@ impl RemotePeer {
         self.0.hub.close();
     }
 
-    fn make_channel(&self, info: ChannelInfo, state: ChannelState) -> DataChannel {
+    fn make_channel(&self, info: DataChannelInfo, state: DataChannelState) -> DataChannel {
         let shared = Shared::new(self.id().clone(), info, state, self.0.messages.clone());
         DataChannel::from_parts(Arc::new(shared), self.0.commands.clone())
     }

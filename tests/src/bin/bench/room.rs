@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cpu_time::ProcessTime;
 use metered_realtime_tests::benchmark::{Outcome, Report, Room, Target};
-use metered_realtime_tokio::ChannelState;
+use metered_realtime_tokio::DataChannelState;
 
 use crate::Effort;
 
@@ -76,7 +76,7 @@ async fn idle(effort: Effort, report: &mut Report) -> Outcome<()> {
     let start = ProcessTime::now();
     tokio::time::sleep(idle).await;
     let cpu = start.elapsed().as_secs_f64() / idle.as_secs_f64();
-    if channels.iter().any(|channel| channel.state() != ChannelState::Open) {
+    if channels.iter().any(|channel| channel.state() != DataChannelState::Open) {
         return Err("a channel is closed".into());
     }
     let details = "of one core, both ends of each and the server";

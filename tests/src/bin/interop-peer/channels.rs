@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use metered_realtime_tokio::{ChannelMessage, DataChannel, Reliability};
+use metered_realtime_tokio::{DataChannel, DataChannelMessage, Reliability};
 use serde_json::{Value, json};
 
 use crate::command::Body;
@@ -72,11 +72,11 @@ async fn follow(channel: &DataChannel, report: Report, remote: bool) {
     }
 }
 
-fn described(channel: &DataChannel, message: &ChannelMessage) -> Value {
+fn described(channel: &DataChannel, message: &DataChannelMessage) -> Value {
     let (peer, label) = (channel.peer_id().as_str(), channel.label());
     match message {
-        ChannelMessage::Text(text) => json!({ "peer": peer, "label": label, "text": text }),
-        ChannelMessage::Binary(bytes) => {
+        DataChannelMessage::Text(text) => json!({ "peer": peer, "label": label, "text": text }),
+        DataChannelMessage::Binary(bytes) => {
             json!({ "peer": peer, "label": label, "base64": BASE64_STANDARD.encode(bytes) })
         }
     }
@@ -87,12 +87,12 @@ fn closed(channel: &DataChannel, report: Report) {
 }
 
 impl Body {
-    pub(crate) fn message(self) -> Result<ChannelMessage, String> {
+    pub(crate) fn message(self) -> Result<DataChannelMessage, String> {
         match self {
-            Self::Text(text) => Ok(ChannelMessage::Text(text)),
+            Self::Text(text) => Ok(DataChannelMessage::Text(text)),
             Self::Base64(text) => BASE64_STANDARD
                 .decode(text)
-                .map(|bytes| ChannelMessage::Binary(bytes.into()))
+                .map(|bytes| DataChannelMessage::Binary(bytes.into()))
                 .map_err(|error| error.to_string()),
         }
     }

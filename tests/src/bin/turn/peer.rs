@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use metered_realtime_tokio::{
-    ChannelMessage, ConnectionState, DataChannel, DataChannelOptions, Event, IceTransportPolicy, MeteredPeer,
+    ConnectionState, DataChannel, DataChannelMessage, DataChannelOptions, Event, IceTransportPolicy, MeteredPeer,
     ReconnectOptions, RemoteEvent, RemotePeer,
 };
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ fn ask(remote: &RemotePeer) {
         let Ok(channel) = remote.open_data_channel(DataChannelOptions::default()).await else { return };
         let answers = channel.clone();
         tokio::spawn(async move {
-            while let Some(Ok(ChannelMessage::Text(number))) = answers.recv().await {
+            while let Some(Ok(DataChannelMessage::Text(number))) = answers.recv().await {
                 say(&format!("heard {number}"));
             }
         });

@@ -2,7 +2,7 @@
 
 use futures_util::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use futures_util::{FutureExt as _, SinkExt, StreamExt as _};
-use metered_realtime_runtime::{ChannelMessage, ChannelState, DataChannel, DataChannelOptions, Runtime};
+use metered_realtime_runtime::{DataChannel, DataChannelMessage, DataChannelOptions, DataChannelState, Runtime};
 
 use super::{POLLS, drop_after};
 use crate::support::{Pair, next, pair, soon, until};
@@ -30,7 +30,7 @@ pub(crate) async fn a_receive_dropped_half_way_loses_no_message<R: Runtime + Def
         soon(pair.ada.send(&n)).await.unwrap();
         // Woken or not: nothing was taken out that was not given.
         drop((waits, hears));
-        assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text(n.to_string()))));
+        assert_eq!(soon(theirs.recv()).await, Some(Ok(DataChannelMessage::Text(n.to_string()))));
         assert_eq!(next(&mut data).await.data.get(), n.to_string());
     }
 }
@@ -41,7 +41,7 @@ pub(crate) async fn a_close_of_a_channel_dropped_half_way_goes_on<R: Runtime + D
         let (channel, theirs) = open(&pair).await;
         drop_after(polls, channel.close()).await;
         if polls == 0 {
-            assert_eq!(channel.state(), ChannelState::Open);
+            assert_eq!(channel.state(), DataChannelState::Open);
             soon(channel.close()).await;
         }
         soon(channel.closed()).await;
@@ -59,7 +59,7 @@ pub(crate) async fn a_stream_or_a_sink_dropped_half_way_loses_nothing<R: Runtime
         drop_after(polls, SinkExt::<String>::flush(&mut sink)).await;
         // Sent once it was polled.
         if polls > 0 {
-            assert_eq!(soon(stream.next()).await, Some(Ok(ChannelMessage::Text(polls.to_string()))));
+            assert_eq!(soon(stream.next()).await, Some(Ok(DataChannelMessage::Text(polls.to_string()))));
         }
     }
     let (mut writer, mut reader) = (sink.byte_stream().unwrap(), stream.byte_stream().unwrap());

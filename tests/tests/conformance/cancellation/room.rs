@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metered_realtime_runtime::{
-    ChannelMessage, Codec, ConnectionState, DataChannelOptions, EncodedFrame, JoinOptions, LocalStream, LocalTrack,
+    Codec, ConnectionState, DataChannelMessage, DataChannelOptions, EncodedFrame, JoinOptions, LocalStream, LocalTrack,
     PeerState, Runtime,
 };
 
@@ -73,7 +73,7 @@ pub(crate) async fn every_method_of_a_room_may_be_dropped_half_way<R: Runtime + 
             assert_eq!(text, format!("{whom} {polls}"));
         }
         let text = format!("channel {polls}");
-        assert_eq!(soon(theirs.recv()).await, Some(Ok(ChannelMessage::Text(text))));
+        assert_eq!(soon(theirs.recv()).await, Some(Ok(DataChannelMessage::Text(text))));
     }
     assert_eq!(next(&mut data).await.data.decode::<String>().unwrap(), "the end");
     // All is as it was: one remote peer each, one channel, one track.

@@ -1,7 +1,7 @@
 //! The methods of a room channel.
 
 use futures_util::FutureExt as _;
-use metered_realtime_runtime::{ChannelMessage, DataChannelOptions, Runtime};
+use metered_realtime_runtime::{DataChannelMessage, DataChannelOptions, Runtime};
 
 use super::{POLLS, drop_after};
 use crate::room_channels::open_to;
@@ -30,7 +30,7 @@ pub(crate) async fn every_method_of_a_room_channel_may_be_dropped_half_way<R: Ru
             soon(room.broadcast("the end")).await.unwrap();
         }
         let heard = soon(theirs.recv()).await.unwrap().unwrap();
-        assert_eq!(heard, (ada.peer_id().unwrap(), ChannelMessage::Text(text)));
+        assert_eq!(heard, (ada.peer_id().unwrap(), DataChannelMessage::Text(text)));
     }
     // A message that a reader that was dropped waited for is still there.
     for n in 0..20 {
@@ -39,7 +39,7 @@ pub(crate) async fn every_method_of_a_room_channel_may_be_dropped_half_way<R: Ru
         soon(theirs.broadcast(n.to_string())).await.unwrap();
         drop(hears);
         let heard = soon(room.recv()).await.unwrap().unwrap();
-        assert_eq!(heard, (ben.peer_id().unwrap(), ChannelMessage::Text(n.to_string())));
+        assert_eq!(heard, (ben.peer_id().unwrap(), DataChannelMessage::Text(n.to_string())));
     }
     until(|| ada_for_ben.data_channels().is_empty()).await;
 }

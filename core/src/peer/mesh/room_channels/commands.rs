@@ -7,7 +7,7 @@ use crate::ids::{PeerId, RoomChannelId};
 use crate::peer::mesh::{Mesh, remote_event};
 use crate::peer::output::RemoteEvent;
 use crate::peer::room_channel::{Broadcast, OpenRoomChannelError, RoomChannelError, RoomChannelPeer};
-use crate::rtc::{ChannelInfo, ChannelMessage, DataChannelOptions};
+use crate::rtc::{DataChannelInfo, DataChannelMessage, DataChannelOptions};
 
 impl Mesh {
     pub(in crate::peer) fn open_room_channel(
@@ -17,9 +17,10 @@ impl Mesh {
     ) -> Result<RoomChannelId, OpenRoomChannelError> {
         let label = options.label.clone();
         // Those of a closed room channel with the same label are about to close.
-        let is_by_hand = |rooms: &RoomChannels, info: &ChannelInfo| info.label == label && !rooms.owns(info.channel);
+        let is_by_hand =
+            |rooms: &RoomChannels, info: &DataChannelInfo| info.label == label && !rooms.owns(info.channel);
         let rooms = &self.room_channels;
-        let is_ours = |info: &ChannelInfo| !info.opened_by_remote && is_by_hand(rooms, info);
+        let is_ours = |info: &DataChannelInfo| !info.opened_by_remote && is_by_hand(rooms, info);
         if self.roster.iter().any(|remote| remote.connection().channels().any(is_ours)) {
             return Err(OpenRoomChannelError::LabelInUse);
         }
@@ -28,9 +29,9 @@ impl Mesh {
         self.roster.change_each(|peer, remote| {
             let may_open = !remote.is_outdated();
             let connection = remote.connection_mut();
-            let is_theirs = |info: &&ChannelInfo| info.opened_by_remote && is_by_hand(room_channels, info);
-            let theirs: Vec<ChannelInfo> = connection.channels().filter(is_theirs).cloned().collect();
-            for ChannelInfo { channel, .. } in &theirs {
+            let is_theirs = |info: &&DataChannelInfo| info.opened_by_remote && is_by_hand(room_channels, info);
+            let theirs: Vec<DataChannelInfo> = connection.channels().filter(is_theirs).cloned().collect();
+            for DataChannelInfo { channel, .. } in &theirs {
                 outputs.push_back(remote_event(peer, RemoteEvent::ChannelClosed { channel: *channel }));
             }
             room_channels.take_over(id, peer, &theirs, outputs);
@@ -47,7 +48,7 @@ impl Mesh {
         &mut self,
         now: Instant,
         id: RoomChannelId,
-        message: &ChannelMessage,
+        message: &DataChannelMessage,
         except: &[PeerId],
     ) -> Result<Broadcast, RoomChannelError> {
         let channel = self.room_channels.channels.get_mut(&id).ok_or(RoomChannelError::Closed)?;
@@ -72,7 +73,7 @@ impl Mesh {
         now: Instant,
         id: RoomChannelId,
         peer: &PeerId,
-        message: ChannelMessage,
+        message: DataChannelMessage,
     ) -> Result<(), RoomChannelError> {
         let channel = self.room_channels.channels.get_mut(&id).ok_or(RoomChannelError::Closed)?;
         check_size(&message, &channel.options)?;
@@ -109,7 +110,7 @@ impl Mesh {
     }
 }
 
-fn check_size(message: &ChannelMessage, options: &DataChannelOptions) -> Result<(), RoomChannelError> {
+fn check_size(message: &DataChannelMessage, options: &DataChannelOptions) -> Result<(), RoomChannelError> {
     let (size, max) = (message.as_bytes().len(), options.max_buffered_amount);
     if size > max { Err(RoomChannelError::TooLarge { size, max }) } else { Ok(()) }
 }

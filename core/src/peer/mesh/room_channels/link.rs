@@ -8,7 +8,7 @@ use crate::counters::increment;
 use crate::ids::{DataChannelId, PeerId};
 use crate::peer::room_channel::{RoomChannelError, RoomChannelEvent, RoomChannelPeer};
 use crate::rtc::{
-    ChannelInfo, ChannelMessage, Connection, ConnectionState, DataChannelError, DataChannelOptions, Reliability,
+    Connection, ConnectionState, DataChannelError, DataChannelInfo, DataChannelMessage, DataChannelOptions, Reliability,
 };
 
 /// The data channel that was opened to the peer.
@@ -30,7 +30,7 @@ pub(super) struct Link {
     /// The user was told that the link is open.
     is_open: bool,
     /// At most `max_queued_sends` messages of `max_buffered_amount` bytes; more are refused.
-    queue: VecDeque<ChannelMessage>,
+    queue: VecDeque<DataChannelMessage>,
     queued_bytes: usize,
     sent: u64,
     received: u64,
@@ -39,7 +39,7 @@ pub(super) struct Link {
 }
 
 /// Bytes that a message counts for. Empty ones go out as one byte.
-fn size(message: &ChannelMessage) -> usize {
+fn size(message: &DataChannelMessage) -> usize {
     message.as_bytes().len().max(1)
 }
 
@@ -68,7 +68,7 @@ impl Link {
         self.theirs.first().copied().or(own)
     }
 
-    pub(super) fn opened(&mut self, peer: &PeerId, info: &ChannelInfo, events: &mut Events<'_>) {
+    pub(super) fn opened(&mut self, peer: &PeerId, info: &DataChannelInfo, events: &mut Events<'_>) {
         match &mut self.own {
             Some(own) if own.id == info.channel => own.is_open = true,
             _ if !self.theirs.contains(&info.channel) => self.theirs.push(info.channel),
@@ -80,7 +80,7 @@ impl Link {
         }
     }
 
-    pub(super) fn received(&mut self, peer: &PeerId, message: ChannelMessage, events: &mut Events<'_>) {
+    pub(super) fn received(&mut self, peer: &PeerId, message: DataChannelMessage, events: &mut Events<'_>) {
         increment(&mut self.received);
         events.emit(RoomChannelEvent::Message { peer: peer.clone(), message });
     }
@@ -138,7 +138,7 @@ impl Link {
         now: Instant,
         connection: &mut Connection,
         options: &DataChannelOptions,
-        message: ChannelMessage,
+        message: DataChannelMessage,
     ) -> Result<(), RoomChannelError> {
         let is_reliable = options.reliability == Reliability::Reliable;
         if self.is_closed_by_peer || (!is_reliable && self.best().is_none()) {
@@ -166,7 +166,7 @@ impl Link {
         Ok(())
     }
 
-    fn pop(&mut self) -> Option<ChannelMessage> {
+    fn pop(&mut self) -> Option<DataChannelMessage> {
         let message = self.queue.pop_front()?;
         self.queued_bytes = self.queued_bytes.saturating_sub(size(&message));
         Some(message)

@@ -37,7 +37,7 @@ use self::link::Link;
 use super::Output;
 use crate::ids::{DataChannelId, PeerId, RoomChannelId};
 use crate::peer::room_channel::OpenRoomChannelError;
-use crate::rtc::{self, ChannelInfo, Connection, DataChannelOptions};
+use crate::rtc::{self, Connection, DataChannelInfo, DataChannelOptions};
 
 /// Room channels of one peer. One more is refused.
 const MAX_ROOM_CHANNELS: usize = 16;
@@ -102,7 +102,13 @@ impl RoomChannels {
     }
 
     /// Takes over the data channels of the label that a peer has opened.
-    fn take_over(&mut self, id: RoomChannelId, peer: &PeerId, theirs: &[ChannelInfo], outputs: &mut VecDeque<Output>) {
+    fn take_over(
+        &mut self,
+        id: RoomChannelId,
+        peer: &PeerId,
+        theirs: &[DataChannelInfo],
+        outputs: &mut VecDeque<Output>,
+    ) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let link = channel.links.entry(peer.clone()).or_default();
         for info in theirs {
@@ -172,7 +178,7 @@ impl RoomChannels {
                 }
                 info.channel
             }
-            rtc::Event::ChannelMessage { channel, .. }
+            rtc::Event::DataChannelMessage { channel, .. }
             | rtc::Event::ChannelBufferedAmountLow { channel }
             | rtc::Event::ChannelClosed { channel } => *channel,
             _ => return Some(event),
@@ -186,7 +192,7 @@ impl RoomChannels {
         let mut events = Events { channel: id, outputs };
         match event {
             rtc::Event::ChannelOpened(info) => link.opened(peer, &info, &mut events),
-            rtc::Event::ChannelMessage { message, .. } => link.received(peer, message, &mut events),
+            rtc::Event::DataChannelMessage { message, .. } => link.received(peer, message, &mut events),
             rtc::Event::ChannelClosed { channel } => link.closed(peer, channel, connection, &mut events),
             _ => {}
         }

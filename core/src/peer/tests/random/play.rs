@@ -11,7 +11,7 @@ use crate::media::{Codec, EncodedFrame, MediaKind};
 use crate::peer::{Event, JoinError, JoinOptions, LocalTrack, MeteredPeerOptions, PeerState, RemoteEvent, SendError};
 use crate::property::seed_from;
 use crate::protocol::{CloseCode, Payload};
-use crate::rtc::{ChannelMessage, ConnectionState, DataChannelOptions};
+use crate::rtc::{ConnectionState, DataChannelMessage, DataChannelOptions};
 use crate::signalling::{self, TokenError};
 
 /// What a game leaves.
@@ -215,7 +215,7 @@ impl Game {
             }
             Step::ChannelSend(node) => {
                 if let Some((to, channel)) = self.channels[node % peers].clone() {
-                    let message = ChannelMessage::Text("hello".into());
+                    let message = DataChannelMessage::Text("hello".into());
                     let _refused =
                         world.request(node % peers, |peer, now| peer.channel_send(now, &to, channel, message));
                 }
@@ -300,12 +300,12 @@ impl Game {
                 let to = self.world.id(other);
                 let options = DataChannelOptions::default();
                 let channel = self.world.call(sender, |peer, now| peer.open_channel(now, &to, options)).unwrap();
-                let message = ChannelMessage::Text(format!("from {from}"));
+                let message = DataChannelMessage::Text(format!("from {from}"));
                 let sent = message.clone();
                 self.world.request(sender, |peer, now| peer.channel_send(now, &to, channel, sent)).unwrap();
                 self.world.pass(secs(10));
                 let came = |event: &Event| {
-                    matches!(event, Event::Remote { peer, event: RemoteEvent::ChannelMessage { message: got, .. } }
+                    matches!(event, Event::Remote { peer, event: RemoteEvent::DataChannelMessage { message: got, .. } }
                         if *peer == from && *got == message)
                 };
                 assert!(self.world.nodes[other].events.iter().any(came), "nothing comes from {from} to {to}");

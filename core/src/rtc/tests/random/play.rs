@@ -298,7 +298,7 @@ impl Game {
             let message = text(&format!("through {label}"));
             self.pair.send(opener, 0, channel, message.clone());
             self.pair.run_for(Duration::from_secs(5));
-            let came = |event: &Event| matches!(event, Event::ChannelMessage { channel, message: got } if Some(*channel) == far_end && *got == message);
+            let came = |event: &Event| matches!(event, Event::DataChannelMessage { channel, message: got } if Some(*channel) == far_end && *got == message);
             assert!(self.pair.sides[far].events.iter().any(came), "{label} of {opener} carries nothing");
             self.see("a channel carries a message");
         }

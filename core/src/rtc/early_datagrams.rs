@@ -14,11 +14,11 @@ const MAX_BYTES: usize = 1500;
 
 /// Messages of a handshake that wait until ICE has found the way they came on.
 #[derive(Debug, Default)]
-pub(super) struct Early {
+pub(super) struct EarlyDatagrams {
     datagrams: VecDeque<Transmit>,
 }
 
-impl Early {
+impl EarlyDatagrams {
     /// Keeps a datagram if it may belong to a handshake.
     pub(super) fn keep(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> bool {
         if !is_dtls(datagram) || datagram.len() > MAX_BYTES {

@@ -48,12 +48,12 @@ pub(super) enum Step {
 
 /// The attempts to get a lost connection back.
 #[derive(Debug)]
-pub(super) struct Ladder {
+pub(super) struct RestartSchedule {
     state: State,
     failed: usize,
 }
 
-impl Ladder {
+impl RestartSchedule {
     pub(super) fn new() -> Self {
         Self { state: State::Quiet, failed: 0 }
     }
@@ -102,7 +102,7 @@ impl Ladder {
         }
     }
 
-    /// Whether an offer that is not answered is not the ladder's to repeat.
+    /// Whether an offer that is not answered is not the schedule's to repeat.
     pub(super) fn is_quiet(&self) -> bool {
         self.state == State::Quiet
     }
@@ -194,17 +194,17 @@ mod tests {
     #[test]
     fn nine_attempts_then_one_report() {
         let start = start();
-        let mut ladder = Ladder::new();
-        assert_eq!(ladder.lost(start), None);
+        let mut schedule = RestartSchedule::new();
+        assert_eq!(schedule.lost(start), None);
         let mut attempts = Vec::new();
         let mut exhausted = 0;
-        while let Some(due) = ladder.poll_timeout() {
-            match ladder.handle_timeout(due) {
+        while let Some(due) = schedule.poll_timeout() {
+            match schedule.handle_timeout(due) {
                 Some(Step::Restart) => attempts.push((due - start).as_secs()),
                 Some(Step::Exhausted) => exhausted += 1,
                 None => {}
             }
-            assert_eq!(ladder.lost(due), None, "a loss is no news while an attempt waits or is out");
+            assert_eq!(schedule.lost(due), None, "a loss is no news while an attempt waits or is out");
         }
         assert_eq!(attempts, [0, 16, 33, 52, 75, 106, 151, 196, 241]);
         assert_eq!(exhausted, 1);
@@ -215,31 +215,31 @@ mod tests {
         let start = start();
         let later = start + Duration::from_secs(2);
         for (candidate, due) in [(None, start + FIRST_CANDIDATE_TIMEOUT), (Some(later), later + CHECK_TIMEOUT)] {
-            let mut ladder = Ladder::new();
-            ladder.offered_first(start);
-            ladder.agreed(start, false, false);
+            let mut schedule = RestartSchedule::new();
+            schedule.offered_first(start);
+            schedule.agreed(start, false, false);
             if let Some(at) = candidate {
-                ladder.candidate(at);
-                ladder.candidate(at + Duration::from_secs(1));
+                schedule.candidate(at);
+                schedule.candidate(at + Duration::from_secs(1));
             }
-            assert_eq!(ladder.poll_timeout(), Some(due));
-            assert_eq!(ladder.handle_timeout(due), Some(Step::Restart));
+            assert_eq!(schedule.poll_timeout(), Some(due));
+            assert_eq!(schedule.handle_timeout(due), Some(Step::Restart));
         }
     }
 
     #[test]
     fn an_answered_attempt_fails_when_ice_does_and_connected_refills() {
         let start = start();
-        let mut ladder = Ladder::new();
-        ladder.lost(start);
-        assert_eq!(ladder.handle_timeout(start), Some(Step::Restart));
-        ladder.agreed(start, true, false);
+        let mut schedule = RestartSchedule::new();
+        schedule.lost(start);
+        assert_eq!(schedule.handle_timeout(start), Some(Step::Restart));
+        schedule.agreed(start, true, false);
         let later = start + Duration::from_secs(20);
-        assert_eq!(ladder.lost(later), None);
-        assert_eq!(ladder.poll_timeout(), Some(later + Duration::from_secs(1)));
-        ladder.connected();
-        assert_eq!(ladder.poll_timeout(), None);
-        ladder.lost(later);
-        assert_eq!(ladder.poll_timeout(), Some(later));
+        assert_eq!(schedule.lost(later), None);
+        assert_eq!(schedule.poll_timeout(), Some(later + Duration::from_secs(1)));
+        schedule.connected();
+        assert_eq!(schedule.poll_timeout(), None);
+        schedule.lost(later);
+        assert_eq!(schedule.poll_timeout(), Some(later));
     }
 }
