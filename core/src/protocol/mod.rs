@@ -10,12 +10,14 @@ mod ice_servers;
 pub mod limits;
 mod payload;
 mod raw;
+mod raw_json;
 mod server_frame;
 mod signal;
 
 pub use client_frame::{ClientFrame, ClientFrameError};
 pub use codes::{CloseCode, ErrorCode};
 pub use ice_servers::{IceServer, ice_servers};
-pub use payload::{Metadata, NotAnObject, Payload, PayloadError, RawJson};
+pub use payload::{Metadata, NotAnObject, Payload, PayloadError};
+pub use raw_json::RawJson;
 pub use server_frame::{FrameError, PresencePeer, ServerFrame, Welcome};
 pub use signal::{DescriptionKind, PeerMessage, RemoteCandidate, Signal, TrackMetadataMessage};

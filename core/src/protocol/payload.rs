@@ -9,36 +9,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::raw;
+use super::raw_json::RawJson;
 use crate::text::cut;
-
-/// JSON text that has been checked, borrowed from where it stands: from a frame, a [`Payload`] or a [`Metadata`].
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct RawJson<'a>(&'a str);
-
-impl<'a> RawJson<'a> {
-    /// The value as JSON text.
-    pub fn get(self) -> &'a str {
-        self.0
-    }
-
-    /// Whether the value is a JSON object.
-    pub fn is_object(self) -> bool {
-        self.0.starts_with('{')
-    }
-}
-
-impl<'a> From<&'a RawValue> for RawJson<'a> {
-    fn from(raw: &'a RawValue) -> Self {
-        Self(raw.get())
-    }
-}
-
-impl fmt::Debug for RawJson<'_> {
-    /// The size only: what users say to each other is not for logs.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RawJson({} bytes)", self.0.len())
-    }
-}
 
 /// One JSON value of the user's: what [`send`](crate::peer::MeteredPeer::send) takes and `data` events give.
 ///

@@ -9,7 +9,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::payload::RawJson;
+use super::raw_json::RawJson;
 
 /// A JSON object. A derived `Deserialize` alone would take an array too, for the fields in their order, which the wire
 /// protocol does not know.
