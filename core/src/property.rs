@@ -14,7 +14,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 /// The number of cases that was asked for.
 #[expect(clippy::disallowed_methods, reason = "how long to test is not the core's to know")]
-fn cases_wanted() -> Option<u32> {
+pub(crate) fn cases_wanted() -> Option<u32> {
     std::env::var("METERED_CASES").ok().map(|text| text.parse().unwrap())
 }
 

@@ -166,6 +166,15 @@ pub enum RemoteEvent {
     ConnectionReset,
     /// The peer sends a track.
     Track(RemoteTrackInfo),
+    /// The metadata of a track the peer sends is no longer what was told last: the peer changed or cleared it, it came after
+    /// the track, or it was matched to the wrong track (see [`RemoteTrackInfo::metadata`]). If the peer replaces a track by
+    /// another, its metadata is cleared and then set again.
+    TrackMetadata {
+        /// The track.
+        track: TrackId,
+        /// The metadata from now on. The sender's word: for layout, never for authorization.
+        metadata: Option<Metadata>,
+    },
     /// The peer stopped sending a track.
     TrackRemoved {
         /// Which.
@@ -180,6 +189,14 @@ pub enum RemoteEvent {
         /// The stream.
         stream: StreamId,
         /// The metadata of that track. The sender's word: for layout, never for authorization.
+        metadata: Option<Metadata>,
+    },
+    /// The metadata of the track that a stream came with changed: see [`TrackMetadata`](Self::TrackMetadata). Once that track
+    /// has gone, the stream keeps the metadata it has.
+    StreamMetadata {
+        /// The stream.
+        stream: StreamId,
+        /// The metadata from now on. The sender's word: for layout, never for authorization.
         metadata: Option<Metadata>,
     },
     /// The last track of a stream went.
@@ -254,6 +271,7 @@ pub struct RemoteTrackInfo {
     /// Audio or video.
     pub kind: MediaKind,
     /// What the sender says of it. The sender's word: for layout, never for authorization. If the sender's descriptions
-    /// name tracks differently than its metadata does, as Firefox's do, it is matched by order, where the numbers fit.
+    /// name tracks differently than its metadata does, as Firefox's do, it is matched by order, where the numbers fit. What
+    /// turns out to be wrong is corrected by [`RemoteEvent::TrackMetadata`].
     pub metadata: Option<Metadata>,
 }

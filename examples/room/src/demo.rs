@@ -131,7 +131,9 @@ fn describe(event: &Event) -> Option<String> {
             format!("connection {:?} → {:?}", change.from, change.to)
         }
         Event::Remote { event: RemoteEvent::Track(track), .. } => {
-            format!("gets an {} track, metadata {}", track.kind(), track.metadata().map_or("none", |data| data.get()))
+            let metadata = track.metadata();
+            let metadata = metadata.as_ref().map_or("none", |metadata| metadata.get());
+            format!("gets an {} track, metadata {metadata}", track.kind())
         }
         Event::Remote { event: RemoteEvent::DataChannel(channel), .. } => {
             format!("gets data channel {:?}", channel.label())

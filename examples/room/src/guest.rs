@@ -6,7 +6,7 @@ use std::pin::pin;
 
 use futures_util::future::{Either, select};
 use metered_realtime_runtime::{
-    ConnectionState, Event, JoinError, MeteredPeer, RemoteEvent, RemotePeer, Runtime, Secret,
+    ConnectionState, Event, JoinError, MeteredPeer, RemoteEvent, RemotePeer, RemoteTrack, Runtime, Secret,
 };
 
 use crate::arguments::{Arguments, Credential, Usage};
@@ -178,9 +178,11 @@ fn show_remote(report: Report, peer: &RemotePeer, event: &RemoteEvent) {
         }
         RemoteEvent::ConnectionReset => report.say(who, "connection replaced"),
         RemoteEvent::Track(track) => {
-            let metadata = track.metadata().map_or("none", |metadata| metadata.get());
-            let metadata = printable(metadata);
+            let metadata = metadata_of(track);
             report.say(who, format_args!("sends {} track {}, metadata {metadata}", track.kind(), track.id()));
+        }
+        RemoteEvent::TrackMetadata(track) => {
+            report.say(who, format_args!("track {} has metadata {}", track.id(), metadata_of(track)));
         }
         RemoteEvent::TrackRemoved(track) => report.say(who, format_args!("ends track {}", track.id())),
         RemoteEvent::StreamAdded(stream) => report.say(who, format_args!("stream {}", stream.id)),
@@ -191,6 +193,10 @@ fn show_remote(report: Report, peer: &RemotePeer, event: &RemoteEvent) {
         RemoteEvent::NegotiationError(error) => report.say(who, format_args!("negotiation: {error}")),
         _ => {}
     }
+}
+
+fn metadata_of(track: &RemoteTrack) -> String {
+    track.metadata().map_or("none".to_owned(), |metadata| printable(metadata.get()))
 }
 
 /// Text of somebody else's, fit for a terminal.

@@ -168,6 +168,14 @@ impl RemotePeer {
         })
     }
 
+    /// The tracks whose [`metadata`](RemoteTrack::metadata) changes after they came: see [`RemoteEvent::TrackMetadata`].
+    pub fn on_track_metadata(&self) -> Events<RemoteTrack> {
+        self.0.hub.subscribe(|event| match event {
+            RemoteEvent::TrackMetadata(track) => Some(track.clone()),
+            _ => None,
+        })
+    }
+
     /// Tracks it stops sending.
     pub fn on_track_removed(&self) -> Events<RemoteTrack> {
         self.0.hub.subscribe(|event| match event {
@@ -181,6 +189,14 @@ impl RemotePeer {
         let present = lock(&self.0.present);
         self.0.hub.subscribe_after(present.streams.iter().cloned(), |event| match event {
             RemoteEvent::StreamAdded(stream) => Some(stream.clone()),
+            _ => None,
+        })
+    }
+
+    /// The streams whose metadata changes after they came, with the new metadata.
+    pub fn on_stream_metadata(&self) -> Events<RemoteStream> {
+        self.0.hub.subscribe(|event| match event {
+            RemoteEvent::StreamMetadata(stream) => Some(stream.clone()),
             _ => None,
         })
     }

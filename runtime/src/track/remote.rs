@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
@@ -17,6 +17,7 @@ use crate::events::{Events, Hub};
 use crate::peer::command::Command;
 use crate::queue::{Bounds, Budget, Queue, Taken};
 use crate::reply::ask_weak;
+use crate::sync::lock;
 
 /// Frames that wait for the reader: some seconds of sound or picture. At the bound the oldest are dropped, for a late
 /// picture is worth less than the newest.
@@ -41,7 +42,10 @@ pub struct RemoteTrack(Arc<Inner>);
 
 struct Inner {
     peer: PeerId,
-    info: RemoteTrackInfo,
+    id: TrackId,
+    stream: Option<StreamId>,
+    kind: MediaKind,
+    metadata: Mutex<Option<Metadata>>,
     frames: Queue<ReceivedFrame>,
     gap: AtomicBool,
     paused: AtomicBool,
@@ -56,9 +60,13 @@ impl RemoteTrack {
         commands: async_channel::WeakSender<Command>,
         budget: Arc<Budget>,
     ) -> Self {
+        let RemoteTrackInfo { track: id, stream, kind, metadata } = info;
         Self(Arc::new(Inner {
             peer,
-            info,
+            id,
+            stream,
+            kind,
+            metadata: Mutex::new(metadata),
             frames: Queue::within(budget, FRAMES),
             gap: AtomicBool::new(false),
             paused: AtomicBool::new(true),
@@ -69,22 +77,26 @@ impl RemoteTrack {
 
     /// Its id, as the sender calls it.
     pub fn id(&self) -> &TrackId {
-        &self.0.info.track
+        &self.0.id
     }
 
     /// The stream it belongs to.
     pub fn stream_id(&self) -> Option<&StreamId> {
-        self.0.info.stream.as_ref()
+        self.0.stream.as_ref()
     }
 
     /// Audio or video.
     pub fn kind(&self) -> MediaKind {
-        self.0.info.kind
+        self.0.kind
     }
 
-    /// What the sender said of it. The sender's word: for layout, never for authorization.
-    pub fn metadata(&self) -> Option<&Metadata> {
-        self.0.info.metadata.as_ref()
+    /// What the sender said of it last. The sender's word: for layout, never for authorization.
+    ///
+    /// [`RemotePeer::on_track_metadata`](crate::RemotePeer::on_track_metadata) tells when it changes. It is matched by order
+    /// if the sender's descriptions name tracks differently than its metadata does, as Firefox's do, and corrected once it
+    /// turns out to be of another track.
+    pub fn metadata(&self) -> Option<Metadata> {
+        lock(&self.0.metadata).clone()
     }
 
     /// The id of the sender.
@@ -118,7 +130,7 @@ impl RemoteTrack {
     /// # Errors
     /// [`RequestKeyframeError`] says why it could not be asked for.
     pub async fn request_keyframe(&self) -> Result<(), RequestKeyframeError> {
-        let (peer, track) = (self.0.peer.clone(), self.0.info.track.clone());
+        let (peer, track) = (self.0.peer.clone(), self.0.id.clone());
         ask_weak(&self.0.commands, |reply| Command::RequestKeyframe { peer, track, reply })
             .await
             .unwrap_or(Err(RequestKeyframeError::Closed))
@@ -127,6 +139,10 @@ impl RemoteTrack {
     pub(crate) fn push(&self, frame: ReceivedFrame) {
         let size = frame.data.len();
         self.0.frames.push(frame, size);
+    }
+
+    pub(crate) fn set_metadata(&self, metadata: Option<Metadata>) {
+        *lock(&self.0.metadata) = metadata;
     }
 
     pub(crate) fn set_paused(&self, paused: bool) {
@@ -148,7 +164,7 @@ impl RemoteTrack {
             && let Some(commands) = self.0.commands.upgrade()
         {
             let (reply, _nobody_waits) = futures_channel::oneshot::channel();
-            let (peer, track) = (self.0.peer.clone(), self.0.info.track.clone());
+            let (peer, track) = (self.0.peer.clone(), self.0.id.clone());
             let _asked_or_full = commands.try_send(Command::RequestKeyframe { peer, track, reply });
         }
     }
@@ -186,8 +202,14 @@ impl Eq for RemoteTrack {}
 
 impl fmt::Debug for RemoteTrack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { peer, info, .. } = &*self.0;
-        f.debug_struct("RemoteTrack").field("peer", peer).field("info", info).finish_non_exhaustive()
+        let Inner { peer, id, stream, kind, .. } = &*self.0;
+        f.debug_struct("RemoteTrack")
+            .field("peer", peer)
+            .field("id", id)
+            .field("stream", stream)
+            .field("kind", kind)
+            .field("metadata", &self.metadata())
+            .finish_non_exhaustive()
     }
 }
 

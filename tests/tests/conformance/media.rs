@@ -97,7 +97,7 @@ pub(crate) async fn frames_reach_the_other_peer_with_stream_and_metadata<R: Runt
     .await;
     let track = next(&mut ada_for_ben.on_track()).await;
     assert_eq!((track.id(), track.kind(), track.stream_id()), (microphone.id(), MediaKind::Audio, Some(stream.id())));
-    assert_eq!(track.metadata(), Some(&metadata));
+    assert_eq!(track.metadata().as_ref(), Some(&metadata));
     let theirs = next(&mut ada_for_ben.on_stream_added()).await;
     assert_eq!((&theirs.id, &theirs.metadata), (stream.id(), &Some(metadata)));
 

@@ -13,6 +13,7 @@ mod network;
 mod output;
 mod paths;
 mod remote;
+mod remote_tracks;
 mod room_channels;
 mod roster;
 mod signals;

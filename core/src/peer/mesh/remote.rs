@@ -1,12 +1,12 @@
 //! One remote peer as the user sees it, while its connection may be replaced.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::remote_tracks::RemoteTracks;
 use super::token_bucket::TokenBucket;
-use super::track_metadata::TrackMetadata;
-use crate::ids::{StreamId, TrackId};
-use crate::peer::output::{RemoteEvent, RemoteTrackInfo};
+use crate::ids::TrackId;
+use crate::peer::output::RemoteEvent;
 use crate::protocol::{DescriptionKind, Metadata, Signal, TrackMetadataMessage};
 use crate::rtc::{self, Connection, ConnectionState, Event};
 
@@ -51,11 +51,9 @@ pub(super) struct Remote {
     /// New connections made that way since one was last up.
     reconnects: u32,
     limiter: TokenBucket,
-    track_metadata: TrackMetadata,
+    tracks: RemoteTracks,
     /// Local tracks whose metadata the peer was sent and that was not cleared since, oldest first. At most [`MAX_TOLD`].
     told: VecDeque<TrackId>,
-    /// The tracks the peer sends. The connection bounds their number.
-    tracks: BTreeMap<TrackId, Option<StreamId>>,
 }
 
 impl Remote {
@@ -70,9 +68,8 @@ impl Remote {
             reconnects: 0,
             limiter: TokenBucket::default(),
             offer: None,
-            track_metadata: TrackMetadata::default(),
+            tracks: RemoteTracks::default(),
             told: VecDeque::new(),
-            tracks: BTreeMap::new(),
         }
     }
 
@@ -113,11 +110,12 @@ impl Remote {
 
     #[cfg(test)]
     pub(super) fn track_metadata_entries(&self) -> usize {
-        self.track_metadata.len()
+        self.tracks.metadata_entries()
     }
 
-    pub(super) fn track_metadata(&mut self, message: TrackMetadataMessage) {
-        self.track_metadata.apply(message);
+    /// Takes what the peer says of the metadata of one of its tracks.
+    pub(super) fn track_metadata(&mut self, message: TrackMetadataMessage, emit: &mut impl FnMut(RemoteEvent)) {
+        self.tracks.handle_message(message, emit);
     }
 
     /// Notes that the peer is sent the metadata of a local track, or that there is none.
@@ -175,8 +173,7 @@ impl Remote {
         metadata: Option<Metadata>,
     ) -> (Connection, Option<RemoteEvent>) {
         self.metadata = metadata;
-        self.tracks.clear();
-        self.track_metadata.reset();
+        self.tracks.reset();
         self.reconnect_at = None;
         self.offer = None;
         self.outdated = false;
@@ -253,24 +250,12 @@ impl Remote {
                 }
             }
             Event::TrackAdded { track, stream, kind } => {
-                self.track_metadata.described(self.connection.remote_tracks().map(|track| track.id.clone()));
-                let metadata = self.track_metadata.get(&track).cloned();
-                let first_of_stream =
-                    stream.as_ref().filter(|_| !self.tracks.values().any(|known| *known == stream)).cloned();
-                self.tracks.insert(track.clone(), stream.clone());
-                emit(RemoteEvent::Track(RemoteTrackInfo { track, stream, kind, metadata: metadata.clone() }));
-                if let Some(stream) = first_of_stream {
-                    emit(RemoteEvent::StreamAdded { stream, metadata });
-                }
+                let all = self.connection.remote_tracks().map(|track| track.id.clone());
+                self.tracks.added((track, stream, kind), all, emit);
             }
             Event::TrackRemoved { track, .. } => {
-                self.track_metadata.described(self.connection.remote_tracks().map(|track| track.id.clone()));
-                let stream = self.tracks.remove(&track).flatten();
-                let emptied = stream.clone().filter(|_| !self.tracks.values().any(|known| *known == stream));
-                emit(RemoteEvent::TrackRemoved { track, stream });
-                if let Some(stream) = emptied {
-                    emit(RemoteEvent::StreamRemoved { stream });
-                }
+                let all = self.connection.remote_tracks().map(|track| track.id.clone());
+                self.tracks.removed(track, all, emit);
             }
             Event::TrackRefused(refused) => emit(RemoteEvent::TrackRefused(refused)),
             Event::Frame { track, frame } => emit(RemoteEvent::Frame { track, frame }),

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::token_bucket::{DESCRIPTION, NEW_CONNECTION};
-use super::{Mesh, Output};
+use super::{Mesh, Output, remote_event};
 use crate::counters::increment;
 use crate::ids::{PeerId, TrackId};
 use crate::protocol::{DescriptionKind, Metadata, PeerMessage, Signal, TrackMetadataMessage};
@@ -16,7 +16,8 @@ impl Mesh {
             PeerMessage::Signal(signal) => self.signal(now, from, signal),
             PeerMessage::TrackMetadata(message) => {
                 if let Some(remote) = self.roster.get_mut(from) {
-                    remote.track_metadata(message);
+                    let outputs = &mut self.outputs;
+                    remote.track_metadata(message, &mut |event| outputs.push_back(remote_event(from, event)));
                 }
             }
             PeerMessage::MalformedSignal | PeerMessage::UserData => {}

@@ -6,7 +6,7 @@
 //! entries without a track, they belong together in order. An entry with the track's own id always takes precedence, and
 //! a peer that has used one matching id is never guessed for.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::ids::TrackId;
 use crate::protocol::{Metadata, TrackMetadataMessage};
@@ -91,6 +91,18 @@ impl TrackMetadata {
     pub(super) fn get(&self, track: &TrackId) -> Option<&Metadata> {
         let exact = self.entries.iter().find(|entry| entry.track == *track);
         exact.or_else(|| self.aliased(track)).map(|entry| &entry.metadata)
+    }
+
+    /// What [`get`](Self::get) gives for each track for which it gives anything.
+    pub(super) fn by_track(&self) -> BTreeMap<&TrackId, &Metadata> {
+        let mut known = BTreeMap::new();
+        for entry in &self.entries {
+            if let Some(alias) = &entry.alias {
+                known.entry(alias).or_insert(&entry.metadata);
+            }
+        }
+        known.extend(self.entries.iter().map(|entry| (&entry.track, &entry.metadata)));
+        known
     }
 
     fn aliased(&self, track: &TrackId) -> Option<&Entry> {
@@ -186,6 +198,10 @@ mod tests {
 
     /// The ids of the entries that the tracks of descriptions have, `-` for none.
     fn found(known: &TrackMetadata, tracks: &[&str]) -> Vec<String> {
+        let all = known.by_track();
+        for track in tracks.iter().map(|track| TrackId::new(*track).unwrap()) {
+            assert_eq!(all.get(&track).copied(), known.get(&track));
+        }
         let of = |track: &&str| match known.get(&TrackId::new(*track).unwrap()) {
             Some(metadata) => metadata.get().trim_start_matches(r#"{"of":""#).trim_end_matches(r#""}"#).to_owned(),
             None => "-".to_owned(),

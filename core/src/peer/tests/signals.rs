@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::{World, secs};
-use crate::ids::{PeerId, TrackId};
+use crate::ids::{PeerId, StreamId, TrackId};
 use crate::media::MediaKind;
 use crate::peer::{LocalTrack, Output, PeerState, RemoteEvent};
 use crate::protocol::{Metadata, Payload};
@@ -208,4 +208,60 @@ fn a_connection_that_is_agreed_to_be_for_nothing_is_idle_again() {
         .collect();
     let (idle, connecting) = (ConnectionState::Idle, ConnectionState::Connecting);
     assert_eq!(states, [(idle, connecting), (connecting, idle)]);
+}
+
+/// What was told of the metadata of tracks and streams, in order.
+fn told(world: &World, node: usize) -> Vec<String> {
+    let role = |metadata: &Option<Metadata>| {
+        metadata.as_ref().map_or("none".to_owned(), |metadata| metadata.get_str("role").unwrap())
+    };
+    let line = |event: &RemoteEvent| match event {
+        RemoteEvent::Track(info) => Some(format!("+{} {}", info.track, role(&info.metadata))),
+        RemoteEvent::TrackMetadata { track, metadata } => Some(format!("{track} {}", role(metadata))),
+        RemoteEvent::StreamMetadata { stream, metadata } => Some(format!("{stream} {}", role(metadata))),
+        _ => None,
+    };
+    world.nodes[node].remote_events().filter_map(line).collect()
+}
+
+#[test]
+fn metadata_that_changes_after_its_track_came_is_told() {
+    let mut world = World::named(2).all_joined();
+    let stream = StreamId::new("camera").unwrap();
+    world.call(1, |peer, now| peer.add_track(now, &voice(), Some(&stream), None)).unwrap();
+    world.until("the track comes", |world| !voices(world, 0).is_empty());
+    let set = |track: &str, role: &str| {
+        let message = format!(r#"{{"__meteredTrackMeta":{{"trackId":"{track}","metadata":{{"role":"{role}"}}}}}}"#);
+        direct("named-1", &message)
+    };
+    let late = set("voice", "late");
+    world.inject(0, &late);
+    world.inject(0, &late);
+    world.inject(0, &set("no-such-track", "other"));
+    world.inject(0, &direct("named-1", r#"{"__meteredTrackMeta":{"trackId":"voice"}}"#));
+    assert_eq!(told(&world, 0), ["+voice none", "voice late", "camera late", "voice none", "camera none"]);
+}
+
+#[test]
+fn a_wrong_guess_is_corrected_for_the_user_too() {
+    let mut world = World::named(2).all_joined();
+    let kept = r#"{"__meteredTrackMeta":{"trackId":"picture","metadata":{"role":"cam"}}}"#;
+    world.inject(0, &direct("named-1", kept));
+    world.call(1, |peer, now| peer.add_track(now, &voice(), None, None)).unwrap();
+    world.until("the track comes", |world| !voices(world, 0).is_empty());
+    let picture = LocalTrack { id: TrackId::new("picture").unwrap(), kind: MediaKind::Video };
+    world.call(1, |peer, now| peer.add_track(now, &picture, None, None)).unwrap();
+    world.until("the other comes", |world| told(world, 0).len() == 3);
+    assert_eq!(told(&world, 0), ["+voice cam", "voice none", "+picture cam"]);
+}
+
+#[test]
+fn the_metadata_of_a_replaced_track_is_cleared_and_set_again() {
+    let mut world = World::named(2).all_joined();
+    world.call(1, |peer, now| peer.add_track(now, &voice(), None, Some(role("mic")))).unwrap();
+    world.until("the track comes", |world| !voices(world, 0).is_empty());
+    let file = LocalTrack { id: TrackId::new("file").unwrap(), kind: MediaKind::Audio };
+    world.call(1, |peer, now| peer.replace_track(now, &voice().id, Some(&file))).unwrap();
+    world.pass(secs(1));
+    assert_eq!(told(&world, 0), ["+voice mic", "voice none", "voice mic"]);
 }

@@ -12,6 +12,7 @@ mod lateness;
 mod media;
 mod negotiation;
 mod opening;
+mod opening_time;
 mod outage;
 mod pair;
 mod random;

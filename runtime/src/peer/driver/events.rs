@@ -76,6 +76,7 @@ impl PeerDriver {
                 }
                 Some(event)
             }
+            core::RemoteEvent::TrackMetadata { track, metadata } => remote.track_metadata(&track, metadata),
             core::RemoteEvent::TrackRemoved { track, .. } => {
                 self.inbound.remove_track(remote.id(), &track);
                 remote.remove_track(&track)
@@ -83,6 +84,7 @@ impl PeerDriver {
             core::RemoteEvent::StreamAdded { stream, metadata } => {
                 Some(remote.add_stream(RemoteStream { id: stream, metadata }))
             }
+            core::RemoteEvent::StreamMetadata { stream, metadata } => remote.stream_metadata(&stream, metadata),
             core::RemoteEvent::StreamRemoved { stream } => Some(remote.remove_stream(stream)),
             core::RemoteEvent::KeyframeRequested { track } => {
                 if let Some(attached) = self.tracks.get(&track) {

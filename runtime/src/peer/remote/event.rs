@@ -20,6 +20,9 @@ pub enum RemoteEvent {
     ConnectionReset,
     /// It sends a track.
     Track(RemoteTrack),
+    /// [`RemoteTrack::metadata`] of a track it sends changed: the sender changed or cleared it, it came after the track, or it
+    /// was matched to the wrong track. If the sender replaces a track by another, its metadata is cleared and then set again.
+    TrackMetadata(RemoteTrack),
     /// It stopped sending a track.
     TrackRemoved(RemoteTrack),
     /// A track is not taken: one of this side's by the peer, or one of the peer's by this side, because they have no codec in
@@ -27,6 +30,8 @@ pub enum RemoteEvent {
     TrackRefused(TrackRefused),
     /// The first track of a stream came.
     StreamAdded(RemoteStream),
+    /// The metadata of a stream changed, with that of the track the stream came with.
+    StreamMetadata(RemoteStream),
     /// The last track of a stream went.
     StreamRemoved(RemoteStream),
     /// Nothing comes of a track of its any more, or something comes again: see [`RemoteTrack::is_paused`].
@@ -51,6 +56,6 @@ pub enum RemoteEvent {
 pub struct RemoteStream {
     /// Its id, as the sender calls it.
     pub id: StreamId,
-    /// What the sender said of it. The sender's word: for layout, never for authorization.
+    /// What the sender had said of it when this value was made. The sender's word: for layout, never for authorization.
     pub metadata: Option<Metadata>,
 }

@@ -50,6 +50,21 @@ impl RemotePeer {
         Some(self.publish(RemoteEvent::TrackRemoved(track)))
     }
 
+    pub(crate) fn track_metadata(&self, id: &TrackId, metadata: Option<Metadata>) -> Option<RemoteEvent> {
+        let present = lock(&self.0.present);
+        let track = present.track(id)?;
+        track.set_metadata(metadata);
+        Some(self.publish(RemoteEvent::TrackMetadata(track)))
+    }
+
+    pub(crate) fn stream_metadata(&self, id: &StreamId, metadata: Option<Metadata>) -> Option<RemoteEvent> {
+        let mut present = lock(&self.0.present);
+        let stream = present.streams.iter_mut().find(|stream| stream.id == *id)?;
+        stream.metadata = metadata;
+        let stream = stream.clone();
+        Some(self.publish(RemoteEvent::StreamMetadata(stream)))
+    }
+
     pub(crate) fn paused(&self, id: &TrackId, paused: bool) -> Option<RemoteEvent> {
         let present = lock(&self.0.present);
         let track = present.track(id)?;
@@ -183,6 +198,29 @@ mod tests {
                 );
             }
             assert_eq!(tracks.next().await, None);
+        });
+    }
+
+    #[test]
+    fn metadata_that_changes_is_that_of_the_track_and_the_stream_from_then_on() {
+        let remote = remote();
+        let role = |role: &str| Some(Metadata::encode(&serde_json::json!({ "role": role })).unwrap());
+        let id = StreamId::new("s").unwrap();
+        remote.add_track(RemoteTrackInfo { stream: Some(id.clone()), metadata: role("mic"), ..info("a") });
+        remote.add_stream(RemoteStream { id: id.clone(), metadata: role("mic") });
+        let track = remote.tracks().remove(0);
+        let (mut tracks, mut streams) = (remote.on_track_metadata(), remote.on_stream_metadata());
+        assert_eq!(track.metadata(), role("mic"));
+        let changed = remote.track_metadata(track.id(), role("cam"));
+        assert_eq!(changed, Some(RemoteEvent::TrackMetadata(track.clone())));
+        let stream = RemoteStream { id: id.clone(), metadata: role("cam") };
+        assert_eq!(remote.stream_metadata(&id, role("cam")), Some(RemoteEvent::StreamMetadata(stream.clone())));
+        assert_eq!((track.metadata(), remote.streams()), (role("cam"), vec![stream.clone()]));
+        assert_eq!(remote.track_metadata(&TrackId::new("unknown").unwrap(), None), None);
+        remote.end();
+        block_on(async {
+            assert_eq!((tracks.next().await, tracks.next().await), (Some(Ok(track)), None));
+            assert_eq!((streams.next().await, streams.next().await), (Some(Ok(stream)), None));
         });
     }
 

@@ -64,6 +64,12 @@ fn remote(peer: &RemotePeer, event: RemoteEvent, report: Report, channels: &Chan
             tell("track", fields);
             counts.follow(track);
         }
+        RemoteEvent::TrackMetadata(track) => {
+            tell("track-metadata", json!({ "track": track.id().as_str(), "metadata": track.metadata() }));
+        }
+        RemoteEvent::StreamMetadata(stream) => {
+            tell("stream-metadata", json!({ "stream": stream.id.as_str(), "metadata": stream.metadata }));
+        }
         RemoteEvent::TrackRemoved(track) => tell("track-removed", json!({ "track": track.id().as_str() })),
         RemoteEvent::StreamAdded(stream) => {
             tell("stream-added", json!({ "stream": stream.id.as_str(), "metadata": stream.metadata }));
