@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::codes::ErrorCode;
-use super::payload::RawJson;
 use super::raw::{self, ObjectWriter};
+use super::raw_json::RawJson;
 
 /// One frame from the client, borrowed from its text or from what it is made of (Metered Realtime Messaging wire
 /// protocol). One without a `request_id` is not acknowledged.

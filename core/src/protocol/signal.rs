@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::limits;
-use super::payload::{Metadata, Payload, PayloadError, RawJson};
+use super::payload::{Metadata, Payload, PayloadError};
 use super::raw;
+use super::raw_json::RawJson;
 
 /// What a direct message is, told by its shape (Metered Realtime Messaging wire protocol).
 #[derive(Debug, Clone, PartialEq)]

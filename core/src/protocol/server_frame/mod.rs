@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::codes::ErrorCode;
 use super::limits;
-use super::payload::RawJson;
 use super::raw::{ObjectWriter, push_string};
+use super::raw_json::RawJson;
 
 /// One frame from the server, borrowed from its text (Metered Realtime Messaging wire protocol).
 ///
