@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use arbitrary::Unstructured;
+use metered_realtime_core::media::EncodedFrame;
 use metered_realtime_core::peer::{JoinError, JoinOptions, MeteredPeer, MeteredPeerOptions, Output as PeerOutput};
 use metered_realtime_core::protocol::{CloseCode, Signal};
 use metered_realtime_core::rtc::{
@@ -202,6 +203,11 @@ impl Link {
 
     pub(crate) fn open_channel(&mut self, now: Instant, options: DataChannelOptions) -> Option<DataChannelId> {
         self.connection.open_channel(now, options).ok()
+    }
+
+    pub(crate) fn write_frame(&mut self, now: Instant, track: &TrackId, frame: &EncodedFrame) {
+        let _refused = self.connection.write_frame(now, track, frame);
+        self.drain();
     }
 
     pub(crate) fn restart_ice(&mut self, now: Instant) -> bool {

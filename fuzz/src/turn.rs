@@ -11,6 +11,9 @@ use turn_server_proto::stun::types::TransportType;
 /// Rounds of one input that no server needs.
 const ROUNDS: usize = 1000;
 
+/// Datagrams on their way to peers.
+const MAX_TO_PEERS: usize = 256;
+
 /// Where the server is.
 pub(crate) fn address() -> SocketAddr {
     ([192, 0, 2, 1], 3478).into()
@@ -30,13 +33,25 @@ pub(crate) struct Relay {
     pub(crate) relayed: Vec<SocketAddr>,
     /// The stream to the client, as far as the client has not got it.
     pub(crate) stream: Vec<u8>,
+    /// Datagrams on their way to peers, each from a relayed address to a peer's.
+    pub(crate) to_peers: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
+    /// The header of the client's latest request.
+    request: Option<[u8; 20]>,
 }
 
 impl Relay {
     pub(crate) fn new(now: Instant) -> Self {
         let mut server = TurnServer::new(TransportType::Tcp, address(), "example.org".to_owned());
         server.add_user("user".to_owned(), "word".to_owned());
-        Self { server, epoch: now, next_port: 20_000, relayed: Vec::new(), stream: Vec::new() }
+        Self {
+            server,
+            epoch: now,
+            next_port: 20_000,
+            relayed: Vec::new(),
+            stream: Vec::new(),
+            to_peers: Vec::new(),
+            request: None,
+        }
     }
 
     fn at(&self, now: Instant) -> StunInstant {
@@ -45,6 +60,9 @@ impl Relay {
 
     /// A whole message of the client.
     pub(crate) fn client_sends(&mut self, now: Instant, mut message: Vec<u8>) {
+        if let Some(header) = message.first_chunk::<20>().filter(|header| header[0] == 0 && header[1] & 0x10 == 0) {
+            self.request = Some(*header);
+        }
         // The library reads padding between messages of a stream as messages.
         if let [first, _, high, low, ..] = message[..]
             && first >> 6 == 1
@@ -62,10 +80,34 @@ impl Relay {
     fn receive(&mut self, now: Instant, transport: TransportType, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
         let at = self.at(now);
         let answer = self.server.recv(Transmit::new(bytes, transport, from, to), at).map(|answer| answer.build());
-        if let Some(answer) = answer.filter(|answer| answer.from == address()) {
-            self.say(answer.data);
+        if let Some(answer) = answer {
+            self.send(answer.from, answer.to, answer.data);
         }
         self.run(now);
+    }
+
+    /// Answers the client's latest request with an error in place of what the server says: unsigned, and with another server's
+    /// address.
+    pub(crate) fn refuse(&mut self, code: u16, alternate: SocketAddr) {
+        let (Some(mut message), SocketAddr::V4(alternate)) = (self.request.map(Vec::from), alternate) else { return };
+        message[0] |= 0x01;
+        message[1] |= 0x10;
+        let [hundreds, rest] = [code / 100, code % 100].map(|part| part.to_be_bytes()[1]);
+        message.extend([0x00, 0x09, 0, 4, 0, 0, hundreds, rest]);
+        message.extend([0x80, 0x23, 0, 8, 0, 1]);
+        message.extend(alternate.port().to_be_bytes());
+        message.extend(alternate.ip().octets());
+        message[2..4].copy_from_slice(&20_u16.to_be_bytes());
+        self.stream.clear();
+        self.say(message);
+    }
+
+    fn send(&mut self, from: SocketAddr, to: SocketAddr, message: Vec<u8>) {
+        if from == address() {
+            self.say(message);
+        } else if self.to_peers.len() < MAX_TO_PEERS {
+            self.to_peers.push((from, to, message));
+        }
     }
 
     /// Every message of a stream ends at a multiple of four bytes, which the library does not see to.
@@ -78,11 +120,7 @@ impl Relay {
     pub(crate) fn run(&mut self, now: Instant) {
         let at = self.at(now);
         for _ in 0..ROUNDS {
-            while let Some(sent) = self.server.poll_transmit(at) {
-                if sent.from == address() {
-                    self.say(sent.data);
-                }
-            }
+            self.send_all(at);
             match self.server.poll(at) {
                 TurnServerPollRet::WaitUntil(_) => break,
                 TurnServerPollRet::AllocateSocket {
@@ -109,10 +147,12 @@ impl Relay {
                 _ => {}
             }
         }
+        self.send_all(at);
+    }
+
+    fn send_all(&mut self, at: StunInstant) {
         while let Some(sent) = self.server.poll_transmit(at) {
-            if sent.from == address() {
-                self.say(sent.data);
-            }
+            self.send(sent.from, sent.to, sent.data);
         }
     }
 }

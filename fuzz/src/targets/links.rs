@@ -8,11 +8,13 @@ use arbitrary::{Result, Unstructured};
 use metered_realtime_core::ice::IceTransportPolicy;
 use metered_realtime_core::net;
 use metered_realtime_core::peer::{MeteredPeerOptions, Output};
-use metered_realtime_core::protocol::IceServer;
+use metered_realtime_core::protocol::{ClientFrame, IceServer, PeerMessage};
+use metered_realtime_core::rtc::{self, DataChannelOptions};
+use metered_realtime_core::signalling::Action;
 use serde_json::json;
 
 use crate::generate::DATA_OFFER;
-use crate::machines::{Event, Peer, PeerSetup};
+use crate::machines::{Event, Link, Peer, PeerSetup, parts};
 use crate::turn::Relay;
 
 /// Steps of one input.
@@ -36,7 +38,10 @@ pub fn links(input: &[u8]) {
     }];
     let peer = Peer::new(PeerSetup { options, seed: 7 });
     let relay = Relay::new(peer.now);
-    let mut game = Game { peer, relay, refuses: false };
+    let mut bob = Link::new(peer.now, true);
+    bob.add_local_address(peer.now, bobs_address());
+    bob.finish_local_addresses(peer.now);
+    let mut game = Game { peer, relay, bob, refuses: false };
     game.begin();
     for _ in 0..STEPS {
         if u.is_empty() || game.step(&mut u).is_err() {
@@ -47,9 +52,15 @@ pub fn links(input: &[u8]) {
     game.peer.finish();
 }
 
+fn bobs_address() -> SocketAddr {
+    ([10, 0, 0, 2], 5000).into()
+}
+
 struct Game {
     peer: Peer,
     relay: Relay,
+    /// The other end of the connection over the relay.
+    bob: Link,
     /// No new link can be opened.
     refuses: bool,
 }
@@ -88,11 +99,56 @@ impl Game {
                     self.peer.input(Event::LinkOpened(open.link));
                 }
                 Output::Network(net::Action::SendLink(send)) => self.relay.client_sends(self.peer.now, send.contents),
+                Output::Signalling(Action::SendText { text, .. }) => {
+                    if let Ok(ClientFrame::Send { data, .. }) = ClientFrame::parse(&text)
+                        && let PeerMessage::Signal(signal) = PeerMessage::read(data)
+                    {
+                        self.bob.signal(self.peer.now, signal);
+                    }
+                }
                 _ => {}
             }
         }
         assert!(self.peer.watch.links.len() <= 2, "{:?} are open", self.peer.watch.links);
         assert!(self.peer.watch.links_ever.len() <= MAX_LINKS, "a storm of links");
+    }
+
+    /// Bob gets what was relayed to him, and says what he has to.
+    fn hear_bob(&mut self) {
+        let now = self.peer.now;
+        for (relayed, to, datagram) in std::mem::take(&mut self.relay.to_peers) {
+            if to == bobs_address() {
+                self.bob.datagram(now, to, relayed, &datagram);
+            }
+        }
+        for output in self.bob.handle_timeout(now) {
+            match output {
+                rtc::Output::Signal(signal) => {
+                    let data = signal.encode().expect("it can be written");
+                    self.hear(&format!(r#"{{"type":"direct","from":"bob","data":{}}}"#, data.get()));
+                }
+                rtc::Output::Transmit(transmit) => {
+                    let (from, relayed, datagram) = parts(transmit);
+                    if self.relay.relayed.contains(&relayed) {
+                        self.relay.peer_sends(now, from, relayed, datagram);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A while in which all is well.
+    fn proper(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            self.carry();
+            self.deliver(usize::MAX);
+            self.hear_bob();
+            self.deliver(usize::MAX);
+            self.carry();
+            self.peer.wait(Duration::from_millis(20));
+            self.relay.run(self.peer.now);
+        }
     }
 
     fn deliver(&mut self, bytes: usize) {
@@ -106,7 +162,13 @@ impl Game {
     fn step(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let length = self.relay.stream.len();
         match u.int_in_range(0..=19)? {
-            0..=6 => self.deliver(usize::MAX),
+            0..=3 => self.deliver(usize::MAX),
+            4 | 5 => self.proper(u.int_in_range(1..=8)?),
+            6 => {
+                let code = *u.choose(&[300, 400, 401, 403, 437, 438, 440, 441, 442, 486, 500, 508])?;
+                let other = *u.choose(&[([192, 0, 2, 7], 3478), ([192, 0, 2, 1], 3479), ([127, 0, 0, 1], 3478)])?;
+                self.relay.refuse(code, other.into());
+            }
             7 => self.deliver(u.int_in_range(1..=64)?),
             8 if length > 0 => {
                 let (at, by) = (u.int_in_range(0..=length - 1)?, u.arbitrary::<u8>()?);
@@ -137,11 +199,12 @@ impl Game {
             }
             13 => {
                 if let Some(to) = self.relay.relayed.last().copied() {
-                    let from = *u.choose(&[SocketAddr::from(([10, 0, 0, 2], 5000)), ([203, 0, 113, 9], 9).into()])?;
+                    let from = *u.choose(&[bobs_address(), ([203, 0, 113, 9], 9).into()])?;
                     self.relay.peer_sends(self.peer.now, from, to, u.arbitrary::<&[u8]>()?.to_vec());
                 }
             }
-            14 => self.bob_offers(),
+            14 if u.arbitrary()? => self.bob_offers(),
+            14 => drop(self.bob.open_channel(self.peer.now, DataChannelOptions::default())),
             15 | 16 => {
                 self.peer.wait(Duration::from_millis(*u.choose(&[1, 250, 3_000, 40_000, 600_000])?));
                 self.relay.run(self.peer.now);

@@ -23,6 +23,9 @@ const PEERS: &[&str] = &["bob", "bob", "carol", "dan", "me", "é"];
 const LABELS: &[&str] = &["positions", "chat", ""];
 const CHANNELS: &[&str] = &["room", "room", "room", "elsewhere"];
 
+/// What a keyframe of VP8 begins with, 16 by 16 pixels.
+const VP8_KEYFRAME: &[u8] = &[0x10, 0, 0, 0x9d, 0x01, 0x2a, 16, 0, 16, 0, 0, 0, 0, 0];
+
 /// Steps of one input.
 const STEPS: usize = 250;
 
@@ -34,7 +37,14 @@ pub fn room(input: &[u8]) {
     let mut u = Unstructured::new(input);
     let options = options(&mut u).unwrap_or_else(|_| MeteredPeerOptions::api_key("pk_live_sesame"));
     let peer = Peer::new(PeerSetup { options, seed: 7 });
-    let mut game = Game { bob: None, to_bob: Vec::new(), channels: Vec::new(), room_channels: Vec::new(), peer };
+    let mut game = Game {
+        bob: None,
+        to_bob: Vec::new(),
+        to_stun: Vec::new(),
+        channels: Vec::new(),
+        room_channels: Vec::new(),
+        peer,
+    };
     if !u.ratio(1, 16).unwrap_or_default() {
         game.peer.join("room");
     }
@@ -76,12 +86,31 @@ struct Game {
     bob: Option<Link>,
     /// Datagrams on their way to bob, from an address of ours to one of his.
     to_bob: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
+    /// Requests to the STUN server that it has not answered, each with where it came from.
+    to_stun: Vec<(SocketAddr, Vec<u8>)>,
     channels: Vec<(PeerId, DataChannelId)>,
     room_channels: Vec<RoomChannelId>,
 }
 
 fn bobs_address() -> SocketAddr {
     ([10, 0, 0, 2], 5000).into()
+}
+
+fn stun_server() -> SocketAddr {
+    ([192, 0, 2, 2], 3478).into()
+}
+
+/// The answer to a binding request (RFC 8489): `mapped` as the address it came from.
+fn mapped_address(request: &[u8], mapped: SocketAddr) -> Option<Vec<u8>> {
+    const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+    let SocketAddr::V4(mapped) = mapped else { return None };
+    let mut answer = request.first_chunk::<20>()?.to_vec();
+    answer[..4].copy_from_slice(&[0x01, 0x01, 0, 12]);
+    answer.extend([0x00, 0x20, 0, 8, 0, 1]);
+    let masked = |bytes: &[u8]| -> Vec<u8> { bytes.iter().zip(COOKIE).map(|(byte, mask)| byte ^ mask).collect() };
+    answer.extend(masked(&mapped.port().to_be_bytes()));
+    answer.extend(masked(&mapped.ip().octets()));
+    Some(answer)
 }
 
 fn id(name: &str) -> PeerId {
@@ -105,11 +134,15 @@ impl Game {
                         self.bob().signal(now, signal);
                     }
                 }
-                Output::Network(net::Action::Transmit(transmit)) => self.to_bob.push(parts(transmit)),
+                Output::Network(net::Action::Transmit(transmit)) => match parts(transmit) {
+                    (local, remote, request) if remote == stun_server() => self.to_stun.push((local, request)),
+                    datagram => self.to_bob.push(datagram),
+                },
                 _ => {}
             }
         }
         self.to_bob.truncate(64);
+        self.to_stun.truncate(16);
     }
 
     fn bob(&mut self) -> &mut Link {
@@ -396,7 +429,14 @@ impl Game {
             0 | 1 => drop(bob.open_channel(now, DataChannelOptions::reliable(generate::pick(u, LABELS)?))),
             2 => bob.attach_track(now, OutboundTrack { id: track, stream: None, kind: MediaKind::Video }),
             3 => bob.detach_track(now, &track),
-            4 => drop(bob.restart_ice(now)),
+            4 if u.arbitrary()? => drop(bob.restart_ice(now)),
+            4 => {
+                let codec = *u.choose(&[Codec::Vp8, Codec::Opus])?;
+                let timestamp = Duration::from_millis(u.arbitrary()?);
+                let data = if u.arbitrary()? { VP8_KEYFRAME } else { u.arbitrary::<&[u8]>()? };
+                bob.write_frame(now, &track, &EncodedFrame { codec, timestamp, data: data.into() });
+                self.hear_bob(|_| {});
+            }
             _ => {
                 bob.close(now);
                 self.hear_bob(|_| {});
@@ -406,7 +446,25 @@ impl Game {
         Ok(())
     }
 
+    /// The STUN server answers, rightly or not.
+    fn stun(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let mapped =
+            *u.choose(&[([203, 0, 113, 1], 5000), ([203, 0, 113, 1], 5001), ([10, 0, 0, 1], 5000), ([0; 4], 0)])?;
+        for (local, request) in std::mem::take(&mut self.to_stun) {
+            let Some(mut answer) = mapped_address(&request, mapped.into()) else { continue };
+            if u.ratio(1, 4)? {
+                let at = u.int_in_range(0..=answer.len() - 1)?;
+                answer[at] ^= u.arbitrary::<u8>()?;
+            }
+            self.peer.input(Event::Datagram { local, remote: stun_server(), bytes: &answer });
+        }
+        Ok(())
+    }
+
     fn network(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        if !self.to_stun.is_empty() && u.arbitrary()? {
+            return self.stun(u);
+        }
         let links = &self.peer.watch.links_ever;
         let link = if u.arbitrary()? { links.first() } else { links.last() }.copied();
         match (u.int_in_range(0..=6)?, link) {

@@ -211,7 +211,10 @@ impl PeerWatch {
             // When the peer goes, the others do not: they are closed and not said to leave.
             self.roster.retain(|_, shown| *shown != ConnectionState::Closed);
         }
-        let shown = |id: &PeerId| (id.clone(), peer.remote_state(id).expect("one of the room"));
+        let shown = |id: &PeerId| {
+            assert!(peer.remote_phase(id).is_some() && peer.remote_counters(id).is_some(), "{id} can be asked about");
+            (id.clone(), peer.remote_state(id).expect("one of the room"))
+        };
         let roster: BTreeMap<PeerId, ConnectionState> = peer.remote_peers().map(shown).collect();
         assert_eq!(roster, self.roster, "every change of the roster is told");
         if let Some(own) = peer.peer_id().filter(|_| state == PeerState::Joined) {
