@@ -147,6 +147,19 @@ macro_rules! text_id {
             }
         }
 
+        /// As a string.
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        /// From a string, which is checked.
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::new(std::borrow::Cow::<str>::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+            }
+        }
     };
 }
 
@@ -301,6 +314,15 @@ impl IdSequence {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_identifiers_are_strings_in_json_and_checked_when_they_are_read() {
+        let id = PeerId::new("ada").unwrap();
+        assert_eq!(serde_json::to_string(&id).unwrap(), "\"ada\"");
+        assert_eq!(serde_json::from_str::<PeerId>("\"ad\\u0061\"").unwrap(), id);
+        assert!(serde_json::from_str::<PeerId>("\"\"").unwrap_err().to_string().contains("peer id"));
+        assert!(serde_json::from_str::<Channel>("7").is_err());
+    }
 
     #[test]
     fn lengths_count_bytes_and_control_characters_are_refused() {

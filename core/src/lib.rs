@@ -104,3 +104,8 @@ pub use ids::{
 };
 pub use options::InvalidOption;
 pub use secret::Secret;
+
+/// The programs in the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -14,9 +14,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (key, url) = arguments.next().zip(arguments.next()).ok_or("usage: async_std KEY URL")?;
     let runtime = Smol::with_spawner(|task| drop(async_std::task::spawn(task)));
-    let peer = MeteredPeer::api_key(key).url(url).build_on(runtime)?;
-    let mut events = peer.events().lossy();
-    peer.join("room-42").await?;
+    let (peer, mut events) = MeteredPeer::api_key(key).url(url).join_on(runtime, "room-42").await?;
     while let Some(event) = events.next().await {
         match event {
             Event::PeerJoined(remote) => {
@@ -25,7 +23,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
                 }
             }
             Event::Data(data) => say(format!("{}: {}", data.sender, data.data.get())).await?,
-            Event::Error(error) => return Err(error.into()),
+            Event::Error(error) if error.is_fatal() => return Err(error.into()),
             _ => {}
         }
     }

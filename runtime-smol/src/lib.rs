@@ -1,16 +1,16 @@
 //! The Metered Realtime client on smol: rooms with media, data channels, and messages through the server.
 //!
 //! ```no_run
-//! use metered_realtime_smol::MeteredPeer;
+//! use metered_realtime_smol::{Event, MeteredPeer};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! smol::block_on(async {
-//!     let peer = MeteredPeer::api_key("pk_live_…").build()?;
-//!     let mut joined = peer.on_peer_joined().lossy();
-//!     peer.join("room-42").await?;
-//!     peer.send(&"hello, everyone").await?;
-//!     while let Some(remote) = joined.next().await {
-//!         println!("{} is here", remote.id());
+//!     let (peer, mut events) = MeteredPeer::api_key("pk_live_…").join("room-42").await?;
+//!     peer.send("hello, everyone").await?;
+//!     while let Some(event) = events.next().await {
+//!         if let Event::PeerJoined(remote) = event {
+//!             println!("{} is here", remote.id());
+//!         }
 //!     }
 //!     Ok(())
 //! })
@@ -153,3 +153,8 @@ async fn look_up(host: String) -> io::Result<Vec<IpAddr>> {
     let addresses = smol::net::resolve((host, 0)).await?;
     Ok(addresses.into_iter().map(|address| address.ip()).collect())
 }
+
+/// The programs in the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

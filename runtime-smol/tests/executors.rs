@@ -13,16 +13,16 @@ const KEY: &str = "pk_live_tests";
 async fn two_peers_meet(runtime: Smol, url: String) {
     let peer = || MeteredPeer::api_key(KEY).url(&url).loopback_candidates(true).build_on(runtime.clone()).unwrap();
     let (ada, ben) = (peer(), peer());
-    let (mut seen_by_ada, mut seen_by_ben) = (ada.on_peer_joined().lossy(), ben.on_peer_joined().lossy());
+    let (mut seen_by_ada, mut seen_by_ben) = (ada.on_peer_joined(), ben.on_peer_joined());
     ada.join("room-42").await.unwrap();
     ben.join("room-42").await.unwrap();
     let (ben_for_ada, ada_for_ben) = (seen_by_ada.next().await.unwrap(), seen_by_ben.next().await.unwrap());
 
-    let mut data = ben.on_data().lossy();
+    let mut data = ben.on_data();
     ada.send("through the server").await.unwrap();
     assert_eq!(data.next().await.unwrap().data.get(), r#""through the server""#);
 
-    let mut channels = ada_for_ben.on_data_channel().lossy();
+    let mut channels = ada_for_ben.on_data_channel();
     let channel = ben_for_ada.open_data_channel(DataChannelOptions::default()).await.unwrap();
     channel.send("directly").await.unwrap();
     let theirs = channels.next().await.unwrap();

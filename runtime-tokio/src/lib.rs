@@ -1,19 +1,16 @@
 //! The Metered Realtime client on tokio: rooms with media, data channels, and messages through the server.
 //!
 //! ```no_run
-//! use metered_realtime_tokio::MeteredPeer;
+//! use metered_realtime_tokio::{Event, MeteredPeer};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let peer = MeteredPeer::api_key("pk_live_…").build()?;
-//! let mut joined = peer.on_peer_joined().lossy();
-//! let mut data = peer.on_data().lossy();
-//! peer.join("room-42").await?;
-//! peer.send(&"hello, everyone").await?;
-//! loop {
-//!     tokio::select! {
-//!         Some(remote) = joined.next() => println!("{} is here", remote.id()),
-//!         Some(message) = data.next() => println!("{}: {}", message.sender, message.data.get()),
-//!         else => break,
+//! let (peer, mut events) = MeteredPeer::api_key("pk_live_…").join("room-42").await?;
+//! peer.send("hello, everyone").await?;
+//! while let Some(event) = events.next().await {
+//!     match event {
+//!         Event::PeerJoined(remote) => println!("{} is here", remote.id()),
+//!         Event::Data(message) => println!("{}: {}", message.sender, message.data.get()),
+//!         _ => {}
 //!     }
 //! }
 //! # Ok(())
@@ -42,15 +39,19 @@
 //! let stream = LocalStream::new([microphone.clone()]);
 //! peer.add_stream(&stream, Some(Metadata::from_json(r#"{"role":"voice"}"#)?)).await?;
 //! peer.join("room-42").await?;
+//! microphone.received().await;
 //! microphone.write(EncodedFrame { codec: Codec::Opus, timestamp: Duration::ZERO, data: packet.into() })?;
 //!
-//! for remote in peer.remote_peers() {
-//!     let mut tracks = remote.on_track().lossy();
+//! let mut remotes = peer.on_peer_joined();
+//! while let Some(remote) = remotes.next().await {
 //!     tokio::spawn(async move {
+//!         let mut tracks = remote.on_track();
 //!         while let Some(track) = tracks.next().await {
-//!             while let Some(frame) = track.recv().await {
-//!                 println!("{} bytes of {}", frame.data.len(), frame.codec);
-//!             }
+//!             tokio::spawn(async move {
+//!                 while let Some(frame) = track.recv().await {
+//!                     println!("{} bytes of {}", frame.data.len(), frame.codec);
+//!                 }
+//!             });
 //!         }
 //!     });
 //! }
@@ -70,8 +71,8 @@
 //! let peer = MeteredPeer::api_key("pk_live_…").bandwidth_estimation(estimation).build()?;
 //! let camera = LocalTrack::video();
 //! peer.add_track(&camera, None, None).await?;
-//! let mut demands = camera.on_demand().lossy();
-//! let mut keyframes = camera.on_keyframe_request().lossy();
+//! let mut demands = camera.on_demand();
+//! let mut keyframes = camera.on_keyframe_request();
 //! loop {
 //!     tokio::select! {
 //!         Some(demand) = demands.next() => match demand.receivers {
@@ -239,3 +240,8 @@ async fn look_up(host: String) -> io::Result<Vec<IpAddr>> {
     let addresses = tokio::net::lookup_host((host, 0)).await?;
     Ok(addresses.map(|address| address.ip()).collect())
 }
+
+/// The programs in the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -14,7 +14,7 @@ use metered_realtime_tokio::{
     CloseCode, DataChannel, DataChannelError, DataChannelMessage, DataChannelOptions, MeteredPeer, RemotePeer,
 };
 use serde_json::{Value, json};
-use support::{ROOM, next, peer, server, soon};
+use support::{ROOM, builder, next, peer, server, soon};
 use tokio::task::JoinHandle;
 
 /// The bot, and a guest that it has greeted.
@@ -28,8 +28,8 @@ struct Visit {
 impl Visit {
     async fn begin() -> Self {
         let server = server().await;
-        let peer = peer(&server);
-        let bot = tokio::spawn(async move { echo_bot::run(&peer).await.unwrap() });
+        let (peer, events) = soon(builder(&server).join(ROOM)).await.unwrap();
+        let bot = tokio::spawn(async move { echo_bot::serve(&peer, events).await.unwrap() });
         let (guest, bot_for_guest) = visit(&server).await;
         Self { server, bot, guest, bot_for_guest }
     }
@@ -151,8 +151,8 @@ async fn a_reader_far_behind_gets_the_rest() {
 #[tokio::test]
 async fn the_bot_ends_when_the_server_sends_it_away() {
     let server = server().await;
-    let peer = peer(&server);
-    let bot = tokio::spawn(async move { echo_bot::run(&peer).await.map_err(|error| error.to_string()) });
+    let (peer, events) = soon(builder(&server).join(ROOM)).await.unwrap();
+    let bot = tokio::spawn(async move { echo_bot::serve(&peer, events).await.map_err(|error| error.to_string()) });
     let (_guest, bot_for_guest) = visit(&server).await;
     assert_eq!(server.disconnect_peer(bot_for_guest.id(), CloseCode::ADMIN_DISCONNECT), 1);
     let ended = soon(bot).await.unwrap().unwrap_err();

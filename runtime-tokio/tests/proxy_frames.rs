@@ -9,7 +9,7 @@
 mod support;
 
 use metered_realtime_server::RunningServer;
-use metered_realtime_tokio::{CloseCode, Events, SignallingClient, SignallingEvent, SignallingState};
+use metered_realtime_tokio::{CloseCode, Events, SignallingClient, SignallingEvent, SignallingState, Subscription};
 use support::frames::{BINARY, CONTINUATION, FIN, PING, TEXT, frame, header, masked};
 use support::proxy::Proxy;
 use support::{KEY, next, quickly, server, soon};
@@ -24,6 +24,7 @@ struct Way {
     client: SignallingClient,
     other: SignallingClient,
     events: Events<SignallingEvent>,
+    _subscriptions: Vec<Subscription>,
 }
 
 impl Way {
@@ -33,11 +34,12 @@ impl Way {
         let make = |url: String| SignallingClient::api_key(KEY).url(url).reconnect(quickly()).build().unwrap();
         let (client, other) = (make(proxy.url()), make(server.url()));
         let events = client.events();
+        let mut subscriptions = Vec::new();
         for client in [&client, &other] {
             soon(client.connect()).await.unwrap();
-            soon(client.subscribe("news")).await.unwrap();
+            subscriptions.push(soon(client.subscribe("news")).await.unwrap());
         }
-        Self { _server: server, proxy, client, other, events }
+        Self { _server: server, proxy, client, other, events, _subscriptions: subscriptions }
     }
 
     /// A message from the other client arrives. What comes before it is returned.
@@ -46,7 +48,7 @@ impl Way {
         let mut before = Vec::new();
         loop {
             match next(&mut self.events).await {
-                SignallingEvent::Message { data, .. } if data.get() == r#""heard""# => return before,
+                SignallingEvent::Message(message) if message.data.get() == r#""heard""# => return before,
                 event => before.push(event),
             }
         }

@@ -159,7 +159,7 @@ async fn no_credential_is_ever_said() {
     said.error(&soon(kay.join(ROOM)).await.unwrap_err());
     for events in [&mut kay_events, &mut tess_events] {
         while let Some(event) = soon(events.next()).await {
-            said.debug(&event.unwrap());
+            said.debug(&event);
         }
     }
     said.debug(&(&kay, &tess, &server));

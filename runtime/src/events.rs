@@ -17,104 +17,76 @@ use crate::sync::lock;
 /// How many events wait for one reader, unless the builder was told otherwise.
 pub const DEFAULT_EVENT_CAPACITY: usize = 1024;
 
-/// The reader was too slow: this many events, the oldest of those that waited, are lost to it. What came afterwards
-/// follows, and the state can be read at any time.
+/// A slow reader lost this many items, the oldest of those that waited. The items that follow came later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("{0} events were missed")]
-pub struct Missed(pub u64);
+#[error("{0} items were lost because the reader was too slow")]
+pub struct Lagged(pub u64);
 
 impl<T> Queue<T> {
-    /// The next item, or how many are missing before it, as readers outside of this crate get it.
-    pub(crate) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Missed>>> {
+    /// The next item, or how many were lost before it, as public streams report it.
+    pub(crate) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Lagged>>> {
         Poll::Ready(ready!(self.poll_take(cx)).map(|taken| match taken {
             Taken::Item(item) => Ok(item),
-            Taken::Missed(n) => Err(Missed(n)),
+            Taken::Missed(n) => Err(Lagged(n)),
         }))
     }
 }
 
-/// A state became another.
+/// A change of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StateChange<S> {
-    /// What it was.
+    /// Previous state.
     pub from: S,
-    /// What it is.
+    /// New state.
     pub to: S,
 }
 
-/// What happens from the subscription on, as a stream.
+/// A stream of the events that happen after the subscription.
 ///
-/// Every reader gets every event. Up to a number of events (1024, or what the builder was told) wait for a reader that
-/// is busy; beyond, the oldest are dropped and `Err(`[`Missed`]`)` says how many, at the place of the gap. A reader never
-/// holds up the room or other readers. The stream ends when what it watches is closed.
-///
-/// Those who don't care for gaps use [`lossy`](Self::lossy).
+/// Every reader gets every event. Up to [`event_capacity`](crate::MeteredPeerBuilder::event_capacity) events, by default
+/// 1024, wait for a reader that is busy. Beyond that the oldest are dropped: [`missed`](Self::missed) counts them, and the
+/// streams called `events()` yield an event `Lagged` in their place. A slow reader never delays the room or other readers.
+/// The stream ends when its source is closed.
 #[must_use = "events are kept for it as long as it lives"]
 pub struct Events<T> {
     queue: Queue<T>,
+    lagged: Option<fn(u64) -> T>,
 }
 
 impl<T> Events<T> {
-    /// The next event; `None` at the end. As `StreamExt::next`, without the import.
+    /// The same stream, with an item made by `lagged` at each gap.
+    pub(crate) fn with_gaps(self, lagged: fn(u64) -> T) -> Self {
+        Self { lagged: Some(lagged), ..self }
+    }
+
+    /// The next event, or `None` at the end: `StreamExt::next` without the import.
     ///
-    /// Cancellation safe: an event is either returned or still there.
-    pub async fn next(&mut self) -> Option<Result<T, Missed>> {
-        std::future::poll_fn(|cx| self.poll_event(cx)).await
-    }
-
-    /// The same stream without word of gaps.
-    pub fn lossy(self) -> Lossy<T> {
-        Lossy { events: self }
-    }
-
-    fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Missed>>> {
-        self.queue.poll_event(cx)
-    }
-}
-
-impl<T> Stream for Events<T> {
-    type Item = Result<T, Missed>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_event(cx)
-    }
-}
-
-impl<T> fmt::Debug for Events<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events").field("queue", &self.queue).finish()
-    }
-}
-
-/// [`Events`] without word of gaps: a stream of the events alone.
-#[must_use = "events are kept for it as long as it lives"]
-pub struct Lossy<T> {
-    events: Events<T>,
-}
-
-impl<T> Lossy<T> {
-    /// The next event; `None` at the end. Cancellation safe.
+    /// Cancellation safe: no event is lost.
     pub async fn next(&mut self) -> Option<T> {
         std::future::poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// How many events were missed so far.
+    /// The number of events lost since the subscription because the reader was too slow.
     pub fn missed(&self) -> u64 {
-        self.events.queue.missed_in_all()
+        self.queue.missed_in_all()
     }
 
     fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         loop {
-            match ready!(self.events.poll_event(cx)) {
-                Some(Ok(event)) => return Poll::Ready(Some(event)),
-                Some(Err(Missed(_))) => {}
+            match ready!(self.queue.poll_take(cx)) {
+                Some(Taken::Item(event)) => return Poll::Ready(Some(event)),
+                Some(Taken::Missed(n)) => {
+                    if let Some(lagged) = self.lagged {
+                        return Poll::Ready(Some(lagged(n)));
+                    }
+                }
                 None => return Poll::Ready(None),
             }
         }
     }
 }
 
-impl<T> Stream for Lossy<T> {
+impl<T> Stream for Events<T> {
     type Item = T;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
@@ -122,9 +94,9 @@ impl<T> Stream for Lossy<T> {
     }
 }
 
-impl<T> fmt::Debug for Lossy<T> {
+impl<T> fmt::Debug for Events<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lossy").field("queue", &self.events.queue).finish()
+        f.debug_struct("Events").field("queue", &self.queue).finish()
     }
 }
 
@@ -202,7 +174,7 @@ impl<E> Hub<E> {
             state.subscribers.retain(|subscriber| subscriber.alive());
             state.subscribers.push(Box::new(Picking { writer: queue.writer(), pick }));
         }
-        Events { queue }
+        Events { queue, lagged: None }
     }
 
     pub(crate) fn publish(&self, event: &E) {
@@ -236,19 +208,32 @@ mod tests {
     fn each_reader_misses_only_what_it_asked_for() {
         let hub = Hub::new(2);
         let mut odd = hub.subscribe(|n: &u32| (n % 2 == 1).then_some(*n));
-        let mut all = hub.subscribe(|n: &u32| Some(*n)).lossy();
+        let mut all = hub.subscribe(|n: &u32| Some(*n));
         for n in 0..4 {
             hub.publish(&n);
         }
         hub.close();
         block_on(async {
-            assert_eq!(odd.next().await, Some(Ok(1)));
-            assert_eq!(odd.next().await, Some(Ok(3)));
-            assert_eq!(odd.next().await, None);
+            assert_eq!(odd.next().await, Some(1));
+            assert_eq!(odd.next().await, Some(3));
+            assert_eq!((odd.next().await, odd.missed()), (None, 0));
             assert_eq!(all.next().await, Some(2));
             assert_eq!(all.missed(), 2);
             assert_eq!(hub.subscribe(|n: &u32| Some(*n)).next().await, None);
         });
+    }
+
+    #[test]
+    fn a_stream_of_everything_has_an_item_where_events_are_missing() {
+        let hub = Hub::new(2);
+        let mut all = hub.subscribe(|n: &u32| Some(i64::from(*n))).with_gaps(|n| -i64::try_from(n).unwrap());
+        (1..4).for_each(|n| hub.publish(&n));
+        assert_eq!(block_on(all.next()), Some(-1));
+        (4..6).for_each(|n| hub.publish(&n));
+        hub.close();
+        let rest: Vec<_> = std::iter::from_fn(|| block_on(all.next())).collect();
+        assert_eq!(rest, [-2, 4, 5]);
+        assert_eq!(all.missed(), 3);
     }
 
     #[test]

@@ -53,19 +53,21 @@ mod watch;
 pub use bytes::Bytes;
 pub use rustls;
 
-#[cfg(feature = "webrtc")]
-pub use builder::MeteredPeerBuilder;
 pub use builder::SignallingClientBuilder;
 #[cfg(feature = "webrtc")]
 pub use data_channel::{ByteStream, ByteStreamError, ChannelClosed, DataChannel, DataChannelState, OutboundMessage};
-pub use events::{DEFAULT_EVENT_CAPACITY, Events, Lossy, Missed, StateChange};
+pub use events::{DEFAULT_EVENT_CAPACITY, Events, Lagged, StateChange};
 pub use net::InvalidCertificates;
 #[cfg(feature = "webrtc")]
 pub use peer::{Counters, Event, JoinedEvent, LeftEvent, MeteredPeer, RemoteEvent, RemotePeer, RemoteStream};
 #[cfg(feature = "webrtc")]
+pub use peer::{TypedData, TypedDataEvents, UnexpectedData};
+#[cfg(feature = "webrtc")]
 pub use room_channel::RoomChannel;
 pub use runtime::Runtime;
-pub use signalling::{Message, Presence, SignallingClient, SignallingConnectError, SubscribeOptions};
+pub use signalling::{
+    Message, Presence, SignallingClient, SignallingConnectError, SignallingEvent, SubscribeOptions, Subscription,
+};
 #[cfg(feature = "webrtc")]
 pub use track::{Demand, LocalStream, LocalTrack, RemoteTrack, WrongKind};
 
@@ -92,9 +94,9 @@ pub use metered_realtime_core::rtc::{
     RequestKeyframeError, RestartIceError, SdpProblem, TrackRefused, TransportFailure,
 };
 pub use metered_realtime_core::signalling::{
-    CloseReason, ConnectError, Counters as SignallingCounters, Credentials, Event as SignallingEvent, PeerInfo,
-    ProviderError, ReconnectOptions, RequestError, Session, SignallingOptions, SocketError, SocketErrorKind,
-    State as SignallingState, StateError, TokenError,
+    CloseReason, ConnectError, Counters as SignallingCounters, Credentials, PeerInfo, ProviderError, ReconnectOptions,
+    RequestError, Session, SignallingOptions, SocketError, SocketErrorKind, State as SignallingState, StateError,
+    TokenError,
 };
 pub use metered_realtime_core::{Channel, InvalidId, InvalidOption, PeerId, Secret};
 #[cfg(feature = "webrtc")]

@@ -67,3 +67,8 @@ pub use credentials::{
 };
 pub use net::{BindError, RunningServer, Server};
 pub use state::RateLimit;
+
+/// The programs in the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -39,7 +39,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 async fn next<T>(events: &mut Events<T>) -> T {
-    soon(events.next()).await.expect("the stream ended").expect("events were missed")
+    soon(events.next()).await.expect("the stream ended")
 }
 
 /// A way to the signalling server on which one text stands for another in what comes from it.

@@ -20,7 +20,7 @@ fn address(last: u8) -> IpAddr {
 /// Its connection goes down and comes up again.
 async fn recovers(remote: &RemotePeer, states: &mut Events<StateChange<ConnectionState>>) -> Outcome<()> {
     for expected in [ConnectionState::Reconnecting, ConnectionState::Connected] {
-        assert_eq!(states.next().await.ok_or("no more states")??.to, expected);
+        assert_eq!(states.next().await.ok_or("no more states")?.to, expected);
     }
     assert_eq!(remote.state(), ConnectionState::Connected);
     Ok(())
@@ -36,12 +36,12 @@ async fn follows() -> Outcome<()> {
     let room = Room::new().await?;
     let here = Wandering::at(address(2));
     let (ada, ben) = (room.join_on(here.clone()).await?, room.join_on(Wandering::at(address(3))).await?);
-    let ben_for_ada = first(ada.on_peer_joined(), ada.remote_peers()).await?;
-    let ada_for_ben = first(ben.on_peer_joined(), ben.remote_peers()).await?;
+    let ben_for_ada = first(&ada).await?;
+    let ada_for_ben = first(&ben).await?;
     let mut channels = ada_for_ben.on_data_channel();
     let near = ben_for_ada.open_data_channel(DataChannelOptions::default()).await?;
     near.send("before").await?;
-    let far = channels.next().await.ok_or("no channel")??;
+    let far = channels.next().await.ok_or("no channel")?;
     assert_eq!(far.recv().await.ok_or("the channel is closed")??.as_bytes(), b"before");
 
     let mut states = ben_for_ada.state_changes();

@@ -155,7 +155,7 @@ async fn guest(server: &RunningServer) -> MeteredPeer {
     let mut joined = ada.on_peer_joined();
     ada.join("room-42").await.unwrap();
     for _ in 0..2 {
-        tokio::time::timeout(PATIENCE, joined.next()).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, joined.next()).await.unwrap().unwrap();
     }
     ada
 }

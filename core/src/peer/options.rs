@@ -52,6 +52,10 @@ pub struct MeteredPeerOptions {
     /// 40 ms by default, and at most 20 ms for each packet. With 1 nothing waits, and a packet that was overtaken by another is
     /// dropped.
     pub audio_reordering: u8,
+    /// How long a remote peer that left may take to return and count as the same stay: it is not reported as left, and returns
+    /// with a connection reset, as after a reconnect of this side. At most a minute. Only peers with a token return with their
+    /// id. Default zero: a peer that leaves is gone at once.
+    pub peer_grace: Duration,
     /// How long [`close`](super::MeteredPeer::close) waits for the remote peers to acknowledge the data channel messages that
     /// were accepted: at most a minute. With zero they are lost. Default 5 s.
     pub close_timeout: Duration,
@@ -86,6 +90,9 @@ impl MeteredPeerOptions {
         if self.close_timeout > MAX_CLOSE_TIMEOUT {
             return refuse("close_timeout", format!("{:?}", self.close_timeout), "0 to 60 s");
         }
+        if self.peer_grace > MAX_PEER_GRACE {
+            return refuse("peer_grace", format!("{:?}", self.peer_grace), "0 to 60 s");
+        }
         match self.stats_interval {
             Some(interval) if !STATS_INTERVALS.contains(&interval) => {
                 refuse("stats_interval", format!("{interval:?}"), "100 ms to 1 h")
@@ -110,10 +117,14 @@ impl From<SignallingOptions> for MeteredPeerOptions {
             stats_interval: None,
             disconnect_timeout: Config::MAX_DISCONNECT_TIMEOUT,
             audio_reordering: Config::AUDIO_REORDERING,
+            peer_grace: Duration::ZERO,
             close_timeout: CLOSE_TIMEOUT,
         }
     }
 }
+
+/// The largest `peer_grace`.
+const MAX_PEER_GRACE: Duration = Duration::from_secs(60);
 
 /// What [`join`](super::MeteredPeer::join) can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -9,7 +9,7 @@ use crate::ice::IceServerFailed;
 use crate::ids::{Channel, DataChannelId, PeerId, RequestId, RoomChannelId, StreamId, TrackId};
 use crate::media::{MediaKind, ReceivedFrame};
 use crate::net;
-use crate::protocol::{CloseCode, Metadata, Payload};
+use crate::protocol::{CloseCode, Metadata, Payload, PayloadError};
 use crate::rtc::{
     ConnectionState, ConnectionStats, DataChannelError, DataChannelInfo, DataChannelMessage, NegotiationError,
     TrackRefused,
@@ -139,6 +139,16 @@ pub struct MeteredData {
     pub kind: MeteredDataKind,
     /// The sender's `peerMetadata`: on broadcasts if asked for when joining, on directs whenever the sender has it.
     pub sender_metadata: Option<Metadata>,
+}
+
+impl MeteredData {
+    /// Reads the payload as a `T`. Fields of an object that `T` does not have are ignored.
+    ///
+    /// # Errors
+    /// [`PayloadError`] if the payload is not a `T`.
+    pub fn decode<T: serde::de::DeserializeOwned>(&self) -> Result<T, PayloadError> {
+        self.data.decode()
+    }
 }
 
 /// Whom a message was for.

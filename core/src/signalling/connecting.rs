@@ -47,7 +47,7 @@ impl Signalling {
 
     /// Withdraws the question to the token provider that an attempt to connect has open.
     pub(super) fn abandon_token(&mut self) {
-        if let Phase::Connecting(Attempt::Token { request, .. })
+        if let Phase::Connecting { next: Next::Trying(Attempt::Token { request, .. }), .. }
         | Phase::Reconnecting { next: Next::Trying(Attempt::Token { request, .. }), .. } = self.phase
         {
             self.withdraw(request);
@@ -66,18 +66,24 @@ impl Signalling {
     pub(super) fn note_token_failure(&mut self, error: &TokenError) {
         self.token_failures = self.token_failures.saturating_add(1);
         tracing::warn!(failures = self.token_failures, %error, "no token");
-        if self.token_failures >= TOKEN_FAILURES_REPORTED && !matches!(self.phase, Phase::Connecting(_)) {
+        if self.token_failures >= TOKEN_FAILURES_REPORTED && !self.only_attempt() {
             self.emit(Event::TokenProviderFailed { failures: self.token_failures, error: error.clone() });
         }
     }
 
+    /// Whether a failure of the attempt under way ends the connection.
+    pub(super) fn only_attempt(&self) -> bool {
+        matches!(self.phase, Phase::Connecting { .. })
+            && !(self.options.auto_reconnect && self.options.retry_first_connect)
+    }
+
     pub(super) fn token_failed(&mut self, now: Instant, error: TokenError) {
         self.note_token_failure(&error);
-        if matches!(self.phase, Phase::Connecting(_)) {
-            self.finish(now, Ended { close: false, ..Ended::by_us(CloseCode::NORMAL) }, Some(error.into()));
-            return;
+        let ended = Ended { close: false, ..Ended::by_us(CloseCode::ABNORMAL) };
+        match self.phase {
+            Phase::Connecting { .. } => self.first_attempt_failed(now, ended, error.into()),
+            _ => self.attempt_failed(now, ended),
         }
-        self.attempt_failed(now, Ended { close: false, ..Ended::by_us(CloseCode::ABNORMAL) });
     }
 
     pub(super) fn welcome(&mut self, now: Instant, socket: SocketId, welcome: &Welcome<'_>) {

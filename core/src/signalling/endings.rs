@@ -22,7 +22,7 @@ impl Signalling {
     /// The socket of the current phase is gone, or has to go.
     pub(super) fn lost(&mut self, now: Instant, ended: Ended) {
         match &self.phase {
-            Phase::Connecting(_) => {
+            Phase::Connecting { .. } => {
                 let error = match ended.code {
                     CloseCode::CLIENT_INACTIVITY if ended.close => ConnectError::WelcomeTimeout,
                     CloseCode::ABNORMAL => ConnectError::Unreachable {
@@ -31,7 +31,7 @@ impl Signalling {
                     },
                     code => ConnectError::Closed { code, reason: ended.reason.clone() },
                 };
-                self.finish(now, ended, Some(error));
+                self.first_attempt_failed(now, ended, error);
             }
             Phase::Connected(_) => self.dropped(now, ended),
             Phase::Reconnecting { .. } => self.attempt_failed(now, ended),
@@ -55,14 +55,26 @@ impl Signalling {
         self.retry(now, 0, ended, announced);
     }
 
+    /// An attempt to get the first `welcome` failed. Further attempts are made only if the options say so.
+    pub(super) fn first_attempt_failed(&mut self, now: Instant, ended: Ended, error: ConnectError) {
+        match &self.phase {
+            Phase::Connecting { failures, .. } if !self.only_attempt() => {
+                self.retry_unless_exhausted(now, failures.saturating_add(1), ended, Some(error));
+            }
+            _ => self.finish(now, ended, Some(error)),
+        }
+    }
+
     /// An attempt to reconnect failed.
     pub(super) fn attempt_failed(&mut self, now: Instant, ended: Ended) {
-        let Phase::Reconnecting { failures, .. } = &self.phase else {
-            return;
-        };
-        let failures = failures.saturating_add(1);
+        if let Phase::Reconnecting { failures, .. } = &self.phase {
+            self.retry_unless_exhausted(now, failures.saturating_add(1), ended, None);
+        }
+    }
+
+    fn retry_unless_exhausted(&mut self, now: Instant, failures: u32, ended: Ended, error: Option<ConnectError>) {
         if ended.code.is_terminal() || self.options.reconnect.exhausted(failures) {
-            self.finish(now, ended, None);
+            self.finish(now, ended, error);
         } else {
             self.retry(now, failures, ended, None);
         }
@@ -93,13 +105,17 @@ impl Signalling {
             let attempt = failures.saturating_add(1);
             self.emit(Event::ReconnectFailed { code, reason, error, retry_in: wait, attempt });
         }
-        self.transition(Phase::Reconnecting { failures, next: Next::At(after(now, wait)) });
+        let next = Next::At(after(now, wait));
+        self.transition(match self.phase {
+            Phase::Connecting { .. } => Phase::Connecting { failures, next },
+            _ => Phase::Reconnecting { failures, next },
+        });
     }
 
     /// Ends for good. `connect_error` answers a `connect` that is under way.
     pub(super) fn finish(&mut self, now: Instant, ended: Ended, connect_error: Option<ConnectError>) {
         let socket = self.current_socket();
-        let was_connecting = matches!(self.phase, Phase::Connecting(_));
+        let was_connecting = matches!(self.phase, Phase::Connecting { .. });
         let attempt = match self.phase {
             Phase::Reconnecting { failures, .. } => failures.saturating_add(1),
             _ => 0,

@@ -102,7 +102,7 @@ impl Signalling {
 
     fn token(&mut self, now: Instant, request: TokenRequestId, token: Result<Secret, TokenError>) {
         let attempt = match &self.phase {
-            Phase::Connecting(attempt)
+            Phase::Connecting { next: Next::Trying(attempt), .. }
             | Phase::Reconnecting { next: Next::Trying(attempt), .. }
             | Phase::Connected(Connected { renewal: Some(Renewal { step: Step::Trying(attempt), .. }), .. }) => attempt,
             _ => return self.stale(),
@@ -119,7 +119,8 @@ impl Signalling {
                 self.token_failures = 0;
                 let opened = self.open_socket(now, &token);
                 match &mut self.phase {
-                    Phase::Connecting(attempt) | Phase::Reconnecting { next: Next::Trying(attempt), .. } => {
+                    Phase::Connecting { next: Next::Trying(attempt), .. }
+                    | Phase::Reconnecting { next: Next::Trying(attempt), .. } => {
                         *attempt = opened;
                     }
                     _ => {}
@@ -133,7 +134,8 @@ impl Signalling {
     pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Idle | Phase::Closed { closing: None } => {}
-            Phase::Connecting(attempt) | Phase::Reconnecting { next: Next::Trying(attempt), .. } => {
+            Phase::Connecting { next: Next::Trying(attempt), .. }
+            | Phase::Reconnecting { next: Next::Trying(attempt), .. } => {
                 if attempt.deadline() <= now {
                     match *attempt {
                         Attempt::Token { .. } => {
@@ -144,10 +146,10 @@ impl Signalling {
                     }
                 }
             }
-            Phase::Reconnecting { next: Next::At(at), .. } => {
+            Phase::Connecting { next: Next::At(at), .. } | Phase::Reconnecting { next: Next::At(at), .. } => {
                 if *at <= now {
                     let started = self.attempt(now);
-                    if let Phase::Reconnecting { next, .. } = &mut self.phase {
+                    if let Phase::Connecting { next, .. } | Phase::Reconnecting { next, .. } = &mut self.phase {
                         *next = Next::Trying(started);
                     }
                 }
@@ -185,10 +187,9 @@ impl Signalling {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Idle | Phase::Closed { closing: None } => None,
-            Phase::Connecting(attempt) | Phase::Reconnecting { next: Next::Trying(attempt), .. } => {
-                Some(attempt.deadline())
-            }
-            Phase::Reconnecting { next: Next::At(at), .. } => Some(*at),
+            Phase::Connecting { next: Next::Trying(attempt), .. }
+            | Phase::Reconnecting { next: Next::Trying(attempt), .. } => Some(attempt.deadline()),
+            Phase::Connecting { next: Next::At(at), .. } | Phase::Reconnecting { next: Next::At(at), .. } => Some(*at),
             Phase::Connected(connected) => {
                 [connected.deadline(), self.in_flight.deadline(), self.subscriptions.deadline()]
                     .into_iter()

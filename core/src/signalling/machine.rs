@@ -59,10 +59,19 @@ pub struct Signalling {
 #[derive(Debug)]
 pub(super) enum Phase {
     Idle,
-    Connecting(Attempt),
+    /// Before the first `welcome`.
+    Connecting {
+        failures: u32,
+        next: Next,
+    },
     Connected(Connected),
-    Reconnecting { failures: u32, next: Next },
-    Closed { closing: Option<(SocketId, Instant)> },
+    Reconnecting {
+        failures: u32,
+        next: Next,
+    },
+    Closed {
+        closing: Option<(SocketId, Instant)>,
+    },
 }
 
 #[derive(Debug)]
@@ -114,7 +123,7 @@ impl Signalling {
     pub fn state(&self) -> State {
         match self.phase {
             Phase::Idle => State::Idle,
-            Phase::Connecting(_) => State::Connecting,
+            Phase::Connecting { .. } => State::Connecting,
             Phase::Connected(_) => State::Connected,
             Phase::Reconnecting { .. } => State::Reconnecting,
             Phase::Closed { .. } => State::Closed,
@@ -151,7 +160,8 @@ impl Signalling {
         self.counters
     }
 
-    /// Starts to connect. [`Output::Connected`] tells how it went; a failure before the first `welcome` is final.
+    /// Starts to connect. [`Output::Connected`] has the result. A failure before the first `welcome` is final, unless
+    /// [`SignallingOptions::retry_first_connect`] is set.
     ///
     /// # Errors
     /// [`StateError`] in any state but idle.
@@ -160,7 +170,7 @@ impl Signalling {
             return Err(StateError { method: "connect", state: self.state() });
         }
         let attempt = self.attempt(now);
-        self.transition(Phase::Connecting(attempt));
+        self.transition(Phase::Connecting { failures: 0, next: Next::Trying(attempt) });
         Ok(())
     }
 
@@ -291,7 +301,7 @@ impl Signalling {
 
     pub(super) fn current_socket(&self) -> Option<SocketId> {
         match &self.phase {
-            Phase::Connecting(Attempt::Socket { socket, .. })
+            Phase::Connecting { next: Next::Trying(Attempt::Socket { socket, .. }), .. }
             | Phase::Reconnecting { next: Next::Trying(Attempt::Socket { socket, .. }), .. }
             | Phase::Connected(Connected { server: ServerConnection { socket, .. }, .. }) => Some(*socket),
             _ => None,

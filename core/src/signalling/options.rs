@@ -44,6 +44,12 @@ pub struct SignallingOptions {
     pub auto_reconnect: bool,
     /// How long to wait between attempts, and how often to try. Without effect if `auto_reconnect` is false.
     pub reconnect: ReconnectOptions,
+    /// Whether a first connect that fails is tried again, as a reconnect is, unless the server refuses it for good: for devices
+    /// that start before their network. Without effect if `auto_reconnect` is false. Default false: the first failure ends it.
+    pub retry_first_connect: bool,
+    /// Whether `ws:` is allowed to any host. The credential and all messages then travel in clear: for closed networks alone.
+    /// Default false.
+    pub allow_insecure: bool,
     /// Close and reconnect if no frame arrives for this long. Zero turns the watchdog off, and the keep-alive with it.
     /// Default 60 s.
     pub inactivity_timeout: Duration,
@@ -81,16 +87,20 @@ impl fmt::Debug for SignallingOptions {
             url,
             auto_reconnect,
             reconnect,
+            retry_first_connect,
+            allow_insecure,
             inactivity_timeout,
             token_provider_timeout,
             auto_resubscribe,
         } = self;
-        let url = if Endpoint::new(url).is_ok() { url } else { "***" };
+        let url = if Endpoint::new(url, *allow_insecure).is_ok() { url } else { "***" };
         f.debug_struct("SignallingOptions")
             .field("credentials", credentials)
             .field("url", &url)
             .field("auto_reconnect", auto_reconnect)
             .field("reconnect", reconnect)
+            .field("retry_first_connect", retry_first_connect)
+            .field("allow_insecure", allow_insecure)
             .field("inactivity_timeout", inactivity_timeout)
             .field("token_provider_timeout", token_provider_timeout)
             .field("auto_resubscribe", auto_resubscribe)
@@ -127,6 +137,8 @@ impl SignallingOptions {
             url: DEFAULT_URL.to_owned(),
             auto_reconnect: true,
             reconnect: ReconnectOptions::default(),
+            retry_first_connect: false,
+            allow_insecure: false,
             inactivity_timeout: Duration::from_secs(60),
             token_provider_timeout: Duration::from_secs(10),
             auto_resubscribe: true,
@@ -148,7 +160,7 @@ impl SignallingOptions {
             &self.token_provider_timeout,
             "more than zero",
         )?;
-        Endpoint::new(&self.url)
+        Endpoint::new(&self.url, self.allow_insecure)
     }
 }
 
@@ -205,7 +217,7 @@ fn shown(url: &Url) -> String {
 pub(crate) struct Endpoint(Url);
 
 impl Endpoint {
-    fn new(text: &str) -> Result<Self, InvalidOption> {
+    fn new(text: &str, allow_insecure: bool) -> Result<Self, InvalidOption> {
         let refused = |value: &str, allowed| InvalidOption { option: "url", value: value.to_owned(), allowed };
         let invalid = |value: &str| refused(value, ORIGIN);
         let mut url = Url::parse(text).map_err(|_| invalid("not a URL"))?;
@@ -213,7 +225,7 @@ impl Endpoint {
         let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         let scheme_allowed = match url.scheme() {
             "wss" => url.host_str().is_some(),
-            "ws" => local,
+            "ws" => local || (allow_insecure && url.host_str().is_some()),
             _ => false,
         };
         let bare = url.username().is_empty()
@@ -224,7 +236,8 @@ impl Endpoint {
         if !scheme_allowed {
             let allowed = match url.scheme() {
                 "ws" => {
-                    "wss:// for hosts other than localhost, 127.0.0.1 and [::1]: ws: would send the credential in clear"
+                    "wss:// for hosts other than localhost, 127.0.0.1 and [::1]: ws: would send the credential in clear; \
+                     on a closed network set allow_insecure"
                 }
                 "https" => "wss:// in place of https://",
                 "http" => "ws:// in place of http:// on this machine, wss:// elsewhere",
@@ -302,6 +315,16 @@ mod tests {
         let options = SignallingOptions { url, ..SignallingOptions::token_provider() };
         let error = options.check().unwrap_err();
         assert!(!format!("{error} {error:?} {options:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn an_insecure_url_is_allowed_where_the_option_says_so() {
+        let insecure = |url: &str| {
+            let options = SignallingOptions::api_key("pk_live_a");
+            SignallingOptions { url: url.to_owned(), allow_insecure: true, ..options }.check()
+        };
+        assert_eq!(insecure("ws://10.0.0.7:8080").unwrap().origin(), "ws://10.0.0.7:8080");
+        assert_eq!(insecure("http://10.0.0.7:8080").unwrap_err().option, "url");
     }
 
     #[test]

@@ -187,7 +187,7 @@ pub enum Event {
         /// Number of that attempt, from 1. Without another one, the number of the last that failed; 0 if none was made.
         attempt: u32,
     },
-    /// An attempt to get the connection back failed, and another follows.
+    /// An attempt to get the connection back failed, or with `retry_first_connect` one to connect at all, and another follows.
     ReconnectFailed {
         /// The close code; 1006 if it ended without one.
         code: CloseCode,

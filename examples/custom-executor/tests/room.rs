@@ -16,11 +16,11 @@ fn two_peers_meet_and_talk_and_the_executor_ends_under_them() {
     let peer = || MeteredPeer::api_key(KEY).url(server.url()).loopback_candidates(true).build_on(executor.clone());
     let (ada, ben) = (peer().unwrap(), peer().unwrap());
     executor.block_on(async {
-        let (mut seen_by_ada, mut seen_by_ben) = (ada.on_peer_joined().lossy(), ben.on_peer_joined().lossy());
+        let (mut seen_by_ada, mut seen_by_ben) = (ada.on_peer_joined(), ben.on_peer_joined());
         ada.join("room-42").await.unwrap();
         ben.join("room-42").await.unwrap();
         let (ben_for_ada, ada_for_ben) = (seen_by_ada.next().await.unwrap(), seen_by_ben.next().await.unwrap());
-        let mut channels = ada_for_ben.on_data_channel().lossy();
+        let mut channels = ada_for_ben.on_data_channel();
         let channel = ben_for_ada.open_data_channel(DataChannelOptions::default()).await.unwrap();
         channel.send("directly").await.unwrap();
         let theirs = channels.next().await.unwrap();

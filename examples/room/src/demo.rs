@@ -41,8 +41,8 @@ async fn show<R: Runtime>(tasks: &Tasks<R>) -> Outcome<()> {
 
     let (ada, ben) = (peer(tasks, server.url())?, peer(tasks, server.url())?);
     let watchers = [watch(tasks, report, "ada", &ada), watch(tasks, report, "ben", &ben)];
-    let mut seen_by_ada = ada.on_peer_joined().lossy();
-    let mut seen_by_ben = ben.on_peer_joined().lossy();
+    let mut seen_by_ada = ada.on_peer_joined();
+    let mut seen_by_ben = ben.on_peer_joined();
 
     let microphone = LocalTrack::audio();
     let stream = LocalStream::new([microphone.clone()]);
@@ -107,7 +107,7 @@ fn labelled(label: &str) -> DataChannelOptions {
 
 /// Says what a peer sees, until it is closed.
 fn watch<R: Runtime>(tasks: &Tasks<R>, report: Report, name: &'static str, peer: &MeteredPeer<R>) -> Task<()> {
-    let mut events = peer.events().lossy();
+    let mut events = peer.events();
     tasks.spawn(async move {
         while let Some(event) = events.next().await {
             if let Some(line) = describe(&event) {
@@ -149,7 +149,7 @@ fn short(id: &str) -> &str {
 
 /// A broadcast one way and a direct message the other.
 async fn messages<R: Runtime>(ada: &MeteredPeer<R>, ben: &MeteredPeer<R>) -> Outcome<()> {
-    let (mut to_ada, mut to_ben) = (ada.on_data().lossy(), ben.on_data().lossy());
+    let (mut to_ada, mut to_ben) = (ada.on_data(), ben.on_data());
     ada.send(&serde_json::json!({ "type": "chat", "text": "hello, everyone" })).await.map_err(text)?;
     to_ben.next().await.ok_or("the broadcast never came")?;
     let ada_id = ada.peer_id().ok_or("ada has no id")?;
@@ -160,7 +160,7 @@ async fn messages<R: Runtime>(ada: &MeteredPeer<R>, ben: &MeteredPeer<R>) -> Out
 
 /// Sends every message on every data channel back.
 async fn echo(remote: RemotePeer) {
-    let mut channels = remote.on_data_channel().lossy();
+    let mut channels = remote.on_data_channel();
     while let Some(channel) = channels.next().await {
         while let Some(Ok(message)) = channel.recv().await {
             if channel.send(message).await.is_err() {
@@ -201,7 +201,7 @@ struct Heard {
 
 /// Listens to the first track of a peer, until it ends.
 async fn listen(remote: RemotePeer) -> Outcome<Heard> {
-    let track = remote.on_track().lossy().next().await.ok_or("no track came")?;
+    let track = remote.on_track().next().await.ok_or("no track came")?;
     let mut heard = Heard::default();
     let mut first = None;
     while let Some(ReceivedFrame { timestamp, data, .. }) = track.recv().await {

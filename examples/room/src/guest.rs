@@ -53,16 +53,13 @@ pub(crate) async fn run<R: Runtime>(
     let mut recording = Vec::new();
     let mut fatal = None;
     while let Either::Left((Some(event), _)) = select(pin!(events.next()), interrupted.as_mut()).await {
-        match event {
-            Ok(event) => {
-                if let Event::Error(error) = &event {
-                    fatal = Some(error.to_string());
-                }
-                show(report, &event);
-                follow(event, &tasks, report, arguments.record.as_ref(), &mut playing, &mut recording);
-            }
-            Err(missed) => report.say("room", missed),
+        if let Event::Error(error) = &event
+            && error.is_fatal()
+        {
+            fatal = Some(error.to_string());
         }
+        show(report, &event);
+        follow(event, &tasks, report, arguments.record.as_ref(), &mut playing, &mut recording);
     }
     peer.close_with_reason("the user left").await;
     drop(playing);

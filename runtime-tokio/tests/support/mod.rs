@@ -59,7 +59,9 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
 
 /// The next event.
 pub(crate) async fn next<T>(events: &mut Events<T>) -> T {
-    soon(events.next()).await.expect("the stream ended").expect("events were missed")
+    let event = soon(events.next()).await.expect("the stream ended");
+    assert_eq!(events.missed(), 0);
+    event
 }
 
 /// Two peers in one room, and how each sees the other.
@@ -134,7 +136,7 @@ pub(crate) async fn whole(peers: &[&MeteredPeer]) {
 
 /// Has one peer say something to the room, and waits until the other hears it.
 pub(crate) async fn heard(speaker: &MeteredPeer, listener: &MeteredPeer) {
-    let mut data = listener.on_data().lossy();
+    let mut data = listener.on_data();
     soon(speaker.send("can you hear me?")).await.unwrap();
     while soon(data.next()).await.unwrap().data.get() != r#""can you hear me?""# {}
 }

@@ -89,6 +89,20 @@ macro_rules! builder {
                 self
             }
 
+            /// Whether a first connect that fails is tried again as a reconnect is, unless the server refuses it for good: for
+            /// devices that start before their network. Default false.
+            pub fn retry_first_connect(mut self, retry: bool) -> Self {
+                $signalling(&mut self.options).retry_first_connect = retry;
+                self
+            }
+
+            /// Whether `ws:` is allowed to any host. The credential and all messages then travel in clear: for closed networks
+            /// alone. Default false.
+            pub fn allow_insecure(mut self, allow: bool) -> Self {
+                $signalling(&mut self.options).allow_insecure = allow;
+                self
+            }
+
             /// Close and reconnect if nothing arrives for this long; zero: never. Default 60 s.
             pub fn inactivity_timeout(mut self, timeout: Duration) -> Self {
                 $signalling(&mut self.options).inactivity_timeout = timeout;
@@ -179,5 +193,5 @@ mod peer;
 mod signalling;
 
 #[cfg(feature = "webrtc")]
-pub use peer::MeteredPeerBuilder;
+pub use peer::{MeteredPeerBuilder, StartError};
 pub use signalling::SignallingClientBuilder;

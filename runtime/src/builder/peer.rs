@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metered_realtime_core::ice::IceTransportPolicy;
-use metered_realtime_core::peer::MeteredPeerOptions;
+use metered_realtime_core::peer::{JoinError, MeteredPeerOptions};
 use metered_realtime_core::protocol::IceServer;
 use metered_realtime_core::rtc::BandwidthEstimation;
 use metered_realtime_core::signalling::{Credentials, ReconnectOptions, SignallingOptions};
@@ -15,9 +15,9 @@ use rustls::crypto::CryptoProvider;
 
 use super::{check_runtime, seed};
 use crate::drive::Driver;
-use crate::events::DEFAULT_EVENT_CAPACITY;
+use crate::events::{DEFAULT_EVENT_CAPACITY, Events};
 use crate::net::{InvalidCertificates, Tls, TlsOptions};
-use crate::peer::{MeteredPeer, PeerDriver};
+use crate::peer::{Event, MeteredPeer, PeerDriver};
 use crate::reply::COMMANDS;
 use crate::runtime::Runtime;
 use crate::token::TokenProvider;
@@ -25,6 +25,17 @@ use crate::track::OUTBOUND_FRAMES;
 
 fn signalling(options: &mut MeteredPeerOptions) -> &mut SignallingOptions {
     &mut options.signalling
+}
+
+/// Why [`MeteredPeerBuilder::join`] failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The peer was not built.
+    #[error(transparent)]
+    InvalidOption(#[from] InvalidOption),
+    /// The room was not joined.
+    #[error(transparent)]
+    Join(#[from] JoinError),
 }
 
 builder! {
@@ -82,11 +93,51 @@ impl<R> MeteredPeerBuilder<R> {
         self
     }
 
+    /// How long a remote peer that left may take to return and count as the same stay: it is not reported as left, and returns
+    /// with a connection reset. Only peers with a token return with their id. At most 60 s. Default zero.
+    pub fn peer_grace(mut self, grace: Duration) -> Self {
+        self.options.peer_grace = grace;
+        self
+    }
+
     /// How long [`close`](MeteredPeer::close) waits for the remote peers to acknowledge the data channel messages that
     /// were accepted: at most a minute; with zero they are lost. Default 5 s.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.options.close_timeout = timeout;
         self
+    }
+
+    /// Builds the peer on the default runtime, subscribes to its events, and joins a room: no event is missed.
+    ///
+    /// Cancellation: the peer is dropped and leaves.
+    ///
+    /// # Errors
+    /// [`StartError`]: an option that cannot be, or why the room could not be joined.
+    pub async fn join(self, channel: impl AsRef<str>) -> Result<(MeteredPeer<R>, Events<Event>), StartError>
+    where
+        R: Runtime + Default,
+    {
+        self.join_on(R::default(), channel).await
+    }
+
+    /// [`join`](Self::join), on this runtime.
+    ///
+    /// Cancellation: the peer is dropped and leaves.
+    ///
+    /// # Errors
+    /// [`StartError`]: an option that cannot be, or why the room could not be joined.
+    pub async fn join_on(
+        self,
+        runtime: R,
+        channel: impl AsRef<str>,
+    ) -> Result<(MeteredPeer<R>, Events<Event>), StartError>
+    where
+        R: Runtime,
+    {
+        let peer = self.build_on(runtime)?;
+        let events = peer.events();
+        peer.join(channel).await?;
+        Ok((peer, events))
     }
 
     /// Makes the peer, on this runtime. Nothing is connected yet.

@@ -47,7 +47,7 @@ impl<R> SignallingClientBuilder<R> {
         let (commands, commands_in) = async_channel::bounded(COMMANDS);
         // A client has no tracks: nothing is ever sent in here.
         let (_, frames_in) = async_channel::bounded(1);
-        let (driver, shared) = SignallingDriver::new(options, seed(), self.event_capacity)?;
+        let (driver, shared) = SignallingDriver::new(options, seed(), self.event_capacity, commands.downgrade())?;
         check_runtime(&runtime)?;
         runtime.spawn(Driver::new(runtime.clone(), Tls::new(self.tls), driver, tokens, commands_in, frames_in).run());
         Ok(SignallingClient::from_parts(commands, shared))

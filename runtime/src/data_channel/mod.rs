@@ -24,7 +24,7 @@ pub use shared::{ChannelClosed, DataChannelState};
 pub(crate) use shared::{MESSAGE_BYTES_PER_PEER, Shared};
 
 use self::outgoing::Outgoing;
-use crate::events::{Events, Missed};
+use crate::events::{Events, Lagged};
 use crate::peer::command::Command;
 use crate::reply::ask_weak;
 use crate::sync::lock;
@@ -33,7 +33,7 @@ use crate::sync::lock;
 ///
 /// Clones are the same channel and share its messages: each message goes to one reader. Up to 16 MiB or 16 384 messages
 /// wait for a reader that is slow, and 64 MiB over all the channels to the same peer; beyond, the oldest are lost and
-/// `Err(`[`Missed`]`)` says how many, on a reliable channel too.
+/// `Err(`[`Lagged`]`)` says how many, on a reliable channel too.
 ///
 /// It is a [`Stream`] of the messages that come and a [`Sink`](futures_util::Sink) of those to send, and, by
 /// [`byte_stream`](Self::byte_stream), a stream of bytes.
@@ -135,7 +135,7 @@ impl DataChannel {
 
     /// The next message; `None` once the channel is closed and everything is read. `Err` says how many were lost
     /// because the reader was slow. Cancellation safe: a message is either returned or still there.
-    pub async fn recv(&self) -> Option<Result<DataChannelMessage, Missed>> {
+    pub async fn recv(&self) -> Option<Result<DataChannelMessage, Lagged>> {
         std::future::poll_fn(|cx| self.poll_message(cx)).await
     }
 
@@ -176,7 +176,7 @@ impl DataChannel {
         let _gone = ask_weak(&self.commands, |reply| Command::CloseChannel { peer, channel, reply }).await;
     }
 
-    fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Result<DataChannelMessage, Missed>>> {
+    fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Result<DataChannelMessage, Lagged>>> {
         self.shared.messages.poll_event(cx)
     }
 }
@@ -188,7 +188,7 @@ impl Clone for DataChannel {
 }
 
 impl Stream for DataChannel {
-    type Item = Result<DataChannelMessage, Missed>;
+    type Item = Result<DataChannelMessage, Lagged>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_message(cx)

@@ -49,6 +49,8 @@ pub enum Event {
     /// Only relayed candidates are allowed, and neither the server nor the options list a usable TURN server, so that no peer
     /// can be reached. Comes as soon as the server's list is known, once until there is one.
     NoRelayServer,
+    /// The reader was too slow, and this many events before the next one are lost. The state can be read at any time.
+    Lagged(u64),
     /// An event of one remote peer.
     Remote {
         /// The remote peer.

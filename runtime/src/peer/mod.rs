@@ -7,6 +7,7 @@ mod event;
 mod remote;
 mod shared;
 mod stay;
+mod typed_data;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -23,6 +24,7 @@ use metered_realtime_core::rtc::DataChannelOptions;
 use metered_realtime_core::signalling::StateError;
 use metered_realtime_core::{Channel, PeerId, StreamId};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 pub(crate) use command::Command;
 pub use counters::Counters;
@@ -30,6 +32,7 @@ pub(crate) use driver::PeerDriver;
 pub use event::{Event, JoinedEvent, LeftEvent};
 pub use remote::{RemoteEvent, RemotePeer, RemoteStream};
 pub(crate) use shared::Shared;
+pub use typed_data::{TypedData, TypedDataEvents, UnexpectedData};
 
 use crate::events::{Events, StateChange};
 use crate::reply::ask;
@@ -39,7 +42,7 @@ use crate::track::{LocalStream, LocalTrack};
 /// A peer in a room: who else is there, messages through the server, and media and data channels straight to each of the
 /// others.
 ///
-/// Made with [`api_key`](Self::api_key) or [`token_provider`](Self::token_provider). Clones are the same peer; when the
+/// `R` is the [`Runtime`](crate::Runtime) that `build` starts it on; the crates of the runtimes have an alias without it. Made with [`api_key`](Self::api_key) or [`token_provider`](Self::token_provider). Clones are the same peer; when the
 /// last one is dropped, it leaves the room as [`close`](Self::close) would, in the background: a program that ends
 /// meanwhile loses what is not sent. Await [`close`](Self::close) at the end of a program.
 pub struct MeteredPeer<R> {
@@ -83,8 +86,9 @@ impl<R> MeteredPeer<R> {
         self.shared.max_message_size()
     }
 
-    /// Goes into a room. Done when the server has let us in; who is there already is reported afterwards, so subscribe to
-    /// [`on_peer_joined`](Self::on_peer_joined) before. After a failure the peer is idle again and may try once more.
+    /// Joins a room. Completes when the server has let the peer in; the peers that are present are reported afterwards. After a
+    /// failure the peer is idle again and may try once more.
+    /// [`MeteredPeerBuilder::join`](crate::MeteredPeerBuilder::join) joins with a subscription to all events.
     ///
     /// Cancellation: the join goes on. [`close`](Self::close) ends it.
     ///
@@ -266,9 +270,9 @@ impl<R> MeteredPeer<R> {
         self.ask(|reply| Command::StreamMetadata { stream, reply }).await.flatten()
     }
 
-    /// Everything that happens, in order, that of the remote peers included.
+    /// Every event in order, those of the remote peers included, with [`Event::Lagged`] where the reader was too slow.
     pub fn events(&self) -> Events<Event> {
-        self.shared.hub.subscribe(|event: &Event| Some(event.clone()))
+        self.shared.hub.subscribe(|event: &Event| Some(event.clone())).with_gaps(Event::Lagged)
     }
 
     /// The peer has joined the room. Emitted once.
@@ -295,16 +299,13 @@ impl<R> MeteredPeer<R> {
         })
     }
 
-    /// Others who are in the room, or come into it. Subscribe before [`join`](Self::join) to miss nobody. What a
-    /// [`RemotePeer`] sent before its streams were subscribed to is not lost: see there.
+    /// Remote peers in the room: those that are present first, then those that come, each exactly once. What a
+    /// [`RemotePeer`] sends before its streams are subscribed to is not lost; see there.
     pub fn on_peer_joined(&self) -> Events<RemotePeer> {
-        self.shared.hub.subscribe(|event| match event {
-            Event::PeerJoined(remote) => Some(remote.clone()),
-            _ => None,
-        })
+        self.shared.on_peer_joined()
     }
 
-    /// Others who leave the room.
+    /// Remote peers that leave the room.
     pub fn on_peer_left(&self) -> Events<RemotePeer> {
         self.shared.hub.subscribe(|event| match event {
             Event::PeerLeft(remote) => Some(remote.clone()),
@@ -318,6 +319,28 @@ impl<R> MeteredPeer<R> {
             Event::Data(data) => Some(data.clone()),
             _ => None,
         })
+    }
+
+    /// Messages through the server, read as `T`. A message that is no `T` is an error item, and the stream goes on.
+    ///
+    /// ```no_run
+    /// # async fn run<R>(peer: metered_realtime_runtime::MeteredPeer<R>) {
+    /// #[derive(serde::Deserialize)]
+    /// struct Chat {
+    ///     text: String,
+    /// }
+    ///
+    /// let mut chat = peer.on_data_as::<Chat>();
+    /// while let Some(message) = chat.next().await {
+    ///     match message {
+    ///         Ok(message) => println!("{}: {}", message.sender, message.value.text),
+    ///         Err(unexpected) => eprintln!("{unexpected}"),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn on_data_as<T: DeserializeOwned>(&self) -> TypedDataEvents<T> {
+        TypedDataEvents::new(self.on_data())
     }
 
     /// Conditions to act on. After a [fatal](PeerError::is_fatal) one the peer closes.

@@ -156,7 +156,8 @@ impl RemotePeer {
         let streams = present.streams.iter().cloned().map(RemoteEvent::StreamAdded);
         let tracks = present.tracks.iter().cloned().map(RemoteEvent::Track);
         let channels = present.remotely_opened().map(RemoteEvent::DataChannel);
-        self.0.hub.subscribe_after(streams.chain(tracks).chain(channels), |event| Some(event.clone()))
+        let first = streams.chain(tracks).chain(channels);
+        self.0.hub.subscribe_after(first, |event| Some(event.clone())).with_gaps(RemoteEvent::Lagged)
     }
 
     /// The tracks it sends, those that are there first.

@@ -7,7 +7,7 @@ use metered_realtime_core::peer::PeerState;
 use metered_realtime_core::{Channel, PeerId};
 
 use super::{Event, RemotePeer};
-use crate::events::Hub;
+use crate::events::{Events, Hub};
 use crate::sync::lock;
 
 /// A snapshot of the peer, and its events.
@@ -15,6 +15,9 @@ use crate::sync::lock;
 pub(crate) struct Shared {
     pub(super) hub: Hub<Event>,
     snapshot: Mutex<Snapshot>,
+    /// Locked while a peer is added and its arrival published, and while a subscription to arrivals is made, so that each of these
+    /// sees either both or neither.
+    arrivals: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -37,6 +40,7 @@ impl Shared {
                 max_message_size,
                 remotes: BTreeMap::new(),
             }),
+            arrivals: Mutex::default(),
         }
     }
 
@@ -78,8 +82,21 @@ impl Shared {
         }
     }
 
-    pub(super) fn add(&self, remote: RemotePeer) -> Option<RemotePeer> {
-        lock(&self.snapshot).remotes.insert(remote.id().clone(), remote)
+    /// Adds a remote peer and publishes its arrival. Gives the former peer of that id.
+    pub(super) fn arrive(&self, remote: RemotePeer) -> Option<RemotePeer> {
+        let _arrivals = lock(&self.arrivals);
+        let former = lock(&self.snapshot).remotes.insert(remote.id().clone(), remote.clone());
+        self.hub.publish(&Event::PeerJoined(remote));
+        former
+    }
+
+    /// The remote peers that are present, and those that come.
+    pub(super) fn on_peer_joined(&self) -> Events<RemotePeer> {
+        let _arrivals = lock(&self.arrivals);
+        self.hub.subscribe_after(self.remote_peers(), |event| match event {
+            Event::PeerJoined(remote) => Some(remote.clone()),
+            _ => None,
+        })
     }
 
     pub(super) fn remove(&self, id: &PeerId) -> Option<RemotePeer> {

@@ -17,7 +17,7 @@ use metered_realtime_core::{InvalidId, PeerId};
 
 use self::inbox::Inbox;
 use crate::data_channel::OutboundMessage;
-use crate::events::Missed;
+use crate::events::{Events, Lagged};
 use crate::peer::Command;
 use crate::reply::ask_weak;
 
@@ -25,8 +25,23 @@ use crate::reply::ask_weak;
 /// [`MeteredPeer::open_room_channel`](crate::MeteredPeer::open_room_channel).
 ///
 /// It is a [`Stream`] of the messages that come, with their senders. Clones are the same channel and share its messages. Up
-/// to 16 MiB or 16 384 messages wait for a reader that is slow; beyond, the oldest are lost and `Err` says how many. It closes
-/// when the last clone is dropped, and does not keep the room alive.
+/// to 16 MiB or 16 384 messages wait for a reader that is slow; beyond that, the oldest of the peer with the most bytes waiting are
+/// lost, and `Err` says how many. It closes when the last clone is dropped, and does not keep the room alive.
+///
+/// ```no_run
+/// # async fn run<R>(peer: metered_realtime_runtime::MeteredPeer<R>) -> Result<(), Box<dyn std::error::Error>> {
+/// use metered_realtime_runtime::DataChannelOptions;
+///
+/// let positions = peer.open_room_channel(DataChannelOptions::unreliable("positions")).await?;
+/// let sent = positions.broadcast("1 2 3").await?;
+/// println!("sent to {}, {} are slow", sent.sent, sent.slow.len());
+/// while let Some(message) = positions.recv().await {
+///     let (sender, message) = message?;
+///     println!("{sender}: {} bytes", message.as_bytes().len());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct RoomChannel(Arc<Open>);
 
@@ -73,8 +88,18 @@ impl RoomChannel {
 
     /// The next message and its sender; `None` once the channel is closed and everything is read. `Err` says how many were
     /// lost because the reader was slow. Cancellation safe.
-    pub async fn recv(&self) -> Option<Result<(PeerId, DataChannelMessage), Missed>> {
+    pub async fn recv(&self) -> Option<Result<(PeerId, DataChannelMessage), Lagged>> {
         std::future::poll_fn(|cx| self.0.inbox.poll_message(cx)).await
+    }
+
+    /// Peers that the channel opens to, those that it is open to first. After a reconnect it opens again.
+    pub fn on_opened(&self) -> Events<PeerId> {
+        self.0.inbox.on_opened()
+    }
+
+    /// Peers that the channel closes to: they closed it, left, or get a new connection.
+    pub fn on_closed(&self) -> Events<PeerId> {
+        self.0.inbox.on_closed()
     }
 
     /// How the channel stands with each peer in the room: whether it is open, and how many bytes are on their way. Empty once
@@ -113,7 +138,7 @@ impl Drop for Open {
 }
 
 impl Stream for RoomChannel {
-    type Item = Result<(PeerId, DataChannelMessage), Missed>;
+    type Item = Result<(PeerId, DataChannelMessage), Lagged>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.inbox.poll_message(cx)

@@ -1,19 +1,22 @@
 //! Drives the core's signalling machine: commands go in, events and answers come out to the handles.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use async_channel::WeakSender;
 #[cfg(feature = "webrtc")]
 use metered_realtime_core::net;
 use metered_realtime_core::protocol::Payload;
-use metered_realtime_core::signalling::{
-    self, Counters, Event, Output, RequestError, Signalling, SignallingOptions, State,
-};
-use metered_realtime_core::{Channel, InvalidOption, PeerId};
+use metered_realtime_core::signalling::{self, Counters, Output, RequestError, Signalling, SignallingOptions, State};
+use metered_realtime_core::{Channel, InvalidOption, PeerId, RequestId};
 
 use super::error::SignallingConnectError;
+use super::event::SignallingEvent;
 use super::options::SubscribeOptions;
+use super::subscription::Subscription;
+use super::subscriptions::Subscriptions;
 use crate::drive::{Machine, Task};
 use crate::events::Hub;
 use crate::reply::{Reply, Waiting, answer};
@@ -22,19 +25,43 @@ use crate::sync::lock;
 type Request = Reply<Result<(), RequestError>>;
 
 pub(crate) enum Command {
-    Connect { reply: Reply<Result<(), SignallingConnectError>> },
-    Subscribe { channel: Channel, options: SubscribeOptions, reply: Request },
-    Unsubscribe { channel: Channel, reply: Request },
-    Publish { channel: Channel, data: Payload, reply: Request },
-    Send { to: PeerId, data: Payload, reply: Request },
-    Counters { reply: Reply<Counters> },
-    Close { reason: String, reply: Reply<()> },
+    Connect {
+        reply: Reply<Result<(), SignallingConnectError>>,
+    },
+    Subscribe {
+        channel: Channel,
+        options: SubscribeOptions,
+        reply: Reply<Result<Subscription, RequestError>>,
+    },
+    Unsubscribe {
+        channel: Channel,
+        reply: Request,
+    },
+    Publish {
+        channel: Channel,
+        data: Payload,
+        reply: Request,
+    },
+    Send {
+        to: PeerId,
+        data: Payload,
+        reply: Request,
+    },
+    Counters {
+        reply: Reply<Counters>,
+    },
+    Close {
+        reason: String,
+        reply: Reply<()>,
+    },
+    /// The last handle of a channel was dropped.
+    Released,
 }
 
 /// A snapshot of the client, and its events.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(super) hub: Hub<Event>,
+    pub(super) hub: Hub<SignallingEvent>,
     snapshot: Mutex<Snapshot>,
 }
 
@@ -87,7 +114,17 @@ pub(crate) struct SignallingDriver {
     shared: Arc<Shared>,
     connect: Option<Reply<Result<(), SignallingConnectError>>>,
     requests: Waiting<RequestError>,
+    /// The core bounds the number of requests.
+    subscribes: BTreeMap<RequestId, Subscribe>,
+    subscriptions: Subscriptions,
     closes: Vec<Reply<()>>,
+}
+
+/// A subscribe under way. Its handle exists from the beginning, so that no message of the channel is missed.
+struct Subscribe {
+    options: SubscribeOptions,
+    subscription: Subscription,
+    reply: Reply<Result<Subscription, RequestError>>,
 }
 
 impl SignallingDriver {
@@ -95,6 +132,7 @@ impl SignallingDriver {
         options: SignallingOptions,
         seed: u64,
         event_capacity: usize,
+        commands: WeakSender<Command>,
     ) -> Result<(Self, Arc<Shared>), InvalidOption> {
         let core = Signalling::new(options, seed)?;
         let shared = Arc::new(Shared {
@@ -106,11 +144,70 @@ impl SignallingDriver {
                 max_message_size: core.max_message_size(),
             }),
         });
-        let driver = Self { core, shared: shared.clone(), connect: None, requests: Waiting::new(), closes: Vec::new() };
+        let driver = Self {
+            core,
+            shared: shared.clone(),
+            connect: None,
+            requests: Waiting::new(),
+            subscribes: BTreeMap::new(),
+            subscriptions: Subscriptions::new(commands, event_capacity),
+            closes: Vec::new(),
+        };
         Ok((driver, shared))
     }
 
+    fn subscribe(
+        &mut self,
+        now: Instant,
+        channel: &Channel,
+        options: SubscribeOptions,
+        reply: Reply<Result<Subscription, RequestError>>,
+    ) {
+        let is_remembered = self.core.subscriptions().any(|subscribed| subscribed == channel);
+        if let Some(subscription) = self.subscriptions.share(channel, options).filter(|_| is_remembered) {
+            answer(reply, Ok(subscription));
+            return;
+        }
+        match self.core.subscribe(now, channel, options.include_sender_metadata) {
+            Ok(request) => {
+                let subscription = self.subscriptions.open(channel);
+                self.subscribes.insert(request, Subscribe { options, subscription, reply });
+            }
+            Err(error) => answer(reply, Err(error)),
+        }
+        self.shared.update(&self.core);
+    }
+
+    fn request_done(&mut self, request: RequestId, result: Result<(), RequestError>) {
+        let Some(Subscribe { options, subscription, reply }) = self.subscribes.remove(&request) else {
+            self.requests.done(request, result);
+            return;
+        };
+        answer(
+            reply,
+            result.map(|()| {
+                self.subscriptions.acknowledged(subscription.channel(), options);
+                subscription
+            }),
+        );
+    }
+
+    /// Unsubscribes from the channels that have no handle any more.
+    fn unsubscribe_released(&mut self, now: Instant) {
+        while let Some(channel) = self.subscriptions.take_released() {
+            if self.core.subscriptions().any(|subscribed| *subscribed == channel) {
+                // Without a connection the channel is forgotten, and nobody waits for the answer.
+                let _request_or_forgotten = self.core.unsubscribe(now, &channel);
+                self.shared.update(&self.core);
+            }
+        }
+    }
+
     fn finished(&mut self) {
+        self.subscriptions.end_all();
+        for (_, Subscribe { reply, .. }) in std::mem::take(&mut self.subscribes) {
+            answer(reply, Err(RequestError::Closed));
+        }
         self.shared.end();
         self.closes.drain(..).for_each(|reply| answer(reply, ()));
     }
@@ -121,18 +218,18 @@ impl Machine for SignallingDriver {
     type Frame = Infallible;
 
     fn command(&mut self, now: Instant, command: Command) {
+        self.unsubscribe_released(now);
         match command {
             Command::Connect { reply } => match self.core.connect(now) {
                 Ok(()) => self.connect = Some(reply),
                 Err(error) => answer(reply, Err(error.into())),
             },
             Command::Subscribe { channel, options, reply } => {
-                let begun = self.core.subscribe(now, &channel, options.include_sender_metadata);
-                self.shared.update(&self.core);
-                self.requests.begun(reply, begun);
+                self.subscribe(now, &channel, options, reply);
             }
             Command::Unsubscribe { channel, reply } => {
                 let begun = self.core.unsubscribe(now, &channel);
+                self.subscriptions.end(&channel);
                 self.shared.update(&self.core);
                 self.requests.begun(reply, begun);
             }
@@ -149,6 +246,7 @@ impl Machine for SignallingDriver {
                 self.closes.push(reply);
                 self.core.close(now, &reason);
             }
+            Command::Released => {}
         }
     }
 
@@ -184,7 +282,10 @@ impl Machine for SignallingDriver {
                     // Nothing but the user's own subscriptions changes without an event, and who hears of a change shall
                     // also see it.
                     self.shared.update(&self.core);
-                    self.shared.hub.publish(&event);
+                    if let Some(event) = SignallingEvent::from_core(event) {
+                        self.shared.hub.publish(&event);
+                        self.subscriptions.route(&event, self.core.peer_id());
+                    }
                 }
                 Output::Connected(result) => {
                     self.shared.update(&self.core);
@@ -197,7 +298,7 @@ impl Machine for SignallingDriver {
                     if result.is_err() {
                         self.shared.update(&self.core);
                     }
-                    self.requests.done(request, result);
+                    self.request_done(request, result);
                 }
                 Output::Finished => {
                     self.finished();
@@ -248,6 +349,11 @@ mod tests {
         look
     }
 
+    fn driver() -> (SignallingDriver, Arc<Shared>) {
+        let (commands, _) = async_channel::bounded(1);
+        SignallingDriver::new(SignallingOptions::api_key("pk_x"), 7, 8, commands.downgrade()).unwrap()
+    }
+
     fn run(driver: &mut SignallingDriver) -> Option<SocketId> {
         let mut opened = None;
         while let Some(task) = driver.poll_task() {
@@ -261,7 +367,7 @@ mod tests {
     #[test]
     fn whoever_gets_an_error_sees_the_state_that_came_of_it() {
         let now = Instant::now();
-        let (mut driver, shared) = SignallingDriver::new(SignallingOptions::api_key("pk_x"), 7, 8).unwrap();
+        let (mut driver, shared) = driver();
         let (reply, mut answer) = oneshot::channel();
         driver.command(now, Command::Connect { reply });
         let socket = run(&mut driver).unwrap();
@@ -284,7 +390,7 @@ mod tests {
     #[test]
     fn whoever_could_not_connect_sees_the_client_closed() {
         let now = Instant::now();
-        let (mut driver, shared) = SignallingDriver::new(SignallingOptions::api_key("pk_x"), 7, 8).unwrap();
+        let (mut driver, shared) = driver();
         let (reply, mut answer) = oneshot::channel();
         driver.command(now, Command::Connect { reply });
         let socket = run(&mut driver).unwrap();

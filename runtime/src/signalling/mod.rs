@@ -2,58 +2,40 @@
 
 mod driver;
 mod error;
+mod event;
 mod options;
+mod subscription;
+mod subscriptions;
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_channel::Sender;
-use metered_realtime_core::protocol::{Metadata, Payload};
-use metered_realtime_core::signalling::{Counters, Event, PeerInfo, RequestError, State, StateError};
+use metered_realtime_core::protocol::Payload;
+use metered_realtime_core::signalling::{Counters, RequestError, State, StateError};
 use metered_realtime_core::{Channel, PeerId};
 use serde::Serialize;
 
 pub(crate) use driver::{Command, Shared, SignallingDriver};
 pub use error::SignallingConnectError;
+pub use event::{Message, Presence, SignallingEvent};
 pub use options::SubscribeOptions;
+pub use subscription::Subscription;
 
 use crate::events::{Events, StateChange};
 use crate::reply::{Reply, ask};
 
 /// Messages through the server alone: channels to subscribe to and publish on, presence, and messages to one peer.
 ///
-/// For rooms with media and data channels, see [`MeteredPeer`](crate::MeteredPeer). Made with
+/// For rooms with media and data channels, see [`MeteredPeer`](crate::MeteredPeer). `R` is the [`Runtime`](crate::Runtime)
+/// that `build` starts it on; the crates of the runtimes have an alias without it. Made with
 /// [`api_key`](Self::api_key) or [`token_provider`](Self::token_provider). Clones are the same client; when the last one is
 /// dropped, it closes as [`close`](Self::close) would.
 pub struct SignallingClient<R> {
     commands: Sender<Command>,
     shared: Arc<Shared>,
     runtime: PhantomData<fn() -> R>,
-}
-
-/// A message through the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// The channel it was published on; `None` if it was sent to us alone.
-    pub channel: Option<Channel>,
-    /// Who sent it, as the server says.
-    pub from: PeerId,
-    /// What was sent.
-    pub data: Payload,
-    /// The sender's `peerMetadata`: on broadcasts if asked for when subscribing, on others if the sender has it.
-    pub sender_metadata: Option<Metadata>,
-}
-
-/// Who is in a channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Presence {
-    /// The channel.
-    pub channel: Channel,
-    /// Who came; right after subscribing, everyone who is there.
-    pub joined: Vec<PeerInfo>,
-    /// Who went.
-    pub left: Vec<PeerInfo>,
 }
 
 impl<R> SignallingClient<R> {
@@ -96,19 +78,36 @@ impl<R> SignallingClient<R> {
         .into()))
     }
 
-    /// Subscribes to a channel. Done when the server has acknowledged it.
+    /// Subscribes to a channel. Completes when the server has acknowledged it. The channel stays subscribed to, over
+    /// reconnects too, until the last [`Subscription`] of the channel is dropped.
     ///
-    /// Cancellation: the subscription may be made.
+    /// ```no_run
+    /// # async fn run<R>(client: metered_realtime_runtime::SignallingClient<R>) -> Result<(), Box<dyn std::error::Error>> {
+    /// #[derive(serde::Deserialize)]
+    /// struct Reading {
+    ///     celsius: f64,
+    /// }
+    ///
+    /// let mut sensors = client.subscribe("sensors").await?;
+    /// while let Some(message) = sensors.next().await {
+    ///     let reading: Reading = message.decode()?;
+    ///     println!("{}: {} °C, {} sensors", message.from, reading.celsius, sensors.members().len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Cancellation safe: a subscription that nobody holds ends.
     ///
     /// # Errors
     /// [`RequestError`].
-    pub async fn subscribe(&self, channel: impl AsRef<str>) -> Result<(), RequestError> {
+    pub async fn subscribe(&self, channel: impl AsRef<str>) -> Result<Subscription, RequestError> {
         self.subscribe_with(channel, SubscribeOptions::default()).await
     }
 
-    /// [`subscribe`](Self::subscribe), with options. On a channel already subscribed to, it replaces them.
+    /// [`subscribe`](Self::subscribe), with options. They replace those of other handles of the channel.
     ///
-    /// Cancellation: the subscription may be made.
+    /// Cancellation safe: a subscription that nobody holds ends.
     ///
     /// # Errors
     /// [`RequestError`].
@@ -116,12 +115,13 @@ impl<R> SignallingClient<R> {
         &self,
         channel: impl AsRef<str>,
         options: SubscribeOptions,
-    ) -> Result<(), RequestError> {
+    ) -> Result<Subscription, RequestError> {
         let channel = Channel::new(channel)?;
-        self.request(|reply| Command::Subscribe { channel, options, reply }).await
+        let subscribed = self.ask(|reply| Command::Subscribe { channel, options, reply }).await;
+        subscribed.unwrap_or(Err(RequestError::Closed))
     }
 
-    /// Unsubscribes from a channel. Done when the server has acknowledged it.
+    /// Unsubscribes from a channel and ends all its handles. Completes when the server has acknowledged it.
     ///
     /// Cancellation: the subscription may end.
     ///
@@ -180,36 +180,31 @@ impl<R> SignallingClient<R> {
         let _already_closed = self.ask(|reply| Command::Close { reason, reply }).await;
     }
 
-    /// Everything that happens, in order.
-    pub fn events(&self) -> Events<Event> {
-        self.shared.hub.subscribe(|event: &Event| Some(event.clone()))
+    /// Every event in order, with [`SignallingEvent::Lagged`] where the reader was too slow.
+    pub fn events(&self) -> Events<SignallingEvent> {
+        self.shared.hub.subscribe(|event: &SignallingEvent| Some(event.clone())).with_gaps(SignallingEvent::Lagged)
     }
 
     /// Every change of [`state`](Self::state).
     pub fn state_changes(&self) -> Events<StateChange<State>> {
         self.shared.hub.subscribe(|event| match event {
-            Event::StateChange { from, to } => Some(StateChange { from: *from, to: *to }),
+            SignallingEvent::StateChange(change) => Some(*change),
             _ => None,
         })
     }
 
-    /// Messages on channels and to us alone.
+    /// Messages on channels, and to this client alone.
     pub fn on_message(&self) -> Events<Message> {
-        self.shared.hub.subscribe(|event| match event.clone() {
-            Event::Message { channel, from, data, sender_metadata } => {
-                Some(Message { channel: Some(channel), from, data, sender_metadata })
-            }
-            Event::Direct { from, data, sender_metadata } => {
-                Some(Message { channel: None, from, data, sender_metadata })
-            }
+        self.shared.hub.subscribe(|event| match event {
+            SignallingEvent::Message(message) => Some(message.clone()),
             _ => None,
         })
     }
 
-    /// Who is in a channel: everyone after subscribing, changes afterwards.
+    /// Peers in the channels: all of them after subscribing, changes afterwards.
     pub fn on_presence(&self) -> Events<Presence> {
-        self.shared.hub.subscribe(|event| match event.clone() {
-            Event::Presence { channel, joined, left } => Some(Presence { channel, joined, left }),
+        self.shared.hub.subscribe(|event| match event {
+            SignallingEvent::Presence(presence) => Some(presence.clone()),
             _ => None,
         })
     }

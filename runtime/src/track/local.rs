@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_channel::{Sender, TrySendError};
@@ -79,6 +79,7 @@ struct Inner {
     keyframe_requests: Hub<PeerId>,
     demands: Hub<Demand>,
     dropped: AtomicU64,
+    muted: AtomicBool,
 }
 
 /// A room the track was added to.
@@ -117,6 +118,7 @@ impl LocalTrack {
             keyframe_requests: Hub::new(KEYFRAME_REQUESTS),
             demands: Hub::new(DEMANDS),
             dropped: AtomicU64::new(0),
+            muted: AtomicBool::new(false),
         }))
     }
 
@@ -130,14 +132,18 @@ impl LocalTrack {
         self.0.kind
     }
 
-    /// Hands a frame to every room the track was added to, and says how many rooms took it. It never waits: a room with
-    /// 512 frames waiting does not take another. Peers that are not connected, or don't take the codec, go without.
+    /// Sends a frame to every room the track was added to, and returns the number of rooms that took it. Never waits: a room
+    /// with 512 frames waiting does not take another, and no room takes one while the track is
+    /// [muted](Self::set_muted). Peers that are not connected, or don't take the codec, go without.
     ///
     /// # Errors
     /// [`WrongKind`] for a frame of video on an audio track and the other way round. No room gets it.
     pub fn write(&self, frame: EncodedFrame) -> Result<usize, WrongKind> {
         if frame.codec.kind() != self.0.kind {
             return Err(WrongKind { codec: frame.codec, kind: self.0.kind });
+        }
+        if self.is_muted() {
+            return Ok(0);
         }
         let mut taken = 0;
         lock(&self.0.rooms).retain(|room| {
@@ -156,7 +162,30 @@ impl LocalTrack {
         Ok(taken)
     }
 
-    /// How many frames a room did not take because too many were waiting.
+    /// Mutes or unmutes the track. While it is muted, nothing is sent and the track stays in its rooms; the other side sees it
+    /// [paused](crate::RemoteTrack::is_paused), as any track that sends nothing. A video track that is unmuted needs a key
+    /// frame for every receiver: [`on_keyframe_request`](Self::on_keyframe_request) yields them.
+    pub fn set_muted(&self, muted: bool) {
+        let was_muted = self.0.muted.swap(muted, Ordering::Relaxed);
+        if was_muted && !muted && self.0.kind == MediaKind::Video {
+            for peer in lock(&self.0.rooms).iter().flat_map(|room| room.receivers.keys()) {
+                self.0.keyframe_requests.publish(peer);
+            }
+        }
+    }
+
+    /// Whether the track is muted.
+    pub fn is_muted(&self) -> bool {
+        self.0.muted.load(Ordering::Relaxed)
+    }
+
+    /// Waits until a peer receives the track. Frames written before reach nobody. Cancellation safe.
+    pub async fn received(&self) {
+        let mut demands = self.on_demand();
+        while demands.next().await.is_some_and(|demand| demand.receivers == 0) {}
+    }
+
+    /// The number of frames that rooms did not take because too many were waiting.
     pub fn dropped_frames(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
     }
@@ -281,11 +310,39 @@ mod tests {
     }
 
     #[test]
+    fn a_muted_track_sends_nothing_and_needs_a_key_frame_afterwards() {
+        let (frames, room) = async_channel::bounded(1);
+        let track = LocalTrack::video();
+        let ada = PeerId::new("ada").unwrap();
+        track.attach(&frames, Receivers::from([(ada.clone(), None)]));
+        let mut keyframes = track.on_keyframe_request();
+        let frame = || EncodedFrame { codec: Codec::Vp8, timestamp: Duration::ZERO, data: vec![0].into() };
+        track.set_muted(true);
+        assert_eq!((track.write(frame()), room.len(), track.demand().receivers), (Ok(0), 0, 1));
+        track.set_muted(false);
+        track.set_muted(false);
+        assert_eq!((track.write(frame()), room.len()), (Ok(1), 1));
+        assert_eq!(block_on(keyframes.next()), Some(ada));
+        track.0.keyframe_requests.close();
+        assert_eq!(block_on(keyframes.next()), None);
+    }
+
+    #[test]
+    fn a_track_can_be_waited_on_until_somebody_receives_it() {
+        let track = LocalTrack::audio();
+        let mut received = Box::pin(track.received());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(received.as_mut().poll(&mut context).is_pending());
+        track.attach(&async_channel::bounded(1).0, Receivers::from([(PeerId::new("ada").unwrap(), None)]));
+        assert!(received.as_mut().poll(&mut context).is_ready());
+    }
+
+    #[test]
     fn the_demand_is_that_of_all_rooms_and_changes_are_told_once() {
         let track = LocalTrack::video();
         let [one, two] = [(), ()].map(|()| async_channel::bounded(1).0);
         let [ada, ben] = ["ada", "ben"].map(|id| PeerId::new(id).unwrap());
-        let mut demands = track.on_demand().lossy();
+        let mut demands = track.on_demand();
         let mut next = move || {
             let Demand { receivers, bandwidth } = block_on(demands.next()).unwrap();
             (receivers, bandwidth)

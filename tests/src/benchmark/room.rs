@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metered_realtime_server::{PublishableKey, RunningServer, Server, ServerConfig};
-use metered_realtime_tokio::{DataChannel, Events, MeteredPeer, RemotePeer, Runtime};
+use metered_realtime_tokio::{DataChannel, MeteredPeer, RemotePeer, Runtime};
 
 use super::Outcome;
 
@@ -88,7 +88,7 @@ impl Room {
         self.enter(newcomer).await?;
         let mut channels = Vec::new();
         for _ in 0..others {
-            let remote = joined.next().await.ok_or("nobody came")??;
+            let remote = joined.next().await.ok_or("nobody came")?;
             channels.push(remote.open_data_channel(Default::default()).await?);
         }
         for channel in &channels {
@@ -102,9 +102,6 @@ impl Room {
 ///
 /// # Errors
 /// If none comes.
-pub async fn first(mut joined: Events<RemotePeer>, present: Vec<RemotePeer>) -> Outcome<RemotePeer> {
-    match present.into_iter().next() {
-        Some(remote) => Ok(remote),
-        None => Ok(joined.next().await.ok_or("nobody came")??),
-    }
+pub async fn first<R>(peer: &metered_realtime_runtime::MeteredPeer<R>) -> Outcome<RemotePeer> {
+    Ok(peer.on_peer_joined().next().await.ok_or("nobody came")?)
 }

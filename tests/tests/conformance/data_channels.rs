@@ -95,7 +95,7 @@ pub(crate) async fn too_many_waiting_sends_overflow_and_closing_releases_the_oth
     // Somebody who never answers an offer, so that the channel does not open.
     let silent = SignallingClient::<R>::api_key(KEY).url(server.url()).build().unwrap();
     soon(silent.connect()).await.unwrap();
-    soon(silent.subscribe(ROOM)).await.unwrap();
+    let _present = soon(silent.subscribe(ROOM)).await.unwrap();
     let remote = next(&mut joined).await;
     let options = DataChannelOptions { max_queued_sends: 4, ..labelled("x") };
     let channel = soon(remote.open_data_channel(options)).await.unwrap();
@@ -116,7 +116,7 @@ pub(crate) async fn sends_end_in_order_and_the_low_mark_is_told<R: Runtime + Def
     let pair = pair::<R>().await;
     let options = DataChannelOptions { max_buffered_amount: 64 * 1024, ..labelled("x") };
     let (ours, theirs) = open(&pair, options).await;
-    let mut low = ours.on_buffered_amount_low().lossy();
+    let mut low = ours.on_buffered_amount_low();
     let order = std::sync::Mutex::new(Vec::new());
     let sends = (0..40_u8).map(|n| {
         let (ours, order) = (&ours, &order);
@@ -170,6 +170,7 @@ pub(crate) async fn a_channel_is_opened_again_when_the_connection_was_replaced<R
     soon(first.opened()).await.unwrap();
     let mut resets = ben_for_ada.on_connection_reset();
     let mut joined = ben.on_peer_joined();
+    next(&mut joined).await;
     server.drop_peer_sockets(&ada.peer_id().unwrap());
     next(&mut resets).await;
     soon(first.closed()).await;

@@ -129,7 +129,7 @@ pub(crate) async fn numbers_of_a_peer_that_left_end<R: Runtime + Default>() {
     let (ada, ben) = (counting(), counting());
     let (ben_for_ada, _) = crate::support::meet(&ada, &ben).await;
     let _channel = soon(ben_for_ada.open_data_channel(labelled("x"))).await.unwrap();
-    let mut stats = ben_for_ada.on_stats().lossy();
+    let mut stats = ben_for_ada.on_stats();
     soon(stats.next()).await.unwrap();
     assert!(ben_for_ada.stats().is_some());
     soon(ben.close()).await;

@@ -174,7 +174,7 @@ pub(crate) async fn a_client_ends_in_every_state<R: Runtime + Default>() {
             }
             let mut last = state;
             while let Some(change) = soon(changes.next()).await {
-                last = change.unwrap().to;
+                last = change.to;
             }
             assert_eq!(last, SignallingState::Closed);
             drop(proxy);

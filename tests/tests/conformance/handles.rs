@@ -19,19 +19,20 @@ pub(crate) async fn the_metadata_of_a_sender_comes_with_broadcasts_if_asked_for<
     });
     let tess = tess.url(server.url()).build().unwrap();
     soon(tess.connect()).await.unwrap();
-    soon(tess.subscribe(ROOM)).await.unwrap();
+    let _present = soon(tess.subscribe(ROOM)).await.unwrap();
     for include_sender_metadata in [true, false] {
         let expected = include_sender_metadata.then(|| r#"{"name":"Tess"}"#.to_owned());
         let client = SignallingClient::<R>::api_key(KEY).url(server.url()).build().unwrap();
         soon(client.connect()).await.unwrap();
-        soon(client.subscribe_with(ROOM, SubscribeOptions { include_sender_metadata })).await.unwrap();
+        let options = SubscribeOptions { include_sender_metadata };
+        let mut subscription = soon(client.subscribe_with(ROOM, options)).await.unwrap();
         let peer = peer::<R>(&server);
-        let (mut joined, mut data, mut messages) = (peer.on_joined(), peer.on_data(), client.on_message());
+        let (mut joined, mut data) = (peer.on_joined(), peer.on_data());
         soon(peer.join_with(ROOM, JoinOptions { include_sender_metadata })).await.unwrap();
         let event = JoinedEvent { peer_id: peer.peer_id().unwrap(), channel: Channel::new(ROOM).unwrap() };
         assert_eq!(next(&mut joined).await, event);
         soon(tess.publish(ROOM, "hi")).await.unwrap();
-        let metadata = next(&mut messages).await.sender_metadata;
+        let metadata = soon(subscription.next()).await.unwrap().sender_metadata;
         assert_eq!(metadata.map(|metadata| metadata.get().to_owned()), expected);
         let metadata = next(&mut data).await.sender_metadata;
         assert_eq!(metadata.map(|metadata| metadata.get().to_owned()), expected);
@@ -71,7 +72,7 @@ pub(crate) async fn what_a_peer_gets_wrong_is_told_of_that_peer<R: Runtime + Def
     soon(ada.join(ROOM)).await.unwrap();
     let garbler = SignallingClient::<R>::api_key(KEY).url(server.url()).build().unwrap();
     soon(garbler.connect()).await.unwrap();
-    soon(garbler.subscribe(ROOM)).await.unwrap();
+    let _present = soon(garbler.subscribe(ROOM)).await.unwrap();
     let remote = next(&mut joined).await;
     assert_eq!(Some(remote.id().clone()), garbler.peer_id());
     let mut errors = remote.on_negotiation_error();

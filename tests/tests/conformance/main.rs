@@ -153,6 +153,7 @@ conformance! {
     }
     signalling {
         a_channel_carries_messages_and_presence
+        handles_of_a_channel_share_one_subscription_that_ends_with_the_last
         a_payload_of_exactly_the_cap_goes_through_whatever_the_channel_is_called
     }
     tokens {

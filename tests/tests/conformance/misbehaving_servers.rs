@@ -112,7 +112,7 @@ pub(crate) async fn a_message_over_the_limit_is_answered_with_1009_and_a_reconne
 pub(crate) async fn a_server_that_does_not_read_is_given_up<R: Runtime + Default>() {
     let (listener, url) = listener().await;
     let client = client::<R>(url).build().unwrap();
-    let mut events = client.events().lossy();
+    let mut events = client.events();
     let (unread, connected) = soon(async { tokio::join!(welcomed(&listener), client.connect()) }).await;
     connected.unwrap();
     // Far more than the queue, the socket's buffers and the system's can hold: the requests end, as disconnected.

@@ -99,6 +99,7 @@ pub(crate) async fn a_token_is_renewed_while_the_room_is_busy_and_nobody_notices
 
     let mut states = ada.state_changes();
     let mut joined = ben.on_peer_joined();
+    assert_eq!(next(&mut joined).await, ada_for_ben);
     let mut left = ben.on_peer_left();
     let mut link_states = [ben_for_ada.state_changes(), ada_for_ben.state_changes()];
     let mut errors = ada.on_error();

@@ -150,6 +150,7 @@ pub(crate) async fn a_room_channel_is_open_again_after_a_reconnect<R: Runtime + 
 
     let mut resets = ben_for_ada.on_connection_reset();
     let mut back = ben.on_peer_joined();
+    next(&mut back).await;
     server.drop_peer_sockets(&ada_id);
     next(&mut resets).await;
     next(&mut back).await;

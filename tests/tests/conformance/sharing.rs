@@ -96,7 +96,7 @@ pub(crate) async fn room_channels_and_clients_are_used_from_several_tasks_and_th
     let (publisher, reader) = (client(), client());
     soon(publisher.connect()).await.unwrap();
     soon(reader.connect()).await.unwrap();
-    soon(reader.subscribe("news")).await.unwrap();
+    let _news = soon(reader.subscribe("news")).await.unwrap();
     let mut messages = reader.on_message();
     let options = || DataChannelOptions::reliable("game");
     let room = soon(pair.ada.open_room_channel(options())).await.unwrap();

@@ -36,7 +36,7 @@ pub(crate) async fn peers_alive<R: Runtime + Default>() -> Held<R> {
     let room_channel = soon(pair.ada.open_room_channel(DataChannelOptions::reliable("game"))).await.unwrap();
     let waits_for_all = room_channel.clone();
     let events = pair.ada.events();
-    let mut others = pair.ben.events().lossy();
+    let mut others = pair.ben.events();
     let (waits_for_end, waits_for_bytes) = (channel.clone(), theirs.clone());
     let mut messages = client.on_message();
     let waiting = vec![

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::support::backstage::backstage;
-use crate::support::{ROOM, builder, kill, server, soon};
+use crate::support::{ROOM, builder, kill, next, server, soon};
 
 /// Joins through this server, which is none. Gives the text and the cause.
 async fn fails<R: Runtime + Default>(url: &str) -> (String, SocketErrorKind) {
@@ -74,7 +74,7 @@ pub(crate) async fn why_a_peer_reconnects_is_told_with_each_attempt<R: Runtime +
     kill(server).await;
     let mut causes = Vec::new();
     while causes.len() < 3 {
-        if let Ok(Event::Disconnected { error, attempt, .. }) = soon(events.next()).await.unwrap() {
+        if let Event::Disconnected { error, attempt, .. } = next(&mut events).await {
             causes.push((attempt, error.map(|error| error.kind())));
         }
     }

@@ -3,6 +3,7 @@
 //! [`Room`] owns the [`Signalling`] connection and knows nothing of WebRTC. Each method that takes `now` may leave outputs
 //! behind: call [`Room::poll_output`] until there are none.
 
+mod departures;
 mod early_signals;
 mod messages;
 mod output;
@@ -19,6 +20,7 @@ pub(super) use output::Output;
 #[cfg(test)]
 pub(super) use presence::MAX_REMOTE_PEERS;
 
+use self::departures::Departures;
 use self::early_signals::EarlySignals;
 use self::phase::Phase;
 use super::error::{JoinError, PeerError};
@@ -60,6 +62,7 @@ pub(super) struct Room {
     peer_id: Option<PeerId>,
     /// The remote peers in the room, at most [`MAX_REMOTE_PEERS`](presence::MAX_REMOTE_PEERS).
     members: BTreeSet<PeerId>,
+    departures: Departures,
     early_signals: EarlySignals,
     /// The requests to the server that are not done: as many as the signalling machine has in flight.
     requests: BTreeMap<RequestId, Purpose>,
@@ -75,6 +78,7 @@ impl Room {
             phase: Phase::Idle,
             peer_id: None,
             members: BTreeSet::new(),
+            departures: Departures::new(options.peer_grace),
             early_signals: EarlySignals::default(),
             requests: BTreeMap::new(),
             request_ids: IdSequence::default(),
@@ -158,6 +162,7 @@ impl Room {
         self.signalling.reset();
         self.requests.clear();
         self.early_signals.clear();
+        self.departures.clear();
         let left = std::mem::take(&mut self.members);
         self.outputs.extend(left.into_iter().map(|peer| Output::PeerLeft { peer }));
         self.peer_id = None;
@@ -180,6 +185,7 @@ impl Room {
             self.emit_output(peer_output::Output::JoinDone { request, result });
         }
         self.members.clear();
+        self.departures.clear();
         self.early_signals.clear();
         self.outputs.push_back(Output::Leaving);
     }

@@ -20,7 +20,7 @@ const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(10);
 const SNAPSHOT_RETRIES: u32 = 2;
 
 impl Room {
-    pub(super) fn presence(&mut self, joined: Vec<PeerInfo>, left: &[PeerInfo]) {
+    pub(super) fn presence(&mut self, now: Instant, joined: Vec<PeerInfo>, left: &[PeerInfo]) {
         match &self.phase {
             Phase::Reconnecting { channel, options, snapshot: Some(_) } => {
                 let (channel, options) = (channel.clone(), *options);
@@ -29,7 +29,9 @@ impl Room {
             }
             Phase::Joining { .. } | Phase::Joined { .. } => {
                 for peer in left {
-                    self.remove_member(&peer.peer_id);
+                    if !self.members.contains(&peer.peer_id) || !self.departures.left(now, &peer.peer_id) {
+                        self.remove_member(&peer.peer_id);
+                    }
                     let unclaimed = self.early_signals.take(&peer.peer_id).len();
                     increase(&mut self.counters.unclaimed_signals, u64::try_from(unclaimed).unwrap_or(u64::MAX));
                 }
@@ -56,7 +58,13 @@ impl Room {
 
     fn add_member(&mut self, peer: PeerInfo) {
         let PeerInfo { peer_id: peer, metadata } = peer;
-        if self.peer_id.as_ref() == Some(&peer) || self.members.contains(&peer) {
+        if self.peer_id.as_ref() == Some(&peer) {
+            return;
+        }
+        if self.members.contains(&peer) {
+            if self.departures.returned(&peer) {
+                self.outputs.push_back(Output::PeerReturned { peer, metadata });
+            }
             return;
         }
         if self.members.len() >= MAX_REMOTE_PEERS {
@@ -69,6 +77,7 @@ impl Room {
     }
 
     fn remove_member(&mut self, peer: &PeerId) {
+        let _gone_for_good = self.departures.returned(peer);
         if self.members.remove(peer) {
             self.outputs.push_back(Output::PeerLeft { peer: peer.clone() });
         }
@@ -128,8 +137,16 @@ impl Room {
         }
     }
 
+    /// Removes the members that left and did not return in time.
+    pub(super) fn handle_departures(&mut self, now: Instant) {
+        while let Some(peer) = self.departures.take_gone(now) {
+            self.remove_member(&peer);
+        }
+    }
+
     /// Makes the room what the snapshot says: first those who left, then those who stayed, then those who came.
     fn reconcile(&mut self, snapshot: Vec<PeerInfo>) {
+        self.departures.clear();
         let present: BTreeSet<&PeerId> = snapshot.iter().map(|peer| &peer.peer_id).collect();
         let is_gone = |id: &PeerId| !present.contains(id) || self.peer_id.as_ref() == Some(id);
         let gone: Vec<PeerId> = self.members.iter().filter(|id| is_gone(id)).cloned().collect();

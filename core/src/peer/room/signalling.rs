@@ -40,11 +40,12 @@ impl Room {
     pub(in crate::peer) fn handle_timeout(&mut self, now: Instant) {
         let unclaimed = self.early_signals.expire(now);
         increase(&mut self.counters.unclaimed_signals, unclaimed);
+        self.handle_departures(now);
         self.handle_snapshot_timeout(now);
     }
 
     pub(in crate::peer) fn poll_timeout(&self) -> Option<Instant> {
-        let own = [self.early_signals.deadline(), self.phase.snapshot_deadline()];
+        let own = [self.early_signals.deadline(), self.departures.deadline(), self.phase.snapshot_deadline()];
         own.into_iter().chain([self.signalling.poll_timeout()]).flatten().min()
     }
 
@@ -111,7 +112,7 @@ impl Room {
             signalling::Event::Direct { from, data, sender_metadata } => self.direct(now, from, data, sender_metadata),
             signalling::Event::Presence { channel, joined, left } => {
                 if self.phase.is_in(&channel) {
-                    self.presence(joined, &left);
+                    self.presence(now, joined, &left);
                 }
             }
             signalling::Event::ServerError { code } => {

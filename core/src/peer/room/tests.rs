@@ -1,6 +1,6 @@
 //! The room alone, without a mesh.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Output, Room, peer_output};
 use crate::ids::{Channel, SocketId};
@@ -15,10 +15,14 @@ struct Hand {
 }
 
 impl Hand {
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
     fn joined() -> Self {
+        Self::joined_with(&MeteredPeerOptions::api_key("pk_live_test"))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+    fn joined_with(options: &MeteredPeerOptions) -> Self {
         let now = Instant::now();
-        let room = Room::new(&MeteredPeerOptions::api_key("pk_live_test"), 1).unwrap();
+        let room = Room::new(options, 1).unwrap();
         let mut hand = Self { room, now, socket: SocketId(0) };
         hand.room.join(now, &Channel::new("room-42").unwrap(), JoinOptions::default()).unwrap();
         hand.outputs();
@@ -95,4 +99,39 @@ fn the_snapshot_after_a_reconnect_tells_who_left_returned_and_came() {
     assert_eq!(hand.room.state(), PeerState::Reconnecting);
     assert_eq!(hand.presence(&["q", "r"], &[]), ["-p", "*q", "+r"]);
     assert_eq!(hand.room.state(), PeerState::Joined);
+}
+
+#[test]
+fn a_peer_that_returns_within_the_grace_period_has_not_left() {
+    let grace = Duration::from_secs(5);
+    let options = MeteredPeerOptions { peer_grace: grace, ..MeteredPeerOptions::api_key("pk_live_test") };
+    let mut hand = Hand::joined_with(&options);
+    assert_eq!(hand.presence(&["p", "q"], &[]), ["+p", "+q"]);
+    assert_eq!(hand.presence(&[], &["p", "q"]), [""; 0]);
+    hand.now += grace - Duration::from_millis(1);
+    hand.room.handle_timeout(hand.now);
+    assert_eq!(hand.presence(&["p"], &[]), ["*p"]);
+    hand.now += Duration::from_millis(1);
+    hand.room.handle_timeout(hand.now);
+    assert_eq!(hand.outputs(), [Output::PeerLeft { peer: crate::PeerId::new("q").unwrap() }]);
+    assert_eq!(hand.presence(&["q"], &[]), ["+q"], "another stay");
+}
+
+#[test]
+fn a_snapshot_ends_the_grace_period() {
+    let options =
+        MeteredPeerOptions { peer_grace: Duration::from_secs(60), ..MeteredPeerOptions::api_key("pk_live_test") };
+    let mut hand = Hand::joined_with(&options);
+    hand.presence(&["p", "q"], &[]);
+    assert_eq!(hand.presence(&[], &["p", "q"]), [""; 0]);
+    hand.room.handle_input(hand.now, signalling::Input::SocketClosed { socket: hand.socket, close: None });
+    hand.outputs();
+    hand.now = hand.room.poll_timeout().unwrap();
+    hand.room.handle_signalling_timeout(hand.now);
+    hand.outputs();
+    hand.welcome();
+    assert_eq!(hand.presence(&["q"], &[]), ["-p", "*q"]);
+    hand.now += Duration::from_secs(60);
+    hand.room.handle_timeout(hand.now);
+    assert_eq!(hand.outputs(), []);
 }

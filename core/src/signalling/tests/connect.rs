@@ -113,6 +113,42 @@ fn a_socket_that_cannot_be_opened_fails_the_first_connect_for_good() {
 }
 
 #[test]
+fn a_first_connect_that_fails_is_tried_again_where_the_options_say_so() {
+    let mut bench = Bench::new(SignallingOptions { retry_first_connect: true, ..attempts(3) });
+    bench.connect().unwrap();
+    bench.seen();
+    for wait in [secs(1), secs(2)] {
+        bench.breaks();
+        assert_eq!((bench.state(), bench.tick()), (State::Connecting, wait));
+        bench.seen();
+    }
+    bench.welcome();
+    assert_eq!(bench.seen(), ["connecting → connected", "welcomed as me", "connect: ok"]);
+}
+
+#[test]
+fn a_first_connect_that_is_tried_again_ends_with_the_last_attempt_and_with_a_terminal_code() {
+    let retrying = || {
+        let mut bench = Bench::new(SignallingOptions { retry_first_connect: true, ..attempts(2) });
+        bench.connect().unwrap();
+        bench.breaks();
+        bench.tick();
+        bench
+    };
+    let mut bench = retrying();
+    bench.breaks();
+    assert_eq!(bench.state(), State::Closed);
+    assert_eq!(connect_error(&mut bench).close_code(), Some(CloseCode::ABNORMAL));
+    let mut bench = retrying();
+    bench.server_closes(4001);
+    assert_eq!((bench.state(), bench.due_in()), (State::Closed, None));
+    assert_eq!(connect_error(&mut bench).close_code(), Some(CloseCode(4001)));
+    let mut bench = retrying();
+    bench.close();
+    assert_eq!(connect_error(&mut bench), ConnectError::ClosedByUser);
+}
+
+#[test]
 fn without_a_welcome_within_10_s_the_socket_is_closed_with_4000_and_connect_fails() {
     let mut bench = connecting();
     bench.pass(ms(9_999));

@@ -142,11 +142,19 @@ fn options() -> impl Strategy<Value = SignallingOptions> {
     let reconnect = (durations(&[0, 500]), durations(&[0, 30_000]), select(vec![0.0, 0.2, 1.0]));
     let max_attempts = select(vec![None, Some(1), Some(3), Some(100)]);
     let liveness = (durations(&[0, 1, 1500, 60_000]), durations(&[1, 10_000]));
-    (any::<bool>(), prop::bool::weighted(0.9), any::<bool>(), reconnect, max_attempts, liveness).prop_map(
-        |(key, auto_reconnect, auto_resubscribe, (initial_delay, max_delay, jitter_ratio), max_attempts, liveness)| {
+    (any::<bool>(), prop::bool::weighted(0.9), any::<[bool; 2]>(), reconnect, max_attempts, liveness).prop_map(
+        |(
+            key,
+            auto_reconnect,
+            [auto_resubscribe, retry_first_connect],
+            (initial_delay, max_delay, jitter_ratio),
+            max_attempts,
+            liveness,
+        )| {
             SignallingOptions {
                 auto_reconnect,
                 auto_resubscribe,
+                retry_first_connect,
                 reconnect: ReconnectOptions { initial_delay, max_delay, jitter_ratio, max_attempts, multiplier: 2.0 },
                 inactivity_timeout: liveness.0,
                 token_provider_timeout: liveness.1,

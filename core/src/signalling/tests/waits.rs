@@ -88,8 +88,9 @@ impl Waits {
                     || matches!((watch.state(), output), (State::Connected, Output::Action(Action::OpenSocket { .. })));
                 // The clock may have gone back between the token and its socket.
                 assert!(goes_on || self.barred_until.is_none_or(|until| until <= now), "one socket too many");
-                if watch.state() == State::Reconnecting && !self.trying {
-                    assert!(self.not_before.is_some_and(|at| at <= now), "an attempt too early");
+                let is_first = self.not_before.is_none() && matches!(watch.state(), State::Idle | State::Connecting);
+                if watch.state() != State::Connected && !self.trying {
+                    assert!(is_first || self.not_before.is_some_and(|at| at <= now), "an attempt too early");
                     self.trying = true;
                 }
             }
@@ -148,7 +149,7 @@ impl Waits {
         let closed_with = self.closed_with;
         let is_terminal = closed_with.is_some_and(CloseCode::is_terminal);
         match (self.before, state) {
-            (State::Connecting, state) => {
+            (State::Connecting, state) if !(self.options.retry_first_connect && self.options.auto_reconnect) => {
                 assert!(closed_with.is_none() || state == State::Closed, "a first attempt that failed goes on");
             }
             (State::Connected, state) if closed_with.is_some() => {
@@ -156,11 +157,11 @@ impl Waits {
                 assert_eq!(state, if end { State::Closed } else { State::Reconnecting }, "{closed_with:?}");
             }
             (State::Connected, State::Reconnecting) => assert!(self.options.auto_reconnect),
-            (State::Reconnecting, State::Closed) if !self.closed_by_user => {
+            (State::Connecting | State::Reconnecting, State::Closed) if !self.closed_by_user => {
                 let attempts = self.failures + 1;
                 assert!(is_terminal || max_attempts == Some(attempts), "given up after {attempts} attempts");
             }
-            (State::Reconnecting, State::Reconnecting)
+            (State::Connecting, State::Connecting) | (State::Reconnecting, State::Reconnecting)
                 if self.trying && watch.live.is_none() && watch.token.is_none() =>
             {
                 (self.trying, self.failures) = (false, self.failures + 1);

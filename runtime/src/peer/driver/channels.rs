@@ -50,7 +50,7 @@ impl PeerDriver {
     ) -> Result<opened::Opened, OpenRoomChannelError> {
         let label = options.label.clone();
         let channel = self.core.open_room_channel(now, options)?;
-        let inbox = Arc::new(Inbox::new(channel, label));
+        let inbox = Arc::new(Inbox::new(channel, label, self.shared.hub.capacity()));
         self.room_channels.insert(channel, Arc::downgrade(&inbox));
         let commands = self.commands.clone();
         Ok(opened::Opened::new(inbox, move || {

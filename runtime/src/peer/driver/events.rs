@@ -26,10 +26,10 @@ impl PeerDriver {
                 let state = self.core.remote_state(&peer).unwrap_or(ConnectionState::Idle);
                 let remote = RemotePeer::new(peer, state, metadata, self.shared.hub.capacity(), self.commands.clone());
                 self.inbound.forget(remote.id());
-                if let Some(former) = self.shared.add(remote.clone()) {
+                if let Some(former) = self.shared.arrive(remote) {
                     former.end();
                 }
-                Event::PeerJoined(remote)
+                return;
             }
             core::Event::PeerLeft { peer } => {
                 self.inbound.forget(&peer);
@@ -44,9 +44,9 @@ impl PeerDriver {
             core::Event::Data(data) => Event::Data(data),
             core::Event::Error(error) => Event::Error(error),
             core::Event::NoRelayServer => Event::NoRelayServer,
-            core::Event::RoomChannel { channel, event: core::RoomChannelEvent::Message { peer, message } } => {
+            core::Event::RoomChannel { channel, event } => {
                 if let Some(channel) = self.room_channels.get(&channel).and_then(Weak::upgrade) {
-                    channel.push(peer, message);
+                    channel.event(event);
                 }
                 return;
             }

@@ -49,6 +49,8 @@ pub enum RemoteEvent {
     DataChannel(DataChannel),
     /// A negotiation went wrong. Transient, unless the ICE restarts are exhausted.
     NegotiationError(NegotiationError),
+    /// The reader was too slow, and this many events before the next one are lost. The state can be read at any time.
+    Lagged(u64),
 }
 
 /// A group of tracks a remote peer sends.

@@ -49,16 +49,13 @@ pub(crate) async fn run(effort: Effort, report: &mut Report) -> Outcome<()> {
     // One address, so that both sides have as many sockets, and as many ways to look after.
     let runtime = Wandering::at(addresses[0].ip());
     let [ada, ben] = [room.join_on(runtime.clone()).await?, room.join_on(runtime).await?];
-    let (ben_for_ada, ada_for_ben) = (first(ada.on_peer_joined(), ada.remote_peers()).await?, ben.remote_peers());
-    let ada_for_ben = first(ben.on_peer_joined(), ada_for_ben).await?;
+    let (ben_for_ada, ada_for_ben) = (first(&ada).await?, first(&ben).await?);
     let microphone = LocalTrack::audio();
     ada.add_track(&microphone, None, None).await?;
     let channel = ben_for_ada.open_data_channel(Default::default()).await?;
-    let theirs = ada_for_ben.on_data_channel().next().await.ok_or("no channel")??;
-    let track = ada_for_ben.on_track().next().await.ok_or("no track")??;
-    while microphone.demand().receivers == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let theirs = ada_for_ben.on_data_channel().next().await.ok_or("no channel")?;
+    let track = ada_for_ben.on_track().next().await.ok_or("no track")?;
+    microphone.received().await;
     let mut bare = Bare::pair([&addresses[..1], &addresses[1..]], true).await?;
 
     let (warm_up, messages, frames) = (64, effort.pick(1024, 4096), effort.pick(10_000, 50_000));

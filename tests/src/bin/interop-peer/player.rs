@@ -30,7 +30,7 @@ pub(crate) async fn play_silence(track: LocalTrack) {
 
 /// Writes the pictures in a loop for as long as the task lives. Whoever asks for a key frame gets the next one there is.
 pub(crate) async fn play_pictures(track: LocalTrack, pictures: Vec<Arc<[u8]>>, report: Report) {
-    let mut requests = track.on_keyframe_request().lossy();
+    let mut requests = track.on_keyframe_request();
     let mut clock = interval(PICTURE_LASTS);
     clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut timestamp = Duration::ZERO;

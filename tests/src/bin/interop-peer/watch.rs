@@ -11,9 +11,9 @@ use crate::report::Report;
 pub(crate) async fn watch(mut events: Events<Event>, report: Report, channels: Channels, counts: Counts) {
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Remote { peer, event }) => remote(&peer, event, report, &channels, &counts),
-            Ok(event) => room(event, report),
-            Err(missed) => report.tell("missed", json!({ "events": missed.0 })),
+            Event::Remote { peer, event } => remote(&peer, event, report, &channels, &counts),
+            Event::Lagged(missed) => report.tell("missed", json!({ "events": missed })),
+            event => room(event, report),
         }
     }
 }

@@ -51,7 +51,7 @@ pub(crate) async fn run(orders: Option<&String>) -> Outcome {
         .ice_transport_policy(policy)
         .root_certificates(orders.authority.as_bytes())?
         .build()?;
-    let mut events = peer.events().lossy();
+    let mut events = peer.events();
     peer.join(ROOM).await?;
     say("joined");
     while let Some(event) = events.next().await {

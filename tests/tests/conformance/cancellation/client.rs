@@ -10,7 +10,7 @@ pub(crate) async fn every_method_of_a_client_may_be_dropped_half_way<R: Runtime 
     let client = || SignallingClient::<R>::api_key(KEY).url(server.url()).build().unwrap();
     let other = client();
     soon(other.connect()).await.unwrap();
-    soon(other.subscribe("news")).await.unwrap();
+    let _news = soon(other.subscribe("news")).await.unwrap();
     let mut messages = other.on_message();
     let id = other.peer_id().unwrap();
     for polls in POLLS {
@@ -28,6 +28,8 @@ pub(crate) async fn every_method_of_a_client_may_be_dropped_half_way<R: Runtime 
         drop_after(polls, client.send(&id, &format!("sent {polls}"))).await;
         drop_after(polls, client.counters()).await;
         soon(client.publish("news", "and no more")).await.unwrap();
+        // A subscription that nobody holds has ended.
+        until(|| client.subscriptions().is_empty()).await;
         let dropped = [format!("published {polls}"), format!("sent {polls}")];
         for text in dropped.into_iter().filter(|_| polls > 0).chain(["and no more".to_owned()]) {
             assert_eq!(next(&mut messages).await.data.decode::<String>().unwrap(), text);

@@ -21,7 +21,7 @@ pub(crate) async fn every_method_of_a_room_may_be_dropped_half_way<R: Runtime + 
     let kept = LocalTrack::audio();
     soon(ada.add_track(&kept, None, None)).await.unwrap();
     let track = next(&mut ada_for_ben.on_track()).await;
-    let (mut data, mut events) = (ben.on_data(), ada.events().lossy());
+    let (mut data, mut events) = (ben.on_data(), ada.events());
     let mut expected = Vec::new();
     for polls in POLLS {
         drop_after(polls, ada.join("another")).await;
