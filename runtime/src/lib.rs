@@ -55,6 +55,8 @@ pub use rustls;
 
 pub use builder::SignallingClientBuilder;
 #[cfg(feature = "webrtc")]
+pub use builder::{MeteredPeerBuilder, StartError};
+#[cfg(feature = "webrtc")]
 pub use data_channel::{ByteStream, ByteStreamError, ChannelClosed, DataChannel, DataChannelState, OutboundMessage};
 pub use events::{DEFAULT_EVENT_CAPACITY, Events, Lagged, StateChange};
 pub use net::InvalidCertificates;
