@@ -219,8 +219,8 @@ mod tests {
         assert_eq!(remote.track_metadata(&TrackId::new("unknown").unwrap(), None), None);
         remote.end();
         block_on(async {
-            assert_eq!((tracks.next().await, tracks.next().await), (Some(Ok(track)), None));
-            assert_eq!((streams.next().await, streams.next().await), (Some(Ok(stream)), None));
+            assert_eq!((tracks.next().await, tracks.next().await), (Some(track), None));
+            assert_eq!((streams.next().await, streams.next().await), (Some(stream), None));
         });
     }
 
