@@ -212,6 +212,7 @@ conformance! {
         every_method_of_a_room_may_be_dropped_half_way
         a_receive_dropped_half_way_loses_no_message
         every_method_of_a_client_may_be_dropped_half_way
+        a_builder_that_joins_and_is_dropped_half_way_leaves_nobody_behind
         a_join_or_a_close_dropped_half_way_goes_on
         a_close_of_a_channel_dropped_half_way_goes_on
         a_stream_or_a_sink_dropped_half_way_loses_nothing

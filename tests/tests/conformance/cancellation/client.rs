@@ -28,6 +28,10 @@ pub(crate) async fn every_method_of_a_client_may_be_dropped_half_way<R: Runtime 
         drop_after(polls, client.send(&id, &format!("sent {polls}"))).await;
         drop_after(polls, client.counters()).await;
         soon(client.publish("news", "and no more")).await.unwrap();
+        let mut subscription = soon(client.subscribe("third")).await.unwrap();
+        drop_after(polls, subscription.next()).await;
+        drop_after(polls, subscription.publish("to nobody")).await;
+        drop_after(polls, subscription.unsubscribe()).await;
         // A subscription that nobody holds has ended.
         until(|| client.subscriptions().is_empty()).await;
         let dropped = [format!("published {polls}"), format!("sent {polls}")];

@@ -15,7 +15,10 @@ pub(crate) use data_channel::{
     a_close_of_a_channel_dropped_half_way_goes_on, a_receive_dropped_half_way_loses_no_message,
     a_stream_or_a_sink_dropped_half_way_loses_nothing,
 };
-pub(crate) use room::{a_join_or_a_close_dropped_half_way_goes_on, every_method_of_a_room_may_be_dropped_half_way};
+pub(crate) use room::{
+    a_builder_that_joins_and_is_dropped_half_way_leaves_nobody_behind, a_join_or_a_close_dropped_half_way_goes_on,
+    every_method_of_a_room_may_be_dropped_half_way,
+};
 pub(crate) use room_channel::{
     a_close_of_a_room_channel_dropped_half_way_ends_it, a_room_channel_that_nobody_got_is_closed,
     every_method_of_a_room_channel_may_be_dropped_half_way,
@@ -43,12 +46,16 @@ async fn drop_after<T>(polls: usize, call: impl Future<Output = T>) -> Option<T>
 }
 
 /// The files of the runtime that have asynchronous methods, and what a handle of each is called in these scenarios.
-const HANDLES: [(&str, &str); 7] = [
+const HANDLES: [(&str, &str); 11] = [
+    ("builder/peer.rs", "newcomer"),
     ("peer/mod.rs", "ada"),
     ("peer/remote.rs", "ben_for_ada"),
     ("data_channel/mod.rs", "channel"),
     ("room_channel/mod.rs", "room"),
+    ("peer/typed_data.rs", "typed"),
+    ("track/local.rs", "kept"),
     ("track/remote.rs", "track"),
+    ("signalling/subscription.rs", "subscription"),
     ("signalling/mod.rs", "client"),
     ("events.rs", "events"),
 ];

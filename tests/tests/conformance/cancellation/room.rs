@@ -8,7 +8,7 @@ use metered_realtime_runtime::{
 };
 
 use super::{POLLS, drop_after};
-use crate::support::{Pair, ROOM, meet, next, pair, peer, server, sleep, soon, until};
+use crate::support::{Pair, ROOM, builder, meet, next, pair, peer, server, sleep, soon, until};
 
 pub(crate) async fn every_method_of_a_room_may_be_dropped_half_way<R: Runtime + Default>() {
     let pair = pair::<R>().await;
@@ -22,6 +22,7 @@ pub(crate) async fn every_method_of_a_room_may_be_dropped_half_way<R: Runtime + 
     soon(ada.add_track(&kept, None, None)).await.unwrap();
     let track = next(&mut ada_for_ben.on_track()).await;
     let (mut data, mut events) = (ben.on_data(), ada.events());
+    let mut typed = ben.on_data_as::<String>();
     let mut expected = Vec::new();
     for polls in POLLS {
         drop_after(polls, ada.join("another")).await;
@@ -35,6 +36,8 @@ pub(crate) async fn every_method_of_a_room_may_be_dropped_half_way<R: Runtime + 
         drop_after(polls, ada.counters()).await;
         drop_after(polls, ada.network_changed()).await;
         drop_after(polls, ada.track_metadata(&kept)).await;
+        drop_after(polls, kept.received()).await;
+        drop_after(polls, typed.next()).await;
         drop_after(polls, events.next()).await;
         drop_after(polls, ben_for_ada.phase()).await;
         drop_after(polls, ben_for_ada.counters()).await;
@@ -118,4 +121,15 @@ pub(crate) async fn a_join_or_a_close_dropped_half_way_goes_on<R: Runtime + Defa
         soon(ben.close()).await;
         until(|| server.connections() == 0).await;
     }
+}
+
+pub(crate) async fn a_builder_that_joins_and_is_dropped_half_way_leaves_nobody_behind<R: Runtime + Default>() {
+    let server = server().await;
+    for polls in POLLS {
+        let newcomer = builder::<R>(&server);
+        drop_after(polls, newcomer.join(ROOM)).await;
+        let newcomer = builder::<R>(&server);
+        drop_after(polls, newcomer.join_on(R::default(), ROOM)).await;
+    }
+    until(|| server.connections() == 0).await;
 }
