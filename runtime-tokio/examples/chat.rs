@@ -2,6 +2,8 @@
 //!
 //! `cargo run --example chat -- KEY NAME [URL]`. An empty line ends it.
 
+#![allow(clippy::print_stdout, reason = "a program for a terminal")]
+
 use metered_realtime_tokio::{Event, Events, MeteredPeer};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};

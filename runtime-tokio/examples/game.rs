@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release --example game -- KEY URL` is the server, and `… -- KEY URL play` a player that drives in circles.
 
+#![allow(clippy::print_stdout, reason = "a program for a terminal")]
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};

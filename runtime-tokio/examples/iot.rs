@@ -3,6 +3,8 @@
 //! `cargo run --example iot` runs all of it on this machine, with a server of its own. In an installation the tokens come from
 //! your backend, which holds the secret.
 
+#![allow(clippy::print_stdout, reason = "a program for a terminal")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

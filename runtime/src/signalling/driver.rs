@@ -8,55 +8,19 @@ use std::time::Instant;
 use async_channel::WeakSender;
 #[cfg(feature = "webrtc")]
 use metered_realtime_core::net;
-use metered_realtime_core::protocol::Payload;
-use metered_realtime_core::signalling::{self, Counters, Output, RequestError, Signalling, SignallingOptions, State};
+use metered_realtime_core::signalling::{self, Output, RequestError, Signalling, SignallingOptions, State};
 use metered_realtime_core::{Channel, InvalidOption, PeerId, RequestId};
 
+use super::command::Command;
 use super::error::SignallingConnectError;
 use super::event::SignallingEvent;
 use super::options::SubscribeOptions;
-use super::subscription::Subscription;
+use super::subscribed::Held;
 use super::subscriptions::Subscriptions;
 use crate::drive::{Machine, Task};
 use crate::events::Hub;
 use crate::reply::{Reply, Waiting, answer};
 use crate::sync::lock;
-
-type Request = Reply<Result<(), RequestError>>;
-
-pub(crate) enum Command {
-    Connect {
-        reply: Reply<Result<(), SignallingConnectError>>,
-    },
-    Subscribe {
-        channel: Channel,
-        options: SubscribeOptions,
-        reply: Reply<Result<Subscription, RequestError>>,
-    },
-    Unsubscribe {
-        channel: Channel,
-        reply: Request,
-    },
-    Publish {
-        channel: Channel,
-        data: Payload,
-        reply: Request,
-    },
-    Send {
-        to: PeerId,
-        data: Payload,
-        reply: Request,
-    },
-    Counters {
-        reply: Reply<Counters>,
-    },
-    Close {
-        reason: String,
-        reply: Reply<()>,
-    },
-    /// The last handle of a channel was dropped.
-    Released,
-}
 
 /// A snapshot of the client, and its events.
 #[derive(Debug)]
@@ -123,8 +87,8 @@ pub(crate) struct SignallingDriver {
 /// A subscribe under way. Its handle exists from the beginning, so that no message of the channel is missed.
 struct Subscribe {
     options: SubscribeOptions,
-    subscription: Subscription,
-    reply: Reply<Result<Subscription, RequestError>>,
+    held: Held,
+    reply: Reply<Result<Held, RequestError>>,
 }
 
 impl SignallingDriver {
@@ -144,13 +108,19 @@ impl SignallingDriver {
                 max_message_size: core.max_message_size(),
             }),
         });
+        let released = move || {
+            if let Some(commands) = commands.upgrade() {
+                // If there is no room, other commands follow, and the driver looks for what was dropped at each.
+                let _sent_or_full = commands.try_send(Command::Released);
+            }
+        };
         let driver = Self {
             core,
             shared: shared.clone(),
             connect: None,
             requests: Waiting::new(),
             subscribes: BTreeMap::new(),
-            subscriptions: Subscriptions::new(commands, event_capacity),
+            subscriptions: Subscriptions::new(Arc::new(released), event_capacity),
             closes: Vec::new(),
         };
         Ok((driver, shared))
@@ -161,17 +131,17 @@ impl SignallingDriver {
         now: Instant,
         channel: &Channel,
         options: SubscribeOptions,
-        reply: Reply<Result<Subscription, RequestError>>,
+        reply: Reply<Result<Held, RequestError>>,
     ) {
         let is_remembered = self.core.subscriptions().any(|subscribed| subscribed == channel);
-        if let Some(subscription) = self.subscriptions.share(channel, options).filter(|_| is_remembered) {
-            answer(reply, Ok(subscription));
+        if let Some(held) = self.subscriptions.share(channel, options).filter(|_| is_remembered) {
+            answer(reply, Ok(held));
             return;
         }
         match self.core.subscribe(now, channel, options.include_sender_metadata) {
             Ok(request) => {
-                let subscription = self.subscriptions.open(channel);
-                self.subscribes.insert(request, Subscribe { options, subscription, reply });
+                let held = self.subscriptions.open(channel);
+                self.subscribes.insert(request, Subscribe { options, held, reply });
             }
             Err(error) => answer(reply, Err(error)),
         }
@@ -179,15 +149,15 @@ impl SignallingDriver {
     }
 
     fn request_done(&mut self, request: RequestId, result: Result<(), RequestError>) {
-        let Some(Subscribe { options, subscription, reply }) = self.subscribes.remove(&request) else {
+        let Some(Subscribe { options, held, reply }) = self.subscribes.remove(&request) else {
             self.requests.done(request, result);
             return;
         };
         answer(
             reply,
             result.map(|()| {
-                self.subscriptions.acknowledged(subscription.channel(), options);
-                subscription
+                self.subscriptions.acknowledged(held.shared.channel(), options);
+                held
             }),
         );
     }
@@ -324,7 +294,7 @@ mod tests {
 
     use futures_channel::oneshot;
     use metered_realtime_core::SocketId;
-    use metered_realtime_core::protocol::CloseCode;
+    use metered_realtime_core::protocol::{CloseCode, Payload};
     use metered_realtime_core::signalling::Action;
 
     use super::*;

@@ -1,9 +1,11 @@
 //! The handle of a signalling connection.
 
+mod command;
 mod driver;
 mod error;
 mod event;
 mod options;
+mod subscribed;
 mod subscription;
 mod subscriptions;
 
@@ -17,7 +19,8 @@ use metered_realtime_core::signalling::{Counters, RequestError, State, StateErro
 use metered_realtime_core::{Channel, PeerId};
 use serde::Serialize;
 
-pub(crate) use driver::{Command, Shared, SignallingDriver};
+pub(crate) use command::Command;
+pub(crate) use driver::{Shared, SignallingDriver};
 pub use error::SignallingConnectError;
 pub use event::{Message, Presence, SignallingEvent};
 pub use options::SubscribeOptions;
@@ -118,7 +121,8 @@ impl<R> SignallingClient<R> {
     ) -> Result<Subscription, RequestError> {
         let channel = Channel::new(channel)?;
         let subscribed = self.ask(|reply| Command::Subscribe { channel, options, reply }).await;
-        subscribed.unwrap_or(Err(RequestError::Closed))
+        let held = subscribed.unwrap_or(Err(RequestError::Closed))?;
+        Ok(Subscription::new(held, self.commands.downgrade()))
     }
 
     /// Unsubscribes from a channel and ends all its handles. Completes when the server has acknowledged it.

@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use async_channel::WeakSender;
 use metered_realtime_core::signalling::State;
 use metered_realtime_core::{Channel, PeerId};
 
-use super::driver::Command;
 use super::event::SignallingEvent;
 use super::options::SubscribeOptions;
-use super::subscription::{Shared, Subscription};
+use super::subscribed::{Held, Shared};
 
 /// The channels that have handles. The core bounds the number of channels.
 pub(super) struct Subscriptions {
-    commands: WeakSender<Command>,
+    released: Arc<dyn Fn() + Send + Sync>,
     event_capacity: usize,
     channels: BTreeMap<Channel, Entry>,
 }
@@ -26,21 +24,22 @@ struct Entry {
 }
 
 impl Subscriptions {
-    pub(super) fn new(commands: WeakSender<Command>, event_capacity: usize) -> Self {
-        Self { commands, event_capacity, channels: BTreeMap::new() }
+    /// `released` tells the driver that a channel has no handle any more.
+    pub(super) fn new(released: Arc<dyn Fn() + Send + Sync>, event_capacity: usize) -> Self {
+        Self { released, event_capacity, channels: BTreeMap::new() }
     }
 
     /// Another handle of a channel that is subscribed to with these options already.
-    pub(super) fn share(&self, channel: &Channel, options: SubscribeOptions) -> Option<Subscription> {
+    pub(super) fn share(&self, channel: &Channel, options: SubscribeOptions) -> Option<Held> {
         let entry = self.channels.get(channel).filter(|entry| entry.acknowledged == Some(options))?;
-        entry.shared.upgrade().map(Subscription::new)
+        entry.shared.upgrade().map(Held::new)
     }
 
     /// A handle of a channel that the server is asked for.
-    pub(super) fn open(&mut self, channel: &Channel) -> Subscription {
+    pub(super) fn open(&mut self, channel: &Channel) -> Held {
         let existing = self.channels.get(channel).and_then(|entry| entry.shared.upgrade());
-        Subscription::new(existing.unwrap_or_else(|| {
-            let shared = Shared::new(channel.clone(), self.commands.clone(), self.event_capacity);
+        Held::new(existing.unwrap_or_else(|| {
+            let shared = Shared::new(channel.clone(), self.released.clone(), self.event_capacity);
             let entry = Entry { shared: Arc::downgrade(&shared), acknowledged: None };
             self.channels.insert(channel.clone(), entry);
             shared
