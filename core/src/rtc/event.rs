@@ -98,7 +98,7 @@ pub enum Event {
         limit: usize,
     },
     /// A candidate of the other side's names a host of the local network instead of an address. Tell its addresses with
-    /// [`host_resolved`](super::Connection::host_resolved).
+    /// [`Input::HostResolved`](super::Input::HostResolved).
     HostNamed {
         /// The name, which ends in `.local`.
         host: String,
