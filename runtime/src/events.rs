@@ -22,6 +22,7 @@ pub const DEFAULT_EVENT_CAPACITY: usize = 1024;
 #[error("{0} items were lost because the reader was too slow")]
 pub struct Lagged(pub u64);
 
+#[cfg(feature = "webrtc")]
 impl<T> Queue<T> {
     /// The next item, or how many were lost before it, as public streams report it.
     pub(crate) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Lagged>>> {

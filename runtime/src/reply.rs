@@ -19,7 +19,6 @@ pub(crate) async fn ask<C, T>(commands: &async_channel::Sender<C>, command: impl
     answer.await.ok()
 }
 
-#[cfg(feature = "webrtc")]
 /// As [`ask`], from a handle that does not keep the driver alive.
 pub(crate) async fn ask_weak<C, T>(
     commands: &async_channel::WeakSender<C>,
