@@ -66,13 +66,13 @@ impl Signalling {
     pub(super) fn note_token_failure(&mut self, error: &TokenError) {
         self.token_failures = self.token_failures.saturating_add(1);
         tracing::warn!(failures = self.token_failures, %error, "no token");
-        if self.token_failures >= TOKEN_FAILURES_REPORTED && !self.only_attempt() {
+        if self.token_failures >= TOKEN_FAILURES_REPORTED && !self.is_only_attempt() {
             self.emit(Event::TokenProviderFailed { failures: self.token_failures, error: error.clone() });
         }
     }
 
     /// Whether a failure of the attempt under way ends the connection.
-    pub(super) fn only_attempt(&self) -> bool {
+    pub(super) fn is_only_attempt(&self) -> bool {
         matches!(self.phase, Phase::Connecting { .. })
             && !(self.options.auto_reconnect && self.options.retry_first_connect)
     }
@@ -80,10 +80,7 @@ impl Signalling {
     pub(super) fn token_failed(&mut self, now: Instant, error: TokenError) {
         self.note_token_failure(&error);
         let ended = Ended { close: false, ..Ended::by_us(CloseCode::ABNORMAL) };
-        match self.phase {
-            Phase::Connecting { .. } => self.first_attempt_failed(now, ended, error.into()),
-            _ => self.attempt_failed(now, ended),
-        }
+        self.attempt_failed(now, ended, Some(error.into()));
     }
 
     pub(super) fn welcome(&mut self, now: Instant, socket: SocketId, welcome: &Welcome<'_>) {

@@ -31,10 +31,10 @@ impl Signalling {
                     },
                     code => ConnectError::Closed { code, reason: ended.reason.clone() },
                 };
-                self.first_attempt_failed(now, ended, error);
+                self.attempt_failed(now, ended, Some(error));
             }
             Phase::Connected(_) => self.dropped(now, ended),
-            Phase::Reconnecting { .. } => self.attempt_failed(now, ended),
+            Phase::Reconnecting { .. } => self.attempt_failed(now, ended, None),
             Phase::Idle | Phase::Closed { .. } => {}
         }
     }
@@ -55,25 +55,13 @@ impl Signalling {
         self.retry(now, 0, ended, announced);
     }
 
-    /// An attempt to get the first `welcome` failed. Further attempts are made only if the options say so.
-    pub(super) fn first_attempt_failed(&mut self, now: Instant, ended: Ended, error: ConnectError) {
-        match &self.phase {
-            Phase::Connecting { failures, .. } if !self.only_attempt() => {
-                self.retry_unless_exhausted(now, failures.saturating_add(1), ended, Some(error));
-            }
-            _ => self.finish(now, ended, Some(error)),
-        }
-    }
-
-    /// An attempt to reconnect failed.
-    pub(super) fn attempt_failed(&mut self, now: Instant, ended: Ended) {
-        if let Phase::Reconnecting { failures, .. } = &self.phase {
-            self.retry_unless_exhausted(now, failures.saturating_add(1), ended, None);
-        }
-    }
-
-    fn retry_unless_exhausted(&mut self, now: Instant, failures: u32, ended: Ended, error: Option<ConnectError>) {
-        if ended.code.is_terminal() || self.options.reconnect.exhausted(failures) {
+    /// An attempt to connect failed, before the first `welcome` or after it. `error` answers a `connect` that is under way.
+    pub(super) fn attempt_failed(&mut self, now: Instant, ended: Ended, error: Option<ConnectError>) {
+        let (Phase::Connecting { failures, .. } | Phase::Reconnecting { failures, .. }) = &self.phase else {
+            return;
+        };
+        let failures = failures.saturating_add(1);
+        if self.is_only_attempt() || ended.code.is_terminal() || self.options.reconnect.exhausted(failures) {
             self.finish(now, ended, error);
         } else {
             self.retry(now, failures, ended, None);

@@ -77,7 +77,6 @@ impl Room {
     }
 
     fn remove_member(&mut self, peer: &PeerId) {
-        let _gone_for_good = self.departures.returned(peer);
         if self.members.remove(peer) {
             self.outputs.push_back(Output::PeerLeft { peer: peer.clone() });
         }
