@@ -8,6 +8,8 @@
 #[cfg(not(any(feature = "aws-lc-rs", feature = "openssl", feature = "rust-crypto")))]
 compile_error!("the feature `webrtc` needs one of the features `aws-lc-rs`, `rust-crypto` and `openssl`");
 
+#[cfg(any(feature = "openssl", feature = "rust-crypto"))]
+mod aes_gcm;
 #[cfg(not(any(feature = "openssl", feature = "rust-crypto")))]
 mod aws_lc_rs;
 #[cfg(feature = "openssl")]

@@ -22,6 +22,7 @@ use str0m::crypto::{
     SupportedAes128CmSha1_80,
 };
 
+use super::aes_gcm::aes_gcm;
 use super::over_dimpl;
 
 pub(in crate::rtc) fn provider(dtls_provider: &'static dyn DtlsProvider) -> CryptoProvider {
@@ -156,13 +157,13 @@ impl SupportedAes128CmSha1_80 for RustCrypto {
 
 impl SupportedAeadAes128Gcm for RustCrypto {
     fn create_cipher(&self, key: [u8; 16], _encrypt: bool) -> Box<dyn AeadAes128GcmCipher> {
-        Box::new(Gcm128(Aes128Gcm::new(&key.into())))
+        Box::new(Gcm(Aes128Gcm::new(&key.into())))
     }
 }
 
 impl SupportedAeadAes256Gcm for RustCrypto {
     fn create_cipher(&self, key: [u8; 32], _encrypt: bool) -> Box<dyn AeadAes256GcmCipher> {
-        Box::new(Gcm256(Aes256Gcm::new(&key.into())))
+        Box::new(Gcm(Aes256Gcm::new(&key.into())))
     }
 }
 
@@ -193,35 +194,34 @@ impl Aes128CmSha1_80Cipher for Counter {
 /// Bytes of a tag.
 const TAG: usize = 16;
 
-fn seal<A: AeadInOut<NonceSize = U12, TagSize = U16>>(
-    cipher: &A,
-    iv: &[u8; 12],
-    associated: &[u8],
-    input: &[u8],
-    output: &mut [u8],
-) -> Result<(), CryptoError> {
-    let output = room(output, input.len().saturating_add(TAG))?;
-    let (contents, tag) = output.split_at_mut(input.len());
-    contents.copy_from_slice(input);
-    let sealed = cipher.encrypt_inout_detached(iv.into(), associated, contents.into());
-    tag.copy_from_slice(&sealed.map_err(|_| refused("AES-GCM"))?);
-    Ok(())
+/// AES-GCM.
+struct Gcm<A>(A);
+
+impl<A> std::fmt::Debug for Gcm<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Gcm")
+    }
 }
 
-fn open<A: AeadInOut<NonceSize = U12, TagSize = U16>>(
-    cipher: &A,
-    iv: &[u8; 12],
-    associated: &[&[u8]],
-    input: &[u8],
-    output: &mut [u8],
-) -> Result<usize, CryptoError> {
-    let (sealed, tag) = input.split_last_chunk::<TAG>().ok_or_else(|| refused("AES-GCM"))?;
-    let contents = room(output, sealed.len())?;
-    contents.copy_from_slice(sealed);
-    cipher
-        .decrypt_inout_detached(iv.into(), &associated.concat(), contents.into(), tag.into())
-        .map_err(|_| refused("AES-GCM"))?;
-    Ok(sealed.len())
+impl<A: AeadInOut<NonceSize = U12, TagSize = U16>> Gcm<A> {
+    fn seal(&self, iv: &[u8; 12], associated: &[u8], input: &[u8], output: &mut [u8]) -> Result<(), CryptoError> {
+        let output = room(output, input.len().saturating_add(TAG))?;
+        let (contents, tag) = output.split_at_mut(input.len());
+        contents.copy_from_slice(input);
+        let sealed = self.0.encrypt_inout_detached(iv.into(), associated, contents.into());
+        tag.copy_from_slice(&sealed.map_err(|_| refused("AES-GCM"))?);
+        Ok(())
+    }
+
+    fn open(&self, iv: &[u8; 12], associated: &[&[u8]], input: &[u8], output: &mut [u8]) -> Result<usize, CryptoError> {
+        let (sealed, tag) = input.split_last_chunk::<TAG>().ok_or_else(|| refused("AES-GCM"))?;
+        let contents = room(output, sealed.len())?;
+        contents.copy_from_slice(sealed);
+        self.0
+            .decrypt_inout_detached(iv.into(), &associated.concat(), contents.into(), tag.into())
+            .map_err(|_| refused("AES-GCM"))?;
+        Ok(sealed.len())
+    }
 }
 
 fn room(output: &mut [u8], length: usize) -> Result<&mut [u8], CryptoError> {
@@ -232,39 +232,5 @@ fn refused(what: &str) -> CryptoError {
     CryptoError::Other(format!("refused by {what}"))
 }
 
-macro_rules! gcm {
-    ($name:ident, $cipher:ty, $kind:ident) => {
-        struct $name($cipher);
-
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(stringify!($name))
-            }
-        }
-
-        impl $kind for $name {
-            fn encrypt(
-                &mut self,
-                iv: &[u8; 12],
-                aad: &[u8],
-                input: &[u8],
-                output: &mut [u8],
-            ) -> Result<(), CryptoError> {
-                seal(&self.0, iv, aad, input, output)
-            }
-
-            fn decrypt(
-                &mut self,
-                iv: &[u8; 12],
-                aads: &[&[u8]],
-                input: &[u8],
-                output: &mut [u8],
-            ) -> Result<usize, CryptoError> {
-                open(&self.0, iv, aads, input, output)
-            }
-        }
-    };
-}
-
-gcm!(Gcm128, Aes128Gcm, AeadAes128GcmCipher);
-gcm!(Gcm256, Aes256Gcm, AeadAes256GcmCipher);
+aes_gcm!(AeadAes128GcmCipher for Gcm<Aes128Gcm>);
+aes_gcm!(AeadAes256GcmCipher for Gcm<Aes256Gcm>);

@@ -9,6 +9,7 @@ use str0m::crypto::{
     SupportedAeadAes256Gcm, SupportedAes128CmSha1_80,
 };
 
+use super::super::aes_gcm::aes_gcm;
 use super::{OpenSsl, failed};
 
 impl SrtpProvider for OpenSsl {
@@ -135,34 +136,5 @@ impl Aes128CmSha1_80Cipher for Keyed {
     }
 }
 
-impl AeadAes128GcmCipher for Keyed {
-    fn encrypt(&mut self, iv: &[u8; 12], aad: &[u8], input: &[u8], output: &mut [u8]) -> Result<(), CryptoError> {
-        self.seal(iv, aad, input, output)
-    }
-
-    fn decrypt(
-        &mut self,
-        iv: &[u8; 12],
-        aads: &[&[u8]],
-        input: &[u8],
-        output: &mut [u8],
-    ) -> Result<usize, CryptoError> {
-        self.open(iv, aads, input, output)
-    }
-}
-
-impl AeadAes256GcmCipher for Keyed {
-    fn encrypt(&mut self, iv: &[u8; 12], aad: &[u8], input: &[u8], output: &mut [u8]) -> Result<(), CryptoError> {
-        self.seal(iv, aad, input, output)
-    }
-
-    fn decrypt(
-        &mut self,
-        iv: &[u8; 12],
-        aads: &[&[u8]],
-        input: &[u8],
-        output: &mut [u8],
-    ) -> Result<usize, CryptoError> {
-        self.open(iv, aads, input, output)
-    }
-}
+aes_gcm!(AeadAes128GcmCipher for Keyed);
+aes_gcm!(AeadAes256GcmCipher for Keyed);
