@@ -36,6 +36,8 @@ mod drive;
 mod events;
 mod net;
 #[cfg(feature = "webrtc")]
+mod opened;
+#[cfg(feature = "webrtc")]
 mod peer;
 mod queue;
 mod reply;

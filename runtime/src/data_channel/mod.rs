@@ -1,11 +1,11 @@
 //! One data channel.
 
 mod byte_stream;
-pub(crate) mod opened;
 mod outbound;
 mod outgoing;
-mod shared;
+pub(crate) mod shared;
 mod sink;
+mod unclaimed;
 
 use std::fmt;
 use std::pin::Pin;
@@ -18,10 +18,10 @@ use metered_realtime_core::rtc::{DataChannelError, DataChannelInfo, DataChannelM
 use metered_realtime_core::{DataChannelId, PeerId};
 
 pub use byte_stream::{ByteStream, ByteStreamError};
-pub(crate) use opened::{Opened, Unclaimed};
 pub use outbound::OutboundMessage;
 pub use shared::{ChannelClosed, DataChannelState};
 pub(crate) use shared::{MESSAGE_BYTES_PER_PEER, Shared};
+pub(crate) use unclaimed::Unclaimed;
 
 use self::outgoing::Outgoing;
 use crate::events::{Events, Lagged};

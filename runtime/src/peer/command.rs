@@ -11,9 +11,10 @@ use metered_realtime_core::{Channel, DataChannelId, PeerId, RoomChannelId, Strea
 
 use super::counters::Counters;
 use super::stay::Stay;
-use crate::data_channel::opened::Opened;
+use crate::data_channel::shared;
+use crate::opened::Opened;
 use crate::reply::Reply;
-use crate::room_channel::opened;
+use crate::room_channel::inbox::Inbox;
 use crate::track::{LocalStream, LocalTrack};
 
 pub(crate) enum Command {
@@ -91,11 +92,11 @@ pub(crate) enum Command {
     OpenChannel {
         stay: Stay,
         options: DataChannelOptions,
-        reply: Reply<Result<Opened, OpenChannelError>>,
+        reply: Reply<Result<Opened<shared::Shared>, OpenChannelError>>,
     },
     OpenRoomChannel {
         options: DataChannelOptions,
-        reply: Reply<Result<opened::Opened, OpenRoomChannelError>>,
+        reply: Reply<Result<Opened<Inbox>, OpenRoomChannelError>>,
     },
     Broadcast {
         channel: RoomChannelId,

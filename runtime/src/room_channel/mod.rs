@@ -1,7 +1,6 @@
 //! One channel to everybody in a room.
 
 pub(crate) mod inbox;
-pub(crate) mod opened;
 
 use std::fmt;
 use std::pin::Pin;

@@ -11,8 +11,8 @@ use super::event::{Message, Presence};
 use crate::events::{Events, Hub};
 use crate::sync::lock;
 
-/// Members of one channel that [`Subscription::members`](crate::Subscription::members) lists. Further ones are left out of the list; their coming and
-/// going is reported all the same.
+/// Members of one channel that [`Subscription::members`](crate::Subscription::members) lists. Further ones are left out of the
+/// list; their coming and going is reported all the same.
 const MAX_MEMBERS: usize = 16_384;
 
 /// What all handles of a channel share. The subscription ends when the last of them drops it.

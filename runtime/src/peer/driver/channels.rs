@@ -7,12 +7,11 @@ use metered_realtime_core::peer::OpenRoomChannelError;
 use metered_realtime_core::rtc::{DataChannelInfo, DataChannelOptions, OpenChannelError};
 
 use super::PeerDriver;
-use crate::data_channel::Opened;
+use crate::data_channel::{self, Unclaimed};
+use crate::opened::Opened;
 use crate::peer::stay::Stay;
 use crate::peer::{Command, RemotePeer};
-
 use crate::room_channel::inbox::Inbox;
-use crate::room_channel::opened;
 
 impl PeerDriver {
     /// The remote peer of a stay that has not ended.
@@ -25,14 +24,14 @@ impl PeerDriver {
         now: Instant,
         stay: &Stay,
         options: DataChannelOptions,
-    ) -> Result<Opened, OpenChannelError> {
+    ) -> Result<Opened<data_channel::Shared>, OpenChannelError> {
         let remote = self.present(stay).ok_or(OpenChannelError::Closed)?;
         let channel = self.core.open_channel(now, remote.id(), options.clone())?;
         let DataChannelOptions { label, protocol, ordered, reliability, negotiated, .. } = options;
         let opened_by_remote = false;
         let info = DataChannelInfo { channel, label, protocol, ordered, reliability, negotiated, opened_by_remote };
         let (commands, peer) = (self.commands.clone(), remote.id().clone());
-        let (opened, unclaimed) = Opened::new(remote.opening(info).shared().clone(), move || {
+        let (opened, unclaimed) = Unclaimed::new(remote.opening(info).shared().clone(), move || {
             if let Some(commands) = commands.upgrade() {
                 let (reply, _nobody_waits) = futures_channel::oneshot::channel();
                 let peer = peer.clone();
@@ -47,13 +46,13 @@ impl PeerDriver {
         &mut self,
         now: Instant,
         options: DataChannelOptions,
-    ) -> Result<opened::Opened, OpenRoomChannelError> {
+    ) -> Result<Opened<Inbox>, OpenRoomChannelError> {
         let label = options.label.clone();
         let channel = self.core.open_room_channel(now, options)?;
         let inbox = Arc::new(Inbox::new(channel, label, self.shared.hub.capacity()));
         self.room_channels.insert(channel, Arc::downgrade(&inbox));
         let commands = self.commands.clone();
-        Ok(opened::Opened::new(inbox, move || {
+        Ok(Opened::new(inbox, move || {
             if let Some(commands) = commands.upgrade() {
                 let (reply, _nobody_waits) = futures_channel::oneshot::channel();
                 let _sent_or_full = commands.try_send(Command::CloseRoomChannel { channel, reply });
