@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-/// JSON text that has been checked, borrowed from where it stands: from a frame, a [`Payload`](super::Payload) or a [`Metadata`](super::Metadata).
+/// JSON text that has been checked, borrowed from where it stands: from a frame, a [`Payload`](super::Payload) or a
+/// [`Metadata`](super::Metadata).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RawJson<'a>(pub(super) &'a str);
 

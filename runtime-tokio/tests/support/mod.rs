@@ -8,6 +8,7 @@
     reason = "a helper of tests fails the test"
 )]
 
+pub(crate) mod accounts;
 pub(crate) mod frames;
 pub(crate) mod port;
 pub(crate) mod proxy;
@@ -17,15 +18,11 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use metered_realtime_server::{
-    PublishableKey, RunningServer, Server, ServerConfig, SigningSecret, TokenClaims, mint_token,
-};
-use metered_realtime_tokio::{
-    Events, MeteredPeer, MeteredPeerBuilder, PeerId, PeerState, ReconnectOptions, RemotePeer, Secret,
-};
-
-pub(crate) const KEY: &str = "pk_live_tests";
-pub(crate) const ROOM: &str = "room-42";
+use accounts::config;
+#[allow(unused_imports, reason = "each suite uses a part of it")]
+pub(crate) use accounts::{KEY, ROOM, quickly, secret, token, token_with};
+use metered_realtime_server::{RunningServer, Server};
+use metered_realtime_tokio::{Events, MeteredPeer, MeteredPeerBuilder, PeerId, PeerState, RemotePeer};
 
 /// Far longer than anything here takes; reached only when something never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,13 +32,7 @@ pub(crate) async fn server() -> RunningServer {
 }
 
 pub(crate) async fn server_at(address: SocketAddr) -> RunningServer {
-    let config = ServerConfig::new().key(PublishableKey::new(KEY)).secret(secret());
-    // Some tests send more than a client may.
-    Server::bind(config.limits(|limits| limits.message_rate = None), address).await.unwrap()
-}
-
-pub(crate) fn secret() -> SigningSecret {
-    SigningSecret::new("sk_id_tests", "sk_secret_tests_tests_tests_tests")
+    Server::bind(config(), address).await.unwrap()
 }
 
 pub(crate) fn builder(server: &RunningServer) -> MeteredPeerBuilder {
@@ -87,27 +78,12 @@ pub(crate) async fn meet(ada: &MeteredPeer, ben: &MeteredPeer) -> (RemotePeer, R
     (next(&mut seen_by_ada).await, next(&mut seen_by_ben).await)
 }
 
-/// A token for a peer of this name, as a token provider gives it.
-pub(crate) fn token(name: &str) -> Secret {
-    token_with(TokenClaims::new(name))
-}
-
-pub(crate) fn token_with(claims: TokenClaims) -> Secret {
-    mint_token(&secret(), &claims).unwrap()
-}
-
 /// A peer that keeps its id when it reconnects, and does so soon and for ever.
 pub(crate) fn named(name: &'static str, url: impl Into<String>) -> MeteredPeerBuilder {
     MeteredPeer::token_provider(move || async move { Ok::<_, std::convert::Infallible>(token(name)) })
         .url(url)
         .loopback_candidates(true)
         .reconnect(quickly())
-}
-
-/// Short waits between attempts, and as many as it takes.
-pub(crate) fn quickly() -> ReconnectOptions {
-    let (initial_delay, max_delay) = (Duration::from_millis(5), Duration::from_millis(50));
-    ReconnectOptions { initial_delay, max_delay, max_attempts: None, ..Default::default() }
 }
 
 /// Waits until something is so.

@@ -1,5 +1,7 @@
 //! What the scenarios share: a server on this machine, peers on it, and patience, on any runtime.
 
+#[path = "../../../../runtime-tokio/tests/support/accounts.rs"]
+mod accounts;
 pub(crate) mod backstage;
 #[allow(dead_code, reason = "the suites of tokio use the rest")]
 #[path = "../../../../runtime-tokio/tests/support/port.rs"]
@@ -16,18 +18,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::RemoteHandle;
-use metered_realtime_runtime::{
-    Events, MeteredPeer, MeteredPeerBuilder, PeerId, PeerState, ReconnectOptions, RemotePeer, Runtime, Secret,
-};
-use metered_realtime_server::{
-    PublishableKey, RunningServer, Server, ServerConfig, SigningSecret, TokenClaims, mint_token,
-};
+use metered_realtime_runtime::{Events, MeteredPeer, MeteredPeerBuilder, PeerId, PeerState, RemotePeer, Runtime};
+use metered_realtime_server::{RunningServer, Server};
 
+use accounts::config;
+pub(crate) use accounts::{KEY, ROOM, quickly, secret, token, token_with};
 use backstage::backstage;
 use proxy::Proxy;
-
-pub(crate) const KEY: &str = "pk_live_tests";
-pub(crate) const ROOM: &str = "room-42";
 
 /// Far longer than anything here takes; reached only when something never comes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,10 +34,7 @@ pub(crate) async fn server() -> RunningServer {
 }
 
 pub(crate) async fn server_at(address: SocketAddr) -> RunningServer {
-    let config = ServerConfig::new().key(PublishableKey::new(KEY)).secret(secret());
-    // Some scenarios send more than a client may.
-    let config = config.limits(|limits| limits.message_rate = None);
-    backstage(async move { Server::bind(config, address).await.unwrap() }).await
+    backstage(async move { Server::bind(config(), address).await.unwrap() }).await
 }
 
 /// A proxy before that server.
@@ -51,10 +45,6 @@ pub(crate) async fn proxy_of(server: &RunningServer) -> Proxy {
 /// Ends a server without a word, and frees its port.
 pub(crate) async fn kill(server: RunningServer) {
     soon(backstage(server.kill())).await;
-}
-
-pub(crate) fn secret() -> SigningSecret {
-    SigningSecret::new("sk_id_tests", "sk_secret_tests_tests_tests_tests")
 }
 
 pub(crate) fn builder<R: Runtime>(server: &RunningServer) -> MeteredPeerBuilder<R> {
@@ -118,27 +108,12 @@ pub(crate) async fn meet<R: Runtime>(ada: &MeteredPeer<R>, ben: &MeteredPeer<R>)
     (next(&mut seen_by_ada).await, next(&mut seen_by_ben).await)
 }
 
-/// A token for a peer of this name, as a token provider gives it.
-pub(crate) fn token(name: &str) -> Secret {
-    token_with(TokenClaims::new(name))
-}
-
-pub(crate) fn token_with(claims: TokenClaims) -> Secret {
-    mint_token(&secret(), &claims).unwrap()
-}
-
 /// A peer that keeps its id when it reconnects, and does so soon and for ever.
 pub(crate) fn named<R: Runtime>(name: &'static str, url: impl Into<String>) -> MeteredPeerBuilder<R> {
     MeteredPeer::token_provider(move || async move { Ok::<_, std::convert::Infallible>(token(name)) })
         .url(url)
         .loopback_candidates(true)
         .reconnect(quickly())
-}
-
-/// Short waits between attempts, and as many as it takes.
-pub(crate) fn quickly() -> ReconnectOptions {
-    let (initial_delay, max_delay) = (Duration::from_millis(5), Duration::from_millis(50));
-    ReconnectOptions { initial_delay, max_delay, max_attempts: None, ..Default::default() }
 }
 
 /// Waits until something is so.
